@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * banned - calls that do not compile here. Forced into every file by the build.
+ *
+ * Thread:  none; declarations only.
+ * Memory:  none.
+ * Limits:  none.
+ * Errors:  a use is a compile error that names the call.
+ * Tests:   every build.
+ */
+#ifndef BASE_BANNED_H
+#define BASE_BANNED_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#pragma GCC poison strcpy strcat sprintf vsprintf strtok gets atoi atol alloca
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * topic - names and filters: MQTT 5.0 section 4.7, 4.8.
+ *
+ * Thread:  any; no state.
+ * Memory:  borrows.
+ * Limits:  TOPIC_LEVELS_MAX levels (an empty one counts), TOPIC_BYTES_MAX bytes.
+ * Errors:  a bool: valid or not.
+ * Tests:   tests/unit/test_topic.c, tests/fuzz/fuzz_topic.c
+ */
+#ifndef TOPIC_TOPIC_H
+#define TOPIC_TOPIC_H
+
+#include "base/bytes.h"
+
+enum { TOPIC_LEVELS_MAX = 200, TOPIC_BYTES_MAX = 65535 };
+
+/* A name to publish to: not empty, no wildcard, no NUL, within limits. UTF-8 is the codec's to check. */
+bool topic_name_valid(struct bytes name);
+
+/* A filter to subscribe to: '+' alone in its level, '#' alone and last. $share/... is also checked here. */
+bool topic_filter_valid(struct bytes filter);
+
+bool topic_filter_is_exact(struct bytes filter); /* no wildcard */
+
+/* Does this filter match that name? Both valid. '$' topics: [MQTT-4.7.2-1]. For tests and slow paths. */
+bool topic_matches(struct bytes filter, struct bytes name);
+
+/* $share/GROUP/FILTER (section 4.8.2). False when filter is not shared; group and rest are set when it is. */
+bool topic_share_split(struct bytes filter, struct bytes *group, struct bytes *rest);
+
+/* Walks levels: gives the next level of *rest and moves on. False when none is left. Start with
+ * struct topic_levels l = topic_levels(name). "a//b" has three levels, "/" two. */
+struct topic_levels {
+    struct bytes rest;
+    bool ended;
+};
+static inline struct topic_levels topic_levels(struct bytes name) { return (struct topic_levels){ name, false }; }
+bool topic_level_next(struct topic_levels *l, struct bytes *level);
+
+#endif

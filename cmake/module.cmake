@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+# module(NAME) makes the library ll_NAME of every .c file in the module's folder and links it to what
+# docs/deps.txt permits, so that link order and include permission have one source.
+
+file(STRINGS ${CMAKE_SOURCE_DIR}/docs/deps.txt deps_lines REGEX "^[a-z]")
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/docs/deps.txt)
+foreach(line IN LISTS deps_lines)
+  string(REGEX REPLACE "[|#].*$" "" line "${line}")
+  string(REGEX MATCH "^([a-z_]+)[ ]+([^ :]+)[ ]*:(.*)$" parsed "${line}")
+  set(name ${CMAKE_MATCH_1})
+  set(DEPS_${name}_FOLDER ${CMAKE_MATCH_2})
+  string(STRIP "${CMAKE_MATCH_3}" needs)
+  string(REGEX REPLACE "[ ]+" ";" DEPS_${name}_NEEDS "${needs}")
+endforeach()
+
+function(module name)
+  set(folder ${CMAKE_SOURCE_DIR}/${DEPS_${name}_FOLDER})
+  file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.c)
+  list(FILTER sources EXCLUDE REGEX "/main\\.c$")
+  if(sources)
+    add_library(ll_${name} STATIC ${sources})
+    set(scope PUBLIC)
+  else()
+    add_library(ll_${name} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  get_filename_component(root ${folder} DIRECTORY)
+  target_include_directories(ll_${name} ${scope} ${root})
+  foreach(need IN LISTS DEPS_${name}_NEEDS)
+    target_link_libraries(ll_${name} ${scope} ll_${need})
+  endforeach()
+endfunction()
