@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
+#include <time.h>
+
+static uint64_t read_ms(clockid_t id)
+{
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
+}
+
+static uint64_t mono_ms(void *ctx)
+{
+    (void)ctx;
+    return read_ms(CLOCK_MONOTONIC_COARSE);
+}
+
+static uint64_t wall_ms(void *ctx)
+{
+    (void)ctx;
+    return read_ms(CLOCK_REALTIME_COARSE);
+}
+
+const struct clock clock_system = { mono_ms, wall_ms, NULL };

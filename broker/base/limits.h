@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * limits - every bound that is not an option, with its reason.
+ *
+ * Thread:  none; constants.
+ * Memory:  none.
+ * Limits:  all.
+ * Errors:  relations between limits are static asserts.
+ * Tests:   the build.
+ */
+#ifndef BASE_LIMITS_H
+#define BASE_LIMITS_H
+
+#include <assert.h>
+#include <stdint.h>
+
+enum {
+    /* MQTT 5.0 section 2.1.4: a variable byte integer of four bytes, and the fixed header before it. */
+    PACKET_BYTES_MAX = 268435455 + 5,
+
+    /* Before a CONNECT is complete a peer has shown nothing: it may make us hold this much. */
+    CONNECT_BYTES_MAX = 512 * 1024,
+
+    /* One read of a socket. Larger: fewer calls under load; the block is one for each shard. */
+    SCRATCH_BYTES = 128 * 1024,
+
+    /* An output chunk: about 40 small PUBLISHes. */
+    OUT_CHUNK_BYTES = 4096,
+    OUT_CHUNKS_KEPT = 1024, /* free chunks that a shard keeps */
+
+    /* A payload from here on is sent from the message itself instead of being copied. */
+    PAYLOAD_SHARED_BYTES = 1024,
+
+    /* Output waiting for one slow receiver: QoS 0 is dropped above the first, and above the second nothing
+     * more of QoS 1 is put on its way: its window closes. */
+    OUT_BYTES_QOS0_MAX = 16 * 1024 * 1024,
+    OUT_BYTES_QOS1_MAX = 1024 * 1024,
+
+    /* Messages that wait in RAM for one clean session whose window is full. More are dropped and counted. */
+    CLEAN_QUEUE_BYTES_MAX = 64 * 1024 * 1024,
+
+    /* A persistent session's messages in RAM beyond its window; the others wait in the store. */
+    TAIL_ENTRIES_MAX = 1024,
+    PAGE_ENTRIES_MAX = 256, /* rows of one page read from the store */
+
+    /* PUBLISH bytes under way from one shard to another before its sources are no longer read. */
+    CREDIT_BYTES_MAX = 8 * 1024 * 1024,
+
+    /* PUBLISHes of one connection that wait for the journal before it is no longer read. */
+    ACKS_WAITING_MAX = 1024,
+
+    SHARDS_MAX = 256,
+    CLIENT_ID_BYTES_MAX = 65535, /* the field's own limit */
+    SUBSCRIPTIONS_MAX = 100000,  /* of one session */
+    PACKET_ID_MAX = 65535,
+};
+
+static_assert(OUT_BYTES_QOS1_MAX < OUT_BYTES_QOS0_MAX, "QoS 1 must stop before QoS 0 is dropped");
+static_assert(CONNECT_BYTES_MAX > 65535 * 5,
+              "client id, will, user name and password at their longest must fit");
+static_assert(PAGE_ENTRIES_MAX <= TAIL_ENTRIES_MAX, "a page must fit into the tail");
+static_assert(SCRATCH_BYTES > OUT_CHUNK_BYTES, "a read is larger than a chunk");
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * lock - a mutex that knows its owner and its rank. A thread that holds a lock takes only locks of a higher
+ * rank, so no two can wait for each other.
+ *
+ * Thread:  any.
+ * Memory:  in the caller's struct; a comment there says what it guards.
+ * Limits:  LOCK_HELD_MAX locks held by one thread at once.
+ * Errors:  a wrong order, or releasing what is not held: CHECK, in test builds for the order.
+ * Tests:   tests/unit/test_base.c
+ */
+#ifndef BASE_LOCK_H
+#define BASE_LOCK_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+enum lock_rank { LOCK_RANK_SUBS = 1, LOCK_RANK_LOG = 9 };
+
+enum { LOCK_HELD_MAX = 4 };
+
+struct lock {
+    pthread_mutex_t mutex;
+    enum lock_rank rank;
+};
+
+void lock_init(struct lock *l, enum lock_rank rank);
+void lock_fini(struct lock *l);
+void lock_take(struct lock *l);
+void lock_release(struct lock *l);
+
+#endif

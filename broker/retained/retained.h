@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * retained - the last retained message of each topic that this shard owns.
+ *
+ * Thread:  owned by one shard; no locks. Other shards ask by mailbox.
+ * Memory:  holds one reference to each message; lends, never gives away.
+ * Limits:  conf->topics_max topics. One more is ERR_FULL, and nothing changes.
+ * Errors:  ERR_NOMEM and ERR_FULL, from retained_set and retained_new only.
+ * Tests:   tests/unit/test_retained.c, tests/conformance/3.3-publish/
+ */
+#ifndef RETAINED_RETAINED_H
+#define RETAINED_RETAINED_H
+
+#include "base/bytes.h"
+#include "base/err.h"
+
+struct msg;
+struct retained; /* defined in retained.c */
+struct retained_conf {
+    uint32_t topics_max;
+    uint64_t seed;
+};
+
+enum err retained_new(struct retained **out, const struct retained_conf *conf);
+void retained_free(struct retained **owner);
+
+/* Keeps m as the message of its topic, with the position that put it there; an empty payload forgets the
+ * topic. Shares m: takes its own reference when it keeps it, never the caller's. */
+enum err retained_set(struct retained *r, struct msg *m, uint64_t version);
+
+/* One retained message, lent for the call. */
+struct retained_value {
+    struct msg *msg;
+    uint64_t version;
+};
+
+/* Calls each(value, arg) for every topic that filter matches, in one fixed order of topics, until it returns
+ * false. Topics up to and including `after` in that order are skipped, so a long answer can be read in pages:
+ * after is the topic of the last value seen, or empty. each must not change r. */
+void retained_match(const struct retained *r, struct bytes filter, struct bytes after,
+                    bool (*each)(const struct retained_value *v, void *arg), void *arg);
+
+uint32_t retained_count(const struct retained *r);
+
+#endif
