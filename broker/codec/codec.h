@@ -43,8 +43,8 @@ struct frame {
     uint32_t want;     /* when total is 0: the packet's whole size if known yet, else 0 */
 };
 
-/* Cuts the first packet off. Checks the reserved flags [MQTT-2.2.2-1], the length's encoding, and size_max
- * (MQTT_RC_PACKET_TOO_LARGE); does so as soon as the bytes seen so far tell. */
+/* Cuts the first packet off. Checks the reserved flags [MQTT-2.2.2-1], the length's encoding, that a ping is
+ * empty, and size_max (MQTT_RC_PACKET_TOO_LARGE); does so as soon as the bytes seen so far tell. */
 enum mqtt_rc frame_split(struct bytes in, uint32_t size_max, struct frame *out);
 
 struct will {

@@ -62,6 +62,10 @@ uint32_t rd_varint(struct rd *r);
 /* A UTF-8 string as MQTT wants it: well formed, no U+0000, no surrogates [MQTT-1.5.4-1, 2]. Else poisons. */
 struct bytes rd_utf8(struct rd *r);
 
+/* What a look at a string tells: one pass, eight bytes at a time while they are plain ASCII. */
+enum { UTF8_ILL_FORMED = 1, UTF8_WILDCARD = 2 }; /* a '+' or '#' somewhere */
+unsigned utf8_scan(struct bytes text);
+
 /* Splits off the next n bytes, so a nested block cannot read past its end. */
 static inline struct rd rd_sub(struct rd *r, size_t n)
 {
