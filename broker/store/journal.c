@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/journal.h"
+#include "base/check.h"
+#include <stdlib.h>
+
+const char *command_name(enum command_kind kind)
+{
+    static const char *const names[] = {
+#define COMMAND(name, doc) #name,
+#include "store/commands.def"
+#undef COMMAND
+    };
+    return names[kind];
+}
+
+struct command *command_new(enum command_kind kind, const struct command_size *size)
+{
+    size_t targets_bytes = size->targets * sizeof(struct command_target);
+    size_t seats_bytes = size->seats * sizeof(struct command_seat);
+    size_t open_bytes = size->open * sizeof(uint64_t);
+    size_t fixed_bytes = sizeof(struct command) + targets_bytes + seats_bytes + open_bytes;
+    struct command *c = calloc(1, fixed_bytes + size->data.len);
+    if (c == NULL) return NULL;
+
+    uint8_t *at = (uint8_t *)(c + 1);
+    ref_init(&c->ref, 1);
+    c->kind = kind;
+    c->targets_count = size->targets;
+    c->targets = (struct command_target *)(void *)at;
+    c->seats_count = (uint16_t)size->seats;
+    c->seats = (struct command_seat *)(void *)(at + targets_bytes);
+    c->ack.open_count = size->open;
+    c->ack.open = (uint64_t *)(void *)(at + targets_bytes + seats_bytes);
+    c->data = bytes_of((uint8_t *)c + fixed_bytes, size->data.len);
+    if (size->data.len > 0) memcpy((uint8_t *)c + fixed_bytes, size->data.at, size->data.len);
+    for (uint32_t i = 0; i < size->seats; i++) c->seats[i].command = c;
+    return c;
+}
+
+void command_unref(struct command **owner)
+{
+    struct command *c = *owner;
+    *owner = NULL;
+    if (c == NULL || !ref_drop(&c->ref)) return;
+    msg_unref(&c->msg);
+    free(c);
+}
+
+void command_put(struct outbox *o, struct command *c)
+{
+    DCHECK(c->seats_count == 0 || c->kind == COMMAND_ENQUEUE || c->kind == COMMAND_RETAINED);
+    /* The reference it came with is the completion's. */
+    if (c->seats_count > 0) ref_add(&c->ref, c->seats_count);
+    outbox_put(o, &c->mail);
+}

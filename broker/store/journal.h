@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * journal - one order of all changes to persistent state. The seam: a local log, memory, or a cluster.
+ *
+ * A shard fills a command, and hands over all of a loop turn at once. The journal gives each a position,
+ * makes it durable, applies it in the order of positions (checking the fencing numbers), then sends its seats
+ * to their shards and, after the seats of everything up to it, the completion to the shard that submitted it.
+ * So whoever sees a completion may ask any shard about the state at that position.
+ *
+ * Thread:  submit from any shard; seats and completions arrive in shards' mailboxes.
+ * Memory:  takes the command; each seat and the completion hold one reference, given to their receiver.
+ * Limits:  the number of commands under way is bounded by who submits (acks waiting, one page a session).
+ * Errors:  in command.result, at completion. A submit is never refused.
+ * Tests:   tests/contract/journal_contract.c, for every implementation
+ */
+#ifndef STORE_JOURNAL_H
+#define STORE_JOURNAL_H
+
+#include "base/bytes.h"
+#include "base/mailbox.h"
+#include "base/ref.h"
+#include "msg/msg.h"
+
+enum command_kind {
+#define COMMAND(name, doc) COMMAND_##name,
+#include "store/commands.def"
+#undef COMMAND
+};
+
+const char *command_name(enum command_kind kind);
+
+enum command_result {
+    COMMAND_DURABLE,
+    COMMAND_STALE,   /* durable, but its session or claim is gone: it had no effect */
+    COMMAND_REFUSED, /* not accepted; it has no position */
+    COMMAND_UNKNOWN, /* the journal cannot tell: resend before anything new */
+};
+
+/* One queue that an ENQUEUE goes into. Ordered by shard. */
+struct command_target {
+    uint64_t session_no;
+    uint16_t shard;
+    uint8_t qos;
+    bool retain; /* the flag to deliver it with: retain-as-published */
+};
+
+/* A shard's share of an applied command. */
+struct command_seat {
+    struct mail mail;
+    struct command *command;
+    uint16_t shard;
+    bool direct;           /* deliver to the shard's direct receivers, too */
+    bool owns_topic;       /* keep as retained */
+    uint32_t first, count; /* of the targets */
+};
+
+/* How far a session has acknowledged: all <= cursor are finished but those in open (ascending). */
+struct command_ack {
+    uint64_t cursor;
+    uint32_t open_count;
+    const uint64_t *open;
+};
+
+struct command {
+    struct mail mail;       /* to the journal */
+    struct mail completion; /* back to from_shard; its kind is the submitter's */
+    struct ref ref;
+    enum command_kind kind;
+    enum command_result result;
+    uint16_t from_shard;
+    uint16_t seats_count;
+    uint64_t position;
+    uint64_t session_no, claim_no; /* fences: 0 where the kind has none */
+    uint64_t conn_id, ticket;      /* the submitter's: who waits, and for what */
+    void *job;
+    uint32_t expiry_s;
+    uint32_t targets_count;
+    struct msg *msg;
+    struct command_ack ack;
+    struct bytes data; /* CLAIM: client id. SUBSCRIBE, UNSUBSCRIBE: the filters as in the packet */
+    struct command_target *targets;
+    struct command_seat *seats;
+};
+
+/* How large a command to make: one block for all of it. */
+struct command_size {
+    uint32_t targets, seats, open;
+    struct bytes data; /* copied */
+};
+
+/* A zeroed command with room for targets, seats, open entries; one reference. NULL when out of memory. */
+struct command *command_new(enum command_kind kind, const struct command_size *size);
+void command_unref(struct command **owner);
+
+/* Where a journal delivers. post: a seat or page; complete: a completion. Nothing is seen before flush, and
+ * flush hands over what was posted to all shards before what was completed. Called on the journal's thread.
+ */
+struct journal_sink {
+    void (*post)(void *ctx, unsigned shard, struct mail *mail);
+    void (*complete)(void *ctx, unsigned shard, struct mail *mail);
+    void (*flush)(void *ctx);
+    void *ctx;
+};
+
+struct journal_ops {
+    const char *name;
+    /* Takes all commands of the outbox, in the order they were put. */
+    void (*submit)(void *impl, struct outbox *commands);
+};
+
+struct journal {
+    const struct journal_ops *ops;
+    void *impl;
+};
+
+/* Puts a command into a shard's outbox to the journal, with one reference for each seat and its completion.
+ */
+void command_put(struct outbox *o, struct command *c);
+
+static inline void journal_submit(const struct journal *j, struct outbox *commands)
+{
+    if (!outbox_empty(commands)) j->ops->submit(j->impl, commands);
+}
+
+#endif

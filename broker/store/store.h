@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * store - where the queues of persistent sessions wait. Written by the journal's commands, read in pages.
+ *
+ * Thread:  ask from any shard; the answer arrives in that shard's mailbox, among the seats of the journal:
+ *          it shows all up to its snapshot, and nothing that the seats after it bring.
+ * Memory:  takes the page until it is answered; each row holds a reference, given to the asker.
+ * Limits:  PAGE_ENTRIES_MAX rows a page.
+ * Errors:  a page of a session that is gone is empty.
+ * Tests:   tests/contract/journal_contract.c
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/limits.h"
+#include "base/mailbox.h"
+#include "msg/msg.h"
+#include "store/journal.h"
+
+struct store_row {
+    uint64_t seq; /* position of the command that put it into this queue */
+    struct msg *msg;
+    uint8_t qos;
+    bool retain;
+};
+
+/* A question and its answer: the rows of a queue after a position, in order. */
+struct store_page {
+    struct mail request;
+    struct mail answer; /* its kind is the asker's */
+    uint16_t shard;
+    uint64_t session_no, claim_no;
+    uint64_t after; /* rows with seq > after */
+    uint32_t limit;
+    uint64_t snapshot; /* answer: all commands up to this position are reflected */
+    uint32_t count;
+    struct store_row rows[PAGE_ENTRIES_MAX];
+};
+
+struct store_ops {
+    const char *name;
+    void (*page)(void *impl, struct store_page *page);
+};
+
+struct store {
+    const struct store_ops *ops;
+    void *impl;
+};
+
+static inline void store_page(const struct store *s, struct store_page *p)
+{
+    s->ops->page(s->impl, p);
+}
+
+#endif
