@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/check.h"
+#include "session/session_int.h"
+#include <stdlib.h>
+
+/*
+ * The ring. head, sent and tail count up for ever (modulo 2^32) and are masked on use:
+ *
+ *        head            sent              tail
+ *         | sent, or acked | waiting         |
+ *         +----------------+-----------------+
+ *
+ * Packet ids are given in ring order, so [head, sent) has consecutive ones (65,535 is followed by 1), and a
+ * PUBACK finds its entry by subtraction. An entry acknowledged out of order stays until it is the head.
+ */
+enum { RING_MIN = 4, RING_KEPT = 32, SPAN_MIN = 64 };
+
+static bool ring_make_room(struct session *s)
+{
+    uint32_t used = s->tail - s->head;
+    if (used < s->room) return true;
+    uint32_t room = s->room == 0 ? RING_MIN : s->room * 2;
+    struct session_entry *ring = malloc(room * sizeof *ring);
+    if (ring == NULL) return false;
+    for (uint32_t i = 0; i < used; i++) ring[i] = *session_at(s, s->head + i);
+    free(s->ring);
+    s->ring = ring;
+    s->room = room;
+    s->sent -= s->head;
+    s->head = 0;
+    s->tail = used;
+    return true;
+}
+
+static void ring_shrink(struct session *s)
+{
+    if (s->head != s->tail || s->room <= RING_KEPT) return;
+    free(s->ring);
+    s->ring = NULL;
+    s->room = s->head = s->sent = s->tail = 0;
+}
+
+static bool push(struct session *s, const struct store_row *row)
+{
+    if (!ring_make_room(s)) return false;
+    *session_at(s, s->tail++) =
+        (struct session_entry){ .msg = row->msg, .seq = row->seq, .qos = row->qos, .retain = row->retain };
+    s->queued_bytes += msg_bytes(row->msg);
+    if (row->seq > s->fed) s->fed = row->seq;
+    return true;
+}
+
+static enum err offer_clean(struct session *s, const struct store_row *row)
+{
+    uint32_t waiting = s->tail - s->sent;
+    if (s->queue_messages_max > 0 && waiting >= s->queue_messages_max) return ERR_FULL;
+    if (waiting > 0 && s->queued_bytes + msg_bytes(row->msg) > s->queue_bytes_max) return ERR_FULL;
+    return push(s, row) ? ERR_OK : ERR_NOMEM;
+}
+
+static enum err offer_persistent(struct session *s, const struct store_row *row)
+{
+    if (s->feed != FEED_LIVE) return ERR_AGAIN;
+    if (NEVER(row->seq <= s->fed)) return ERR_AGAIN;
+    bool room = s->tail - s->sent < TAIL_ENTRIES_MAX && s->queued_bytes < CLEAN_QUEUE_BYTES_MAX;
+    if (room && push(s, row)) return ERR_OK;
+    s->feed = FEED_STORE;
+    return ERR_AGAIN;
+}
+
+enum err session_offer(struct session *s, const struct store_row *row)
+{
+    enum err rc = s->persistent ? offer_persistent(s, row) : offer_clean(s, row);
+    if (rc == ERR_OK) msg_ref(row->msg);
+    return rc;
+}
+
+static uint16_t id_after(uint16_t id)
+{
+    return id == PACKET_ID_MAX ? 1 : (uint16_t)(id + 1);
+}
+
+/* Ids in use may not meet themselves again, and a client that never acknowledges its oldest message stalls
+ * instead of making the ring grow. */
+static bool span_left(const struct session *s)
+{
+    uint32_t most = s->window * 2;
+    if (most < SPAN_MIN) most = SPAN_MIN;
+    if (most > PACKET_ID_MAX - 1) most = PACKET_ID_MAX - 1;
+    return s->sent - s->head < most;
+}
+
+bool session_next(struct session *s, struct session_send *out)
+{
+    while (s->sent != s->tail && session_at(s, s->sent)->acked) s->sent++; /* resending: done earlier */
+    if (s->sent == s->tail || s->unacked >= s->window) return false;
+
+    struct session_entry *e = session_at(s, s->sent);
+    bool dup = e->id != 0;
+    if (!dup) {
+        if (!span_left(s)) return false;
+        s->last_id = id_after(s->last_id);
+        e->id = s->last_id;
+        s->queued_bytes -= msg_bytes(e->msg);
+    }
+    s->sent++;
+    s->unacked++;
+    *out = (struct session_send){ e->msg, e->id, e->qos, dup, e->retain };
+    return true;
+}
+
+static struct session_entry *find_sent(const struct session *s, uint16_t id)
+{
+    if (s->head == s->sent || id == 0) return NULL;
+    uint32_t first = session_at(s, s->head)->id;
+    uint32_t offset = ((uint32_t)id + PACKET_ID_MAX - first) % PACKET_ID_MAX;
+    if (offset >= s->sent - s->head) return NULL;
+    struct session_entry *e = session_at(s, s->head + offset);
+    DCHECK(e->id == id);
+    return e->acked ? NULL : e;
+}
+
+bool session_acked(struct session *s, uint16_t id)
+{
+    struct session_entry *e = find_sent(s, id);
+    if (e == NULL) return false;
+    e->acked = true;
+    s->unacked--;
+    if (e->seq > s->finished) s->finished = e->seq;
+    s->acks_dirty = s->persistent;
+    while (s->head != s->sent && session_at(s, s->head)->acked) msg_unref(&session_at(s, s->head++)->msg);
+    ring_shrink(s);
+    return true;
+}
+
+void session_skip(struct session *s, uint16_t id)
+{
+    bool found = session_acked(s, id);
+    CHECK(found);
+}
+
+bool session_wants_page(const struct session *s)
+{
+    return s->persistent && s->conn != NULL && s->feed == FEED_STORE &&
+           s->tail - s->sent < TAIL_ENTRIES_MAX / 2 && s->queued_bytes < CLEAN_QUEUE_BYTES_MAX / 2;
+}
+
+void session_reading(struct session *s)
+{
+    CHECK(s->feed == FEED_STORE);
+    s->feed = FEED_READING;
+}
+
+void session_page(struct session *s, struct store_page *page)
+{
+    CHECK(s->feed == FEED_READING);
+    s->feed = page->count == 0 ? FEED_LIVE : FEED_STORE;
+    for (uint32_t i = 0; i < page->count; i++) {
+        struct store_row *row = &page->rows[i];
+        if (row->seq <= s->fed) continue;
+        if (!push(s, row)) return; /* read again, when there is memory */
+        msg_ref(row->msg);
+    }
+}
+
+uint32_t session_ack_state(struct session *s, uint64_t *cursor, uint64_t *open, uint32_t room)
+{
+    uint32_t count = 0;
+    *cursor = s->finished;
+    s->acks_dirty = false;
+    for (uint32_t i = s->head; i != s->tail; i++) {
+        const struct session_entry *e = session_at(s, i);
+        if (e->seq > s->finished) break;
+        if (e->acked) continue;
+        if (count < room) open[count] = e->seq;
+        count++;
+    }
+    return count;
+}

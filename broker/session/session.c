@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/check.h"
+#include "session/session_int.h"
+#include <stdlib.h>
+
+enum err session_new(struct session **out, const struct session_conf *conf)
+{
+    CHECK(conf->client_id.len <= UINT16_MAX);
+    struct session *s = calloc(1, sizeof *s + conf->client_id.len);
+    *out = s;
+    if (s == NULL) return ERR_NOMEM;
+    s->session_no = conf->session_no;
+    s->persistent = conf->persistent;
+    s->feed = conf->persistent ? FEED_STORE : FEED_LIVE;
+    s->queue_messages_max = conf->queue_messages_max;
+    s->queue_bytes_max = conf->queue_bytes_max;
+    s->client_id_bytes = (uint16_t)conf->client_id.len;
+    memcpy(s->client_id, conf->client_id.at, conf->client_id.len);
+    map_init(&s->subs);
+    return ERR_OK;
+}
+
+void session_free(struct session **owner)
+{
+    struct session *s = *owner;
+    *owner = NULL;
+    if (s == NULL) return;
+    CHECK(s->conn == NULL);
+    CHECK(!wheel_running(&s->timer));
+    for (uint32_t i = s->head; i != s->tail; i++) msg_unref(&session_at(s, i)->msg);
+    free(s->ring);
+    size_t at = 0;
+    for (struct sub *sub = map_next(&s->subs, &at); sub != NULL; sub = map_next(&s->subs, &at)) free(sub);
+    map_fini(&s->subs);
+    session_drop_will(s);
+    free(s->fenced);
+    free(s);
+}
+
+void session_attach(struct session *s, void *conn, uint32_t window)
+{
+    CHECK(s->conn == NULL);
+    CHECK(window >= 1);
+    s->conn = conn;
+    s->window = window;
+    s->sent = s->head;
+    s->unacked = 0;
+    if (s->persistent) s->feed = FEED_STORE;
+}
+
+void session_detach(struct session *s)
+{
+    CHECK(s->conn != NULL);
+    s->conn = NULL;
+    s->fences = 0;
+    session_fence_end(s);
+    if (!s->persistent) return;
+
+    /* Entries with an id may have reached the client: their ids stay theirs. The others the store has. */
+    while (s->tail != s->head && session_at(s, s->tail - 1)->id == 0)
+        msg_unref(&session_at(s, --s->tail)->msg);
+    s->sent = s->tail;
+    s->queued_bytes = 0;
+    s->fed = s->tail != s->head ? session_at(s, s->tail - 1)->seq : s->finished;
+    s->feed = FEED_STORE;
+}
+
+void session_fence_begin(struct session *s)
+{
+    s->fences++;
+}
+
+void session_fence_note(struct session *s, uint64_t position)
+{
+    if (s->fences == 0) return;
+    /* Grows by powers of two, at each of which count has one bit. Without memory the message may come
+     * twice, once live and once as retained: at least once still holds. */
+    if ((s->fenced_count & (s->fenced_count - 1)) == 0) {
+        uint32_t room = s->fenced_count == 0 ? 1 : s->fenced_count * 2;
+        uint64_t *grown = realloc(s->fenced, room * sizeof *grown);
+        if (grown == NULL) return;
+        s->fenced = grown;
+    }
+    s->fenced[s->fenced_count++] = position;
+}
+
+bool session_fence_saw(const struct session *s, uint64_t version)
+{
+    for (uint32_t i = 0; i < s->fenced_count; i++)
+        if (s->fenced[i] == version) return true;
+    return false;
+}
+
+void session_fence_end(struct session *s)
+{
+    if (s->fences > 0) s->fences--;
+    if (s->fences > 0) return;
+    free(s->fenced);
+    s->fenced = NULL;
+    s->fenced_count = 0;
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * session - what outlives a connection: subscriptions, the window of messages on their way, the will.
+ *
+ * A protocol machine without I/O. Messages are offered to it; session_next() says which to send next and
+ * with which packet id, as long as the client's Receive Maximum allows; session_acked() takes PUBACKs.
+ *
+ *   offered -> waiting -> sent (packet id, counts against the window) -> acknowledged -> gone
+ *
+ * A clean session waits in RAM, within a limit. A persistent one keeps only a tail in RAM: what does not fit
+ * is left to the store and read back in pages, in the order of seq (the states of enum session_feed).
+ *
+ * Thread:  owned by one shard; no locks.
+ * Memory:  holds a reference to each message it has taken. Subscriptions are freed with it, but the caller
+ *          takes them out of the index first.
+ * Limits:  CLEAN_QUEUE_BYTES_MAX or conf->queue_*_max; TAIL_ENTRIES_MAX; SUBSCRIPTIONS_MAX.
+ * Errors:  ERR_FULL: dropped by a limit, to be counted. ERR_NOMEM: the same, by the machine's.
+ * Tests:   tests/unit/test_session.c
+ */
+#ifndef SESSION_SESSION_H
+#define SESSION_SESSION_H
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "base/map.h"
+#include "msg/msg.h"
+#include "store/store.h"
+#include "subs/subs.h"
+#include "wheel/wheel.h"
+
+/* Where a persistent session's messages come from. */
+enum session_feed {
+    FEED_LIVE,    /* everything up to now is in RAM; what is offered is taken */
+    FEED_STORE,   /* there may be more in the store after session.fed; what is offered is left to it */
+    FEED_READING, /* as FEED_STORE, and a page has been asked for */
+};
+
+struct session_conf {
+    struct bytes client_id;
+    uint64_t session_no;
+    bool persistent;
+    uint32_t queue_messages_max; /* clean sessions; 0: no limit but bytes */
+    uint64_t queue_bytes_max;    /* clean sessions */
+};
+
+/* One message on its way out. */
+struct session_entry {
+    struct msg *msg;
+    uint64_t seq; /* 0: of a clean session */
+    uint16_t id;  /* 0: not sent yet */
+    uint8_t qos;
+    bool retain, acked;
+};
+
+struct session_will {
+    struct bytes topic, payload, block; /* inside this struct's memory */
+    uint8_t qos;
+    bool retain;
+    uint32_t delay_s;
+    bool has_expiry;
+    uint32_t expiry_s;
+    uint8_t data[];
+};
+
+struct session {
+    uint64_t session_no, claim_no;
+    void *conn;               /* the shard's connection; NULL: off line */
+    struct wheel_timer timer; /* expiry, or the will's delay; off line only */
+    uint64_t expires_ms;      /* with the timer: when the session ends; UINT64_MAX: never */
+    uint32_t expiry_s;        /* UINT32_MAX: never */
+    bool persistent;
+    uint8_t feed;    /* enum session_feed */
+    bool acks_dirty; /* acknowledged since the last session_ack_state */
+    bool asks_acks;  /* the shard's: in its list for a lazy ACK */
+
+    struct session_entry *ring; /* [head, sent) sent, [sent, tail) waiting; indices & (room - 1) */
+    uint32_t head, sent, tail, room;
+    uint32_t unacked; /* sent and not acknowledged: what the window counts */
+    uint32_t window;  /* the client's Receive Maximum, or ours */
+    uint16_t last_id;
+    uint16_t client_id_bytes;
+    uint64_t queued_bytes; /* waiting */
+    uint64_t fed;          /* the highest seq taken into the ring */
+    uint64_t finished;     /* the highest seq acknowledged */
+    uint32_t queue_messages_max;
+    uint64_t queue_bytes_max;
+
+    struct map subs; /* struct sub by hash of its filter */
+    struct session_will *will;
+    uint64_t *fenced; /* positions of retained messages delivered while a subscribe waits for its fence */
+    uint32_t fenced_count, fences;
+    uint64_t matched; /* the shard's: number of the match that touched it last, and where it stands there */
+    uint32_t match_index;
+    char client_id[];
+};
+
+enum err session_new(struct session **out, const struct session_conf *conf);
+void session_free(struct session **owner);
+
+static inline struct bytes session_client_id(const struct session *s)
+{
+    return bytes_of(s->client_id, s->client_id_bytes);
+}
+
+/* A connection takes the session: sent entries will be sent again, with DUP and their ids, in order
+ * [MQTT-4.4.0-1]. window is 1 to 65,535. */
+void session_attach(struct session *s, void *conn, uint32_t window);
+
+/* The connection is gone. A persistent session lets go of what it has not sent: the store has it. */
+void session_detach(struct session *s);
+
+/* A message for this session, QoS 1. Shares msg when it takes it. ERR_AGAIN: left to the store. */
+enum err session_offer(struct session *s, const struct store_row *row);
+
+/* The next packet to send now, if any; marks it sent. Lends the message until it is acknowledged. */
+struct session_send {
+    struct msg *msg;
+    uint16_t id;
+    uint8_t qos;
+    bool dup, retain;
+};
+bool session_next(struct session *s, struct session_send *out);
+
+/* What session_next gave cannot be sent (expired, too large for the client): finished. */
+void session_skip(struct session *s, uint16_t id);
+
+/* False: no such packet id is on its way. */
+bool session_acked(struct session *s, uint16_t id);
+
+/* Is it time to ask the store for a page? Then ask for rows after s->fed, and call _reading. */
+bool session_wants_page(const struct session *s);
+void session_reading(struct session *s);
+
+/* The page came: takes its rows. An empty page whose snapshot is the present makes the session live. */
+void session_page(struct session *s, struct store_page *page);
+
+/* For a lazy ACK command: cursor and the entries at or below it that are open. Writes at most `room` of
+ * them; gives how many there are. */
+uint32_t session_ack_state(struct session *s, uint64_t *cursor, uint64_t *open, uint32_t room);
+
+/* While a SUBSCRIBE waits for its fence, remembers retained messages that were delivered live. */
+void session_fence_begin(struct session *s);
+void session_fence_note(struct session *s, uint64_t position);
+bool session_fence_saw(const struct session *s, uint64_t version);
+void session_fence_end(struct session *s);
+
+struct session_will_parts {
+    struct bytes topic, payload, block;
+    uint8_t qos;
+    bool retain, has_expiry;
+    uint32_t delay_s, expiry_s;
+};
+enum err session_set_will(struct session *s, const struct session_will_parts *parts);
+void session_drop_will(struct session *s);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * session_int - the ring of a session, for the module's own files.
+ *
+ * Thread:  the session's shard.
+ * Memory:  the session's.
+ * Limits:  see session.h.
+ * Errors:  none.
+ * Tests:   tests/unit/test_session.c
+ */
+#ifndef SESSION_SESSION_INT_H
+#define SESSION_SESSION_INT_H
+
+#include "session/session.h"
+
+static inline struct session_entry *session_at(const struct session *s, uint32_t index)
+{
+    return &s->ring[index & (s->room - 1)];
+}
+
+#endif
