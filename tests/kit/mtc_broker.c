@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kit/mtc_broker.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kit/mtc_link.h"
+
+enum { COMMAND_MAX = 4096, START_TRIES = 3, POLL_MS = 10 };
+
+/* The port may be taken between here and the broker's bind; broker_start then tries another. */
+static unsigned free_port(void)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t size = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    unsigned port = 0;
+
+    if (fd < 0) return 0;
+    if (bind(fd, (struct sockaddr *)&a, size) == 0 && getsockname(fd, (struct sockaddr *)&a, &size) == 0)
+        port = ntohs(a.sin_port);
+    close(fd);
+    return port;
+}
+
+/* Appends what name stands for, or one character of the command. Returns how much of the command it used. */
+static size_t put_next(const struct broker *b, const char *at, FILE *to)
+{
+    if (strncmp(at, "{port}", 6) == 0) {
+        fprintf(to, "%u", b->port);
+        return 6;
+    }
+    if (strncmp(at, "{dir}", 5) == 0) {
+        fprintf(to, "%s", b->dir);
+        return 5;
+    }
+    fputc(*at, to);
+    return 1;
+}
+
+static void run_child(const struct broker *b, const char *command)
+{
+    char line[COMMAND_MAX] = "", log[BROKER_PATH_MAX + 8];
+    FILE *to = fmemopen(line, sizeof line - 1, "w");
+
+    for (const char *at = command; to != NULL && *at != '\0';) at += put_next(b, at, to);
+    if (to == NULL || fclose(to) != 0) _exit(126);
+
+    (void)snprintf(log, sizeof log, "%s/log", b->dir);
+    int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0) _exit(126);
+    (void)setpgid(0, 0); /* so that a shell that stays in between is stopped too */
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+    (void)execl("/bin/sh", "sh", "-c", line, (char *)NULL);
+    _exit(127);
+}
+
+static bool has_ended(const struct broker *b, int wait_ms)
+{
+    struct pollfd p = { .fd = b->pidfd, .events = POLLIN };
+    return poll(&p, 1, wait_ms) > 0;
+}
+
+/* Until it accepts connections; false when it ended, or does not within wait_ms. */
+static bool is_accepting(const struct broker *b, int wait_ms)
+{
+    for (int waited_ms = 0; waited_ms < wait_ms; waited_ms += POLL_MS) {
+        struct link l;
+        bool is_open = link_open(&l, "127.0.0.1", b->port, wait_ms);
+        if (is_open) link_close(&l);
+        if (has_ended(b, is_open ? 0 : POLL_MS)) return false;
+        if (is_open) return true;
+    }
+    return false;
+}
+
+/* Ends the process group; returns the status of waitpid. */
+static int end(struct broker *b, int wait_ms)
+{
+    int status = -1;
+
+    (void)kill(-b->pid, SIGTERM);
+    if (!has_ended(b, wait_ms)) {
+        fprintf(stderr, "mtc: the broker did not exit within %d ms after SIGTERM; killed\n", wait_ms);
+        (void)kill(-b->pid, SIGKILL);
+    }
+    while (waitpid(b->pid, &status, 0) < 0 && errno == EINTR) {}
+    (void)close(b->pidfd);
+    return status;
+}
+
+static int remove_one(const char *path, const struct stat *s, int kind, struct FTW *at)
+{
+    (void)s, (void)kind, (void)at;
+    return remove(path);
+}
+
+static bool try_start(struct broker *b, const char *command, int wait_ms)
+{
+    b->port = free_port();
+    b->pid = b->port != 0 ? fork() : -1;
+    if (b->pid == 0) run_child(b, command);
+    if (b->pid < 0) return false;
+    (void)setpgid(b->pid, b->pid); /* the child does it too: whoever is first */
+    b->pidfd = pidfd_open(b->pid, 0);
+    if (is_accepting(b, wait_ms)) return true;
+    (void)end(b, wait_ms);
+    return false;
+}
+
+bool broker_start(struct broker *b, const char *command, int wait_ms)
+{
+    const char *tmp = getenv("TMPDIR");
+
+    *b = (struct broker){ .pid = -1, .pidfd = -1 };
+    (void)snprintf(b->dir, sizeof b->dir, "%s/mtc.XXXXXX", tmp != NULL ? tmp : "/tmp");
+    if (mkdtemp(b->dir) == NULL) {
+        fprintf(stderr, "mtc: cannot make the directory %s: %s\n", b->dir, strerror(errno));
+        return false;
+    }
+    for (int i = 0; i < START_TRIES; i++)
+        if (try_start(b, command, wait_ms)) return true;
+    fprintf(stderr, "mtc: the broker did not start: %s\nmtc: its output is in %s/log\n", command, b->dir);
+    return false;
+}
+
+bool broker_stop(struct broker *b, bool keep_dir, int wait_ms)
+{
+    bool was_dead = has_ended(b, 0);
+    int status = end(b, wait_ms);
+    bool is_good = !was_dead && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+
+    if (was_dead) fprintf(stderr, "mtc: the broker ended during the scenarios\n");
+    if (WIFSIGNALED(status)) fprintf(stderr, "mtc: the broker died by signal %d\n", WTERMSIG(status));
+    if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+        fprintf(stderr, "mtc: the broker exited with status %d\n", WEXITSTATUS(status));
+    if (is_good && !keep_dir)
+        (void)nftw(b->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    else
+        fprintf(stderr, "mtc: the broker's directory is kept: %s\n", b->dir);
+    return is_good;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mtc_link - one TCP connection of a scenario: whole packets in, bytes out, every wait bounded.
+ *
+ * Thread:  one owner; no locks.
+ * Memory:  owns the socket and what was read and not yet taken.
+ * Limits:  each call waits at most wait_ms.
+ * Errors:  false, or an enum mtc_got; errno is of no use afterwards.
+ * Tests:   tests/conformance/selftest
+ */
+#ifndef KIT_MTC_LINK_H
+#define KIT_MTC_LINK_H
+
+#include "kit/mtc_fields.h"
+
+enum mtc_got { GOT_PACKET, GOT_CLOSE, GOT_SILENCE, GOT_HALF };
+
+struct link {
+    int fd; /* -1: not open */
+    struct out in;
+    size_t packet_len; /* of the packet at the start of in that the caller looked at */
+};
+
+/* host is a numeric address or a name. */
+bool link_open(struct link *l, const char *host, unsigned port, int wait_ms);
+
+/* False when the other side closed or does not read. */
+bool link_send(struct link *l, const struct out *bytes, int wait_ms);
+
+/* The next packet is the first l->packet_len bytes of l->in, until the next call. GOT_HALF: the connection
+ * ended inside a packet, or the header has a length that cannot be. */
+enum mtc_got link_next(struct link *l, int wait_ms);
+
+/* Ends our direction, so that the other side knows that no more comes. */
+void link_finish(struct link *l);
+void link_close(struct link *l);
+
+#endif
