@@ -52,7 +52,7 @@ struct sub {
 
 /* What readers see of a subscription: immutable while they can see it. */
 struct subs_entry {
-    struct sub *sub; /* for its own shard only */
+    _Atomic(struct sub *) sub; /* NULL: blanked, to be skipped. To follow it is for its own shard only */
     uint64_t durable_no;
     struct sub_options options;
 };
@@ -60,8 +60,9 @@ struct subs_entry {
 struct subs_chunk {
     struct epoch_node retired;
     _Atomic(struct subs_chunk *) next;
+    struct subs_chunk *prev; /* the owner's, as room and live */
     _Atomic(uint32_t) count; /* entries that are complete */
-    uint32_t room;
+    uint16_t room, live;
     struct subs_entry entries[];
 };
 
@@ -83,8 +84,8 @@ enum err subs_add(struct subs *s, unsigned shard, struct bytes filter, struct su
 /* Replaces the options of a subscription: readers see the old ones or the new ones. */
 enum err subs_change(struct subs *s, unsigned shard, struct sub *sub, struct sub_options options);
 
-/* Never fails: when there is no memory to replace a chunk, the entry is blanked in a way that readers skip.
- */
+/* Never fails: the entry is blanked, which readers skip. A chunk that is half blank is replaced if there is
+ * memory. */
 void subs_remove(struct subs *s, unsigned shard, struct sub *sub);
 
 /* The filter of a subscription. */
@@ -117,6 +118,20 @@ static inline const struct subs_chunk *subs_first(const struct subs_array *a, ui
 static inline const struct subs_chunk *subs_next(const struct subs_chunk *c, uint32_t *count)
 {
     return subs_chunk_seen(atomic_load_explicit(&c->next, memory_order_acquire), count);
+}
+
+/* Whose entry it is; NULL when it has been blanked. */
+static inline struct sub *subs_entry_sub(const struct subs_entry *e)
+{
+    return atomic_load_explicit(&e->sub, memory_order_relaxed);
+}
+static inline uint32_t subs_direct(const struct subs_array *a)
+{
+    return atomic_load_explicit(&a->direct, memory_order_acquire);
+}
+static inline uint32_t subs_durable(const struct subs_array *a)
+{
+    return atomic_load_explicit(&a->durable, memory_order_acquire);
 }
 
 /* The hash used for exact filters: the same for a topic name. */
