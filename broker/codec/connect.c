@@ -6,7 +6,7 @@ enum {
     CONNECT_RESERVED = 0x01,
     CONNECT_CLEAN_START = 0x02,
     CONNECT_WILL = 0x04,
-    CONNECT_WILL_QOS = 0x18,
+    CONNECT_WILL_QOS_SHIFT = 3,
     CONNECT_WILL_RETAIN = 0x20,
     CONNECT_PASSWORD = 0x40,
     CONNECT_USERNAME = 0x80,
@@ -29,7 +29,7 @@ static enum mqtt_rc flags_decode(uint8_t flags, struct connect *out)
     out->has_will = (flags & CONNECT_WILL) != 0;
     out->has_username = (flags & CONNECT_USERNAME) != 0;
     out->has_password = (flags & CONNECT_PASSWORD) != 0;
-    out->will.qos = (flags & CONNECT_WILL_QOS) >> 3;
+    out->will.qos = flags >> CONNECT_WILL_QOS_SHIFT & 3;
     out->will.retain = (flags & CONNECT_WILL_RETAIN) != 0;
 
     if ((flags & CONNECT_RESERVED) != 0) return MQTT_RC_MALFORMED; /* [MQTT-3.1.2-3] */
@@ -88,7 +88,7 @@ static uint8_t connect_flags(const struct connect *c)
     if (c->clean_start) flags |= CONNECT_CLEAN_START;
     if (c->has_username) flags |= CONNECT_USERNAME;
     if (c->has_password) flags |= CONNECT_PASSWORD;
-    if (c->has_will) flags |= CONNECT_WILL | (c->will.qos & 3u) << 3;
+    if (c->has_will) flags |= CONNECT_WILL | (c->will.qos & 3u) << CONNECT_WILL_QOS_SHIFT;
     if (c->has_will && c->will.retain) flags |= CONNECT_WILL_RETAIN;
     return (uint8_t)flags;
 }

@@ -54,7 +54,7 @@ uint32_t rd_varint(struct rd *r)
 
 void wr_varint(struct wr *w, uint32_t v)
 {
-    if (v > REMAINING_MAX) w->bad = true;
+    if (v > REMAINING_MAX || w->left < varint_size(v)) w->bad = true;
     for (; v >= 0x80; v >>= 7) wr_u8(w, (uint8_t)(v | 0x80));
     wr_u8(w, (uint8_t)v);
 }

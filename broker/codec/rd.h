@@ -38,19 +38,22 @@ static inline struct bytes rd_take(struct rd *r, size_t n)
 static inline uint8_t rd_u8(struct rd *r)
 {
     struct bytes b = rd_take(r, 1);
-    return b.len < 1 ? 0 : b.at[0];
+    if (b.len < 1) return 0;
+    return b.at[0];
 }
 
 static inline uint16_t rd_u16(struct rd *r)
 {
     struct bytes b = rd_take(r, 2);
-    return b.len < 2 ? 0 : (uint16_t)(b.at[0] << 8 | b.at[1]);
+    if (b.len < 2) return 0;
+    return (uint16_t)(b.at[0] << 8 | b.at[1]);
 }
 
 static inline uint32_t rd_u32(struct rd *r)
 {
-    uint32_t high = rd_u16(r);
-    return high << 16 | rd_u16(r);
+    struct bytes b = rd_take(r, 4);
+    if (b.len < 4) return 0;
+    return (uint32_t)b.at[0] << 24 | (uint32_t)b.at[1] << 16 | (uint32_t)b.at[2] << 8 | b.at[3];
 }
 
 /* Length-prefixed string; also used for binary fields. */

@@ -48,8 +48,12 @@ static inline void wr_u16(struct wr *w, uint16_t v)
 
 static inline void wr_u32(struct wr *w, uint32_t v)
 {
-    wr_u16(w, (uint16_t)(v >> 16));
-    wr_u16(w, (uint16_t)v);
+    uint8_t *at = wr_take(w, 4);
+    if (at == NULL) return;
+    at[0] = (uint8_t)(v >> 24);
+    at[1] = (uint8_t)(v >> 16);
+    at[2] = (uint8_t)(v >> 8);
+    at[3] = (uint8_t)v;
 }
 
 static inline void wr_bytes(struct wr *w, struct bytes b)
@@ -61,7 +65,7 @@ static inline void wr_bytes(struct wr *w, struct bytes b)
 /* Length-prefixed; a string longer than 65,535 bytes poisons. */
 static inline void wr_str(struct wr *w, struct bytes b)
 {
-    if (b.len > UINT16_MAX) w->bad = true;
+    if (b.len > UINT16_MAX || w->left < 2 + b.len) w->bad = true;
     wr_u16(w, (uint16_t)b.len);
     wr_bytes(w, b);
 }
