@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What depends on several options. As mosquitto has it: without any listener the broker serves this machine
+ * only, on 1883 or the ports of -p, and lets everyone in; with one, -p counts for nothing and clients must
+ * say who they are unless allow_anonymous says otherwise.
+ */
+#include "config/config_int.h"
+#include <string.h>
+
+static void local_add(struct config *c, const char *address, uint16_t port)
+{
+    struct config_listener *l = &c->listeners[c->listeners_count++];
+    listener_init(l);
+    l->port = port;
+    snprintf(l->address, sizeof l->address, "%s", address);
+    snprintf(l->origin, sizeof l->origin, "%s", c->ports_count > 0 ? "-p" : "default");
+}
+
+static bool port_is_first(const struct config *c, size_t index)
+{
+    for (size_t i = 0; i < index; i++)
+        if (c->ports[i] == c->ports[index] && c->ports[i] != 0) return false;
+    return true;
+}
+
+static void local_only(struct config *c)
+{
+    static const uint16_t standard = 1883;
+    c->local_only = true;
+    const uint16_t *ports = c->ports_count > 0 ? c->ports : &standard;
+    size_t count = c->ports_count > 0 ? c->ports_count : 1;
+    for (size_t i = 0; i < count; i++) {
+        if (!port_is_first(c, i)) continue;
+        local_add(c, "127.0.0.1", ports[i]);
+        /* Two addresses could not choose the same free port. */
+        if (ports[i] != 0) local_add(c, "::1", ports[i]);
+    }
+}
+
+static bool is_configured(const struct config *c, uint16_t port)
+{
+    for (size_t i = 0; i < c->listeners_count; i++)
+        if (c->listeners[i].port == port) return true;
+    return false;
+}
+
+static void warn_about_ports(const struct place *p)
+{
+    const struct config *c = p->config;
+    for (size_t i = 0; i < c->ports_count; i++)
+        if (!is_configured(c, c->ports[i]))
+            note_warning(p, "port", "value '%u' has no effect: the configuration has listeners of its own",
+                         c->ports[i]);
+}
+
+static void add_default(const struct place *p)
+{
+    struct config *c = p->config;
+    if (c->listeners_count == CONFIG_LISTENERS_MAX)
+        note_error(p, "port", "is one listener too many; allowed: %d listeners", CONFIG_LISTENERS_MAX);
+    else
+        c->listeners[c->listeners_count++] = c->default_listener;
+}
+
+static bool binds_alike(const struct config_listener *a, const struct config_listener *b)
+{
+    return a->port == b->port && a->port != 0 && a->socket_domain == b->socket_domain &&
+           strcmp(a->address, b->address) == 0;
+}
+
+static void check_doubles(const struct place *p)
+{
+    const struct config *c = p->config;
+    for (size_t i = 0; i < c->listeners_count; i++) {
+        for (size_t j = 0; j < i; j++) {
+            const struct config_listener *l = &c->listeners[i], *other = &c->listeners[j];
+            if (!binds_alike(l, other)) continue;
+            struct place at = { .config = p->config, .notes = p->notes, .file = l->origin };
+            note_error(&at, "listener", "value '%u %s' was given before at %s; allowed: once", l->port,
+                       l->address, other->origin);
+        }
+    }
+}
+
+enum err config_finish(struct config *c, struct config_notes *notes)
+{
+    size_t before = notes->errors;
+    struct place p = { .config = c, .notes = notes, .file = "configuration" };
+    struct place flag = { .config = c, .notes = notes, .file = "-p" };
+
+    if (c->default_listener_is_used) add_default(&p);
+    if (c->listeners_count == 0)
+        local_only(c);
+    else
+        warn_about_ports(&flag);
+    check_doubles(&p);
+
+    if (c->origins[CONFIG_ID_allow_anonymous][0] == '\0') c->allow_anonymous = c->local_only;
+    if (!c->allow_anonymous)
+        note_warning(&p, "allow_anonymous",
+                     "is false, and clients cannot be authenticated yet: every client will be refused");
+    return notes->errors == before ? ERR_OK : ERR_SYNTAX;
+}
