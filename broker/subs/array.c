@@ -198,27 +198,39 @@ enum err array_change(struct subs *s, unsigned shard, struct sub *sub, struct su
     return ERR_OK;
 }
 
+/* A sparse chunk, with its neighbours as far as they are sparse as well. */
+static struct run run_around(const struct subs_array *a, struct subs_chunk *c, uint32_t *live)
+{
+    struct run run = { c, c };
+    struct subs_chunk *next = next_of(c), *prev = c == first_of(a) ? NULL : c->prev;
+    *live = c->live;
+    if (next != NULL && *live + next->live <= CHUNK_MERGE_MAX) {
+        run.old_end = next;
+        *live += next->live;
+    }
+    if (prev != NULL && *live + prev->live <= CHUNK_MERGE_MAX) {
+        run.old = prev;
+        *live += prev->live;
+    }
+    return run;
+}
+
 /* After a removal: c goes when it is empty, gives way when it is sparse, else stays; also without memory. */
 static void tidy(struct subs *s, unsigned shard, struct subs_array *a, struct subs_chunk *c)
 {
-    struct run run = { c, c };
-    uint32_t live = c->live;
-    if (live == 0) {
-        splice(s, shard, a, run, NULL);
+    if (c->live == 0) {
+        splice(s, shard, a, (struct run){ c, c }, NULL);
         return;
     }
-    if (live > count_of(c) / 2) return;
+    if (c->live > count_of(c) / 2) return;
 
-    struct subs_chunk *next = next_of(c);
-    if (next != NULL && live + next->live <= CHUNK_MERGE_MAX) {
-        run.old_end = next;
-        live += next->live;
-    }
+    uint32_t live;
+    struct run run = run_around(a, c, &live);
+    struct subs_chunk *end = next_of(run.old_end);
     /* Only the last one is appended to. */
-    struct subs_chunk *denser = chunk_new(next_of(run.old_end) == NULL ? room_for(live) : live);
+    struct subs_chunk *denser = chunk_new(end == NULL ? room_for(live) : live);
     if (denser == NULL) return;
-    chunk_move(denser, c);
-    if (run.old_end != c) chunk_move(denser, run.old_end);
+    for (const struct subs_chunk *old = run.old; old != end; old = next_of(old)) chunk_move(denser, old);
     splice(s, shard, a, run, denser);
 }
 
