@@ -25,8 +25,7 @@ enum mqtt_rc any_decode(struct any_packet *out, const struct frame *f, uint8_t v
     }
 }
 
-/* Encodes the user properties of a decoded block again, into a block of their own that the caller frees. */
-static uint8_t *users_collect(struct props *p)
+uint8_t *any_users_collect(struct props *p)
 {
     uint8_t *room = malloc(p->block.len + 1);
     CHECK(room != NULL);
@@ -110,8 +109,8 @@ void any_encode(struct wr *w, const struct any_packet *p)
 {
     struct any_packet copy = *p;
     struct props *props = props_of(&copy);
-    uint8_t *users = props != NULL ? users_collect(props) : NULL;
-    uint8_t *will_users = p->type == PACKET_CONNECT ? users_collect(&copy.connect.will.props) : NULL;
+    uint8_t *users = props != NULL ? any_users_collect(props) : NULL;
+    uint8_t *will_users = p->type == PACKET_CONNECT ? any_users_collect(&copy.connect.will.props) : NULL;
 
     encode_by_type(w, &copy);
     free(users);
@@ -137,7 +136,7 @@ static bool users_equal(const struct props *a, const struct props *b)
     return !props_next_user(&at_b, &key_b, &value_b);
 }
 
-static bool props_equal(const struct props *a, const struct props *b)
+bool any_props_equal(const struct props *a, const struct props *b)
 {
     if (a->has != b->has || a->user_count != b->user_count) return false;
 #define PROP(name, id, type, packets, low, high, doc)                                                        \
@@ -155,7 +154,7 @@ static bool connect_equal(const struct connect *a, const struct connect *b)
            bytes_equal(a->username, b->username) && bytes_equal(a->password, b->password) &&
            a->will.qos == b->will.qos && a->will.retain == b->will.retain &&
            bytes_equal(a->will.topic, b->will.topic) && bytes_equal(a->will.payload, b->will.payload) &&
-           props_equal(&a->will.props, &b->will.props);
+           any_props_equal(&a->will.props, &b->will.props);
 }
 
 static bool publish_equal(const struct publish *a, const struct publish *b)
@@ -195,7 +194,7 @@ bool any_equal(const struct any_packet *a, const struct any_packet *b)
     struct props *props = props_of(&copy_a);
 
     if (a->type != b->type || a->version != b->version) return false;
-    if (props != NULL && !props_equal(props, props_of(&copy_b))) return false;
+    if (props != NULL && !any_props_equal(props, props_of(&copy_b))) return false;
     switch (a->type) {
     case PACKET_CONNECT: return connect_equal(&a->connect, &b->connect);
     case PACKET_CONNACK:

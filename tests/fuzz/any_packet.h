@@ -36,6 +36,12 @@ void any_encode(struct wr *w, const struct any_packet *p);
 /* Of what any_encode() writes, is all the same? */
 bool any_equal(const struct any_packet *a, const struct any_packet *b);
 
+bool any_props_equal(const struct props *a, const struct props *b);
+
+/* Encodes the user properties of a decoded block again and sets p->user to them; the caller frees what it
+ * gives. */
+uint8_t *any_users_collect(struct props *p);
+
 /* Encodes p, whose body had body_bytes, and decodes it: the same packet must come out, and nothing longer. */
 void any_round_trip(const struct any_packet *p, size_t body_bytes);
 
