@@ -43,8 +43,9 @@ void lock_fini(struct lock *l)
 
 void lock_take(struct lock *l)
 {
-    CHECK(pthread_mutex_lock(&l->mutex) == 0);
+    /* Before it, so that a wrong order is told and not waited for. */
     note_taken(l);
+    CHECK(pthread_mutex_lock(&l->mutex) == 0);
 }
 
 void lock_release(struct lock *l)
