@@ -1,13 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-# mtc, the scenario runner, and the scenarios against ourselves and against Debian's mosquitto.
+# mtc, the scenario runner; the scenarios against ourselves and against Debian's mosquitto; and whether the runner
+# notices what is wrong.
 
 add_executable(mtc kit/main.c)
 target_link_libraries(mtc PRIVATE ll_test_kit)
 target_link_options(mtc PRIVATE LINKER:--as-needed) # it needs nothing of cmocka, which the kit brings along
 
-set(conformance_run ${CMAKE_CURRENT_SOURCE_DIR}/conformance/run $<TARGET_FILE:mtc>)
-find_program(MOSQUITTO mosquitto PATHS /usr/sbin /usr/local/sbin NO_CACHE)
+add_executable(test_mtc_packet conformance/test_mtc_packet.c)
+target_link_libraries(test_mtc_packet PRIVATE ll_test_kit)
+add_test(NAME unit_mtc_packet COMMAND test_mtc_packet)
 
-add_test(NAME conformance_longlinkd COMMAND ${conformance_run} longlinkd $<TARGET_FILE:longlinkd>)
-add_test(NAME conformance_mosquitto COMMAND ${conformance_run} mosquitto ${MOSQUITTO})
-set_tests_properties(conformance_longlinkd conformance_mosquitto PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
+set(conformance_dir ${CMAKE_CURRENT_SOURCE_DIR}/conformance)
+find_program(MOSQUITTO mosquitto PATHS /usr/sbin /usr/local/sbin)
+
+add_test(NAME conformance_longlinkd
+         COMMAND ${conformance_dir}/run $<TARGET_FILE:mtc> longlinkd $<TARGET_FILE:longlinkd>)
+add_test(NAME conformance_mosquitto
+         COMMAND ${conformance_dir}/run $<TARGET_FILE:mtc> mosquitto ${MOSQUITTO})
+if(MOSQUITTO)
+  add_test(NAME conformance_selftest
+           COMMAND ${conformance_dir}/selftest/run $<TARGET_FILE:mtc> mosquitto ${MOSQUITTO})
+else()
+  add_test(NAME conformance_selftest
+           COMMAND ${conformance_dir}/selftest/run $<TARGET_FILE:mtc> longlinkd $<TARGET_FILE:longlinkd>)
+endif()
+set_tests_properties(conformance_longlinkd conformance_mosquitto conformance_selftest
+                     PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)

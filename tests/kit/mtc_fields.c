@@ -67,7 +67,7 @@ struct field *fields_find(const struct fields *f, const char *name, size_t nth)
     return NULL;
 }
 
-static void print_value(const struct field *f, FILE *to)
+void field_print(const struct field *f, FILE *to)
 {
     unsigned long n = 0;
 
@@ -88,7 +88,7 @@ void fields_print(const struct fields *f, FILE *to)
 {
     for (size_t i = 0; i < f->count; i++) {
         fprintf(to, " %s=", f->all[i].name);
-        print_value(&f->all[i], to);
+        field_print(&f->all[i], to);
     }
 }
 

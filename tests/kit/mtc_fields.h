@@ -49,6 +49,7 @@ void fields_add_number(struct fields *f, const char *name, unsigned long n);
 /* The nth field of that name, counted from 0, or NULL. */
 struct field *fields_find(const struct fields *f, const char *name, size_t nth);
 void fields_print(const struct fields *f, FILE *to);
+void field_print(const struct field *f, FILE *to); /* the value alone; long ones are cut */
 void fields_clear(struct fields *f);
 
 /* Reads the whole value as a number, as C writes them. */

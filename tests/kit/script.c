@@ -155,6 +155,7 @@ static bool run_words(struct run *r, struct fields *words)
 
     struct fields rest = { words->all + 2, words->count - 2 };
     struct fields copy = { 0 };
+    fprintf(r->report, "%4u: %s\n", r->line, r->text);
     for (size_t i = 0; i < rest.count; i++)
         fields_add(&copy, rest.all[i].name, rest.all[i].at, rest.all[i].len);
     bool is_good = run_verb(r, c, words->all[1].at, &copy);

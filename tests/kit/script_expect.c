@@ -87,9 +87,13 @@ static bool check_word(struct run *r, const struct field *want, size_t nth, cons
         return true;
     }
     if (value_equal(want, got)) return true;
-    if (got->is_number) return script_fail(r, "%s is %s, expected %s", want->name, got->at, want->at);
-    return script_fail(r, "%s is not what was expected (%zu bytes, expected %zu)", want->name, got->len,
-                       want->len);
+    script_fail(r, "%s is not what was expected", want->name);
+    fputs("    expected: ", r->report);
+    field_print(want, r->report);
+    fputs("\n    came:     ", r->report);
+    field_print(got, r->report);
+    fputc('\n', r->report);
+    return false;
 }
 
 static bool check_words(struct run *r, const struct client *c, const struct fields *words,
@@ -102,8 +106,10 @@ static bool check_words(struct run *r, const struct client *c, const struct fiel
         if (c->version < 5 && mtc_is_v5_only(came->type, want->name)) continue;
         for (size_t k = 1; k < i; k++) nth += strcmp(words->all[k].name, want->name) == 0;
         if (!check_word(r, want, nth, came)) return false;
-        if (want->name[0] != '\0' && count_of(words, want->name) != count_of(&came->fields, want->name))
-            return script_fail(r, "%s came %zu times", want->name, count_of(&came->fields, want->name));
+
+        size_t asked = count_of(words, want->name), came_times = count_of(&came->fields, want->name);
+        if (want->name[0] != '\0' && asked != came_times)
+            return script_fail(r, "%s came %zu times, expected %zu", want->name, came_times, asked);
     }
     return true;
 }
@@ -163,9 +169,9 @@ static bool expect_nothing(struct run *r, struct client *c)
 
     out_u8(&ping, MTC_PINGREQ << 4);
     out_u8(&ping, 0);
-    bool is_sent = link_send(&c->link, &ping, r->conf->wait_ms);
+    (void)link_send(&c->link, &ping, r->conf->wait_ms); /* if it is closed, that is what comes next */
     out_clear(&ping);
-    if (!is_sent || !next(r, c, &came)) return script_fail(r, "the connection is gone");
+    if (!next(r, c, &came)) return false;
     bool is_good = came.got == GOT_PACKET && came.type == MTC_PINGRESP;
     if (came.got == GOT_SILENCE) script_fail(r, "not even a PINGRESP came within %d ms", r->conf->wait_ms);
     if (came.got == GOT_CLOSE) script_fail(r, "the broker closed the connection");
