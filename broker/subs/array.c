@@ -59,7 +59,7 @@ static void chunk_put(struct subs_chunk *c, struct sub *sub, struct sub_options 
     uint32_t at = count_of(c);
     DCHECK(at < c->room);
     atomic_init(&c->entries[at].sub, sub);
-    c->entries[at].durable_no = sub->durable_no;
+    atomic_init(&c->entries[at].durable_no, sub->durable_no);
     c->entries[at].options = options;
     sub->chunk = c;
     sub->index = at;
@@ -240,7 +240,8 @@ void array_remove(struct subs *s, unsigned shard, struct sub *sub)
     struct subs_chunk *c = sub->chunk;
     CHECK(subs_entry_sub(&c->entries[sub->index]) == sub);
 
-    atomic_store_explicit(&c->entries[sub->index].sub, NULL, memory_order_release);
+    atomic_store_explicit(&c->entries[sub->index].sub, NULL, memory_order_relaxed);
+    atomic_store_explicit(&c->entries[sub->index].durable_no, 0, memory_order_relaxed);
     c->live--;
     tidy(s, shard, a, c);
     lower(counter_of(a, sub, sub->options));

@@ -7,8 +7,8 @@
  * one hash look-up, the others through a trie of levels. Only the first and the last subscriber of a filter
  * on a shard change the look-up structure, one writer at a time.
  *
- * Thread:  subs_add, subs_change, subs_remove: by the shard that owns the subscriber. subs_find and what it
- *          found: any shard that is on line in the epoch, until it is quiet next.
+ * Thread:  subs_add, subs_change, subs_remove: by the shard that owns the subscriber, on line in the epoch.
+ *          subs_find and what it found: any shard that is on line, until it is quiet next.
  * Memory:  chunks and filters are the index's, reclaimed by epoch; struct sub is the subscriber's.
  * Limits:  TOPIC_LEVELS_MAX levels.
  * Errors:  ERR_NOMEM from subs_new, subs_add, subs_change, and subs_find; nothing changes.
@@ -43,17 +43,18 @@ struct sub_options {
 struct sub {
     struct list of_session; /* the owner's, not touched here */
     void *session;
-    uint64_t durable_no; /* session_no of a persistent session; 0: clean */
+    uint64_t durable_no; /* session_no of a persistent session; 0: clean. Stays while it is subscribed */
     struct sub_options options;
     struct subs_filter *filter; /* private to subs from here on */
     struct subs_chunk *chunk;
     uint32_t index;
 };
 
-/* What readers see of a subscription: immutable while they can see it. */
+/* What readers see of a subscription: immutable while they can see it, but for being blanked when it is
+ * gone: no sub and no durable_no. */
 struct subs_entry {
-    _Atomic(struct sub *) sub; /* NULL: blanked, to be skipped. To follow it is for its own shard only */
-    uint64_t durable_no;
+    _Atomic(struct sub *) sub; /* to follow it is for its own shard only */
+    _Atomic(uint64_t) durable_no;
     struct sub_options options;
 };
 
@@ -105,7 +106,8 @@ void subs_found_fini(struct subs_found *found);
 const struct subs_array *subs_array_of(const struct subs_filter *f, unsigned shard);
 
 /* Walks an array: for (c = subs_first(a, &n); c != NULL; c = subs_next(c, &n)), entries [0, n) of each. An
- * entry whose sub is NULL has been blanked. */
+ * entry whose sub is NULL has been blanked. Who walks its own shard's array frees no struct sub meanwhile: a
+ * chunk that was replaced under it goes on naming those who left after that. */
 static inline const struct subs_chunk *subs_chunk_seen(struct subs_chunk *c, uint32_t *count)
 {
     *count = c == NULL ? 0 : atomic_load_explicit(&c->count, memory_order_acquire);
@@ -124,6 +126,10 @@ static inline const struct subs_chunk *subs_next(const struct subs_chunk *c, uin
 static inline struct sub *subs_entry_sub(const struct subs_entry *e)
 {
     return atomic_load_explicit(&e->sub, memory_order_relaxed);
+}
+static inline uint64_t subs_entry_durable_no(const struct subs_entry *e)
+{
+    return atomic_load_explicit(&e->durable_no, memory_order_relaxed);
 }
 static inline uint32_t subs_direct(const struct subs_array *a)
 {

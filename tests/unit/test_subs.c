@@ -133,7 +133,7 @@ static void model_seen(const struct subs_entry *e, unsigned shard, void *arg)
     struct model_sub *m = CONTAINER(subs_entry_sub(e), struct model_sub, sub);
     m->seen++;
     CHECK_TRUE(m->shard == shard);
-    CHECK_TRUE(m->sub.durable_no == e->durable_no);
+    CHECK_TRUE(m->sub.durable_no == subs_entry_durable_no(e));
     CHECK_TRUE(m->sub.options.qos == e->options.qos);
     CHECK_TRUE(m->sub.options.no_local == e->options.no_local);
 }
@@ -183,7 +183,7 @@ static void model_compare_counters(struct model *m)
                 for (uint32_t k = 0; k < n; k++) {
                     const struct subs_entry *e = &c->entries[k];
                     all += subs_entry_sub(e) != NULL;
-                    durable += subs_entry_sub(e) != NULL && e->durable_no != 0 && e->options.qos >= 1;
+                    durable += subs_entry_durable_no(e) != 0 && e->options.qos >= 1;
                 }
             CHECK_INT(durable, subs_durable(a));
             CHECK_INT(all - durable, subs_direct(a));

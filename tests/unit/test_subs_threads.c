@@ -76,8 +76,9 @@ static void count_array(struct shard *s, const struct subs_array *a, unsigned se
     for (const struct subs_chunk *c = subs_first(a, &n); c != NULL; c = subs_next(c, &n)) {
         for (uint32_t i = 0; i < n; i++) {
             const struct subs_entry *e = &c->entries[i];
-            if (subs_entry_sub(e) == NULL || e->durable_no == 0) continue;
-            seen[e->durable_no]++;
+            uint64_t no = subs_entry_durable_no(e);
+            if (no == 0) continue;
+            seen[no]++;
             s->met++;
             if (e->options.qos != 1) s->faults++;
         }
