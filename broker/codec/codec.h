@@ -54,7 +54,8 @@ struct will {
     struct props props; /* v5 will properties */
 };
 
-/* Section 3.1. version is set even when MQTT_RC_UNSUPPORTED_VERSION is returned for it (level byte). */
+/* Section 3.1. version is set even when MQTT_RC_UNSUPPORTED_VERSION is returned for it (level byte). An empty
+ * client id is the caller's to judge: CONNACK has an answer to it [MQTT-3.1.3-8]. */
 struct connect {
     uint8_t version; /* enum mqtt_version, or what the peer sent */
     bool clean_start, has_will, has_username, has_password;
