@@ -143,7 +143,8 @@ void publish_encode(struct wr *w, uint8_t version, const struct publish *p);
 void ack_encode(struct wr *w, uint8_t version, enum packet_type type, const struct ack *a);
 void subscribe_encode(struct wr *w, uint8_t version, uint16_t id, const struct subscribe_filter *filters,
                       size_t count);
-void unsubscribe_encode(struct wr *w, uint8_t version, uint16_t id, const struct bytes *filters, size_t count);
+void unsubscribe_encode(struct wr *w, uint8_t version, uint16_t id, const struct bytes *filters,
+                        size_t count);
 void suback_encode(struct wr *w, uint8_t version, const struct suback *s);
 void unsuback_encode(struct wr *w, uint8_t version, const struct suback *s);
 void session_end_encode(struct wr *w, uint8_t version, enum packet_type type, const struct session_end *e);
@@ -152,12 +153,12 @@ void ping_encode(struct wr *w, enum packet_type type);
 /* What of a PUBLISH differs between receivers; topic, forwarded properties and payload are the message's. */
 struct publish_head {
     struct bytes topic;
-    uint32_t block_bytes;   /* v5: the message's forwarded properties, already encoded */
+    uint32_t block_bytes; /* v5: the message's forwarded properties, already encoded */
     uint32_t payload_bytes;
-    uint16_t id;            /* 0 with QoS 0 */
+    uint16_t id; /* 0 with QoS 0 */
     uint8_t qos;
     bool dup, retain;
-    bool has_expiry;        /* v5: write a Message Expiry Interval of expiry_s */
+    bool has_expiry; /* v5: write a Message Expiry Interval of expiry_s */
     uint32_t expiry_s;
 };
 

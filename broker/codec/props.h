@@ -76,7 +76,7 @@ bool props_next_subscription_id(struct bytes *at, uint32_t *id);
 /* Writes one user property, to build props.user. */
 void props_user_encode(struct wr *w, struct bytes key, struct bytes value);
 
-uint32_t props_encoded_bytes(const struct props *p); /* without the length */
+uint32_t props_encoded_bytes(const struct props *p);    /* without the length */
 void props_encode(struct wr *w, const struct props *p); /* with the length */
 
 #endif

@@ -57,7 +57,10 @@ static inline uint32_t rd_u32(struct rd *r)
 }
 
 /* Length-prefixed string; also used for binary fields. */
-static inline struct bytes rd_str(struct rd *r) { return rd_take(r, rd_u16(r)); }
+static inline struct bytes rd_str(struct rd *r)
+{
+    return rd_take(r, rd_u16(r));
+}
 
 /* Variable byte integer, 1 to 4 bytes, shortest form only [MQTT-1.5.5-1]; anything else poisons. */
 uint32_t rd_varint(struct rd *r);
@@ -77,6 +80,9 @@ static inline struct rd rd_sub(struct rd *r, size_t n)
 }
 
 /* True when every byte was read and none was missing. */
-static inline bool rd_done(const struct rd *r) { return !r->bad && r->left == 0; }
+static inline bool rd_done(const struct rd *r)
+{
+    return !r->bad && r->left == 0;
+}
 
 #endif

@@ -73,6 +73,9 @@ static inline void wr_str(struct wr *w, struct bytes b)
 /* 1 to 4 bytes; more than 268,435,455 poisons. */
 void wr_varint(struct wr *w, uint32_t v);
 
-static inline uint32_t varint_size(uint32_t v) { return v < 128 ? 1 : v < 16384 ? 2 : v < 2097152 ? 3 : 4; }
+static inline uint32_t varint_size(uint32_t v)
+{
+    return v < 128 ? 1 : v < 16384 ? 2 : v < 2097152 ? 3 : 4;
+}
 
 #endif

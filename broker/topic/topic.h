@@ -35,7 +35,10 @@ struct topic_levels {
     struct bytes rest;
     bool ended;
 };
-static inline struct topic_levels topic_levels(struct bytes name) { return (struct topic_levels){ name, false }; }
+static inline struct topic_levels topic_levels(struct bytes name)
+{
+    return (struct topic_levels){ name, false };
+}
 bool topic_level_next(struct topic_levels *l, struct bytes *level);
 
 #endif

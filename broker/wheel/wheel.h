@@ -36,7 +36,10 @@ void wheel_free(struct wheel **owner); /* forgets running timers */
 
 void wheel_start(struct wheel *w, struct wheel_timer *t, uint64_t when_ms); /* restarts a running one */
 void wheel_stop(struct wheel *w, struct wheel_timer *t);                    /* no effect on a stopped one */
-static inline bool wheel_running(const struct wheel_timer *t) { return t->at != NULL; }
+static inline bool wheel_running(const struct wheel_timer *t)
+{
+    return t->at != NULL;
+}
 
 /* Fires all that is due at now_ms. Gives how many fired. */
 size_t wheel_advance(struct wheel *w, uint64_t now_ms, wheel_fire *fire, void *arg);
