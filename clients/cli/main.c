@@ -1,1 +1,69 @@
-int main(void) { return 0; }
+/* SPDX-License-Identifier: Apache-2.0 */
+/* longlink - one tool; what it does are subcommands. A new one is a row here. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/bench.h"
+
+enum { EXIT_USAGE = 2 };
+
+static const struct command {
+    const char *name, *doc;
+    int (*run)(int argc, char *const *argv);
+    void (*help)(void);
+} commands[] = {
+    { "bench", "load an MQTT broker and measure it", bench_main, bench_help },
+};
+
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+static void list_commands(FILE *to)
+{
+    for (int i = 0; i < COMMANDS; i++) fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].doc);
+}
+
+static void print_help(FILE *to)
+{
+    fprintf(to, "usage: longlink COMMAND [OPTION...]\n"
+                "       longlink help COMMAND\n"
+                "       longlink --version\n\ncommands:\n");
+    list_commands(to);
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (int i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0) return &commands[i];
+    fprintf(stderr, "longlink: there is no command '%s'; there are:\n", name);
+    list_commands(stderr);
+    return NULL;
+}
+
+static int help(int argc, char *const *argv)
+{
+    if (argc == 0) {
+        print_help(stdout);
+        return 0;
+    }
+    const struct command *c = find_command(argv[0]);
+    if (c == NULL) return EXIT_USAGE;
+    c->help();
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return EXIT_USAGE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
+        return help(argc - 2, argv + 2);
+    if (strcmp(name, "--version") == 0) {
+        printf("longlink %s\n", LONGLINK_VERSION);
+        return 0;
+    }
+    const struct command *c = find_command(name);
+    return c != NULL ? c->run(argc - 2, argv + 2) : EXIT_USAGE;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/bench_conf.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <string.h>
+
+enum {
+    OFFLINE_PUBLISHERS = 20,
+    OPEN_LOOP_WINDOW = 4096, /* a broker that falls behind by more than this holds its publisher back */
+};
+
+static const struct option_row rows[] = {
+#define OPTION(name_, type_, default_, min_, max_, form_, doc_)                                              \
+    { .name = #name_,                                                                                        \
+      .form = form_,                                                                                         \
+      .doc = doc_,                                                                                           \
+      .type = OPTION_##type_,                                                                                \
+      .number_default = default_,                                                                            \
+      .min = min_,                                                                                           \
+      .max = max_,                                                                                           \
+      .offset = offsetof(struct bench_conf, name_) },
+#define TEXT(name_, default_, form_, doc_)                                                                   \
+    { .name = #name_,                                                                                        \
+      .form = form_,                                                                                         \
+      .doc = doc_,                                                                                           \
+      .text_default = default_,                                                                              \
+      .type = OPTION_TEXT,                                                                                   \
+      .offset = offsetof(struct bench_conf, name_) },
+#include "cli/bench_options.def"
+#undef OPTION
+#undef TEXT
+};
+
+#define OPTION(name_, type_, default_, min_, max_, form_, doc_)                                              \
+    _Static_assert((default_) + UINT64_C(0) >= (min_) && (default_) <= (max_),                               \
+                   #name_ ": default out of range");
+#define TEXT(name_, default_, form_, doc_)
+#include "cli/bench_options.def"
+#undef OPTION
+#undef TEXT
+
+enum row_place {
+#define OPTION(name_, type_, default_, min_, max_, form_, doc_) ROW_##name_,
+#define TEXT(name_, default_, form_, doc_)                      ROW_##name_,
+#include "cli/bench_options.def"
+#undef OPTION
+#undef TEXT
+    ROWS
+};
+
+_Static_assert((int)ROWS <= (int)OPTIONS_MAX, "more options than the set of given ones can hold");
+
+const struct options_table bench_options = {
+    .command = "bench",
+    .purpose =
+        "Loads an MQTT broker and says what it did: messages a second, latency, loss, repeats, wrong order, "
+        "and with --pid the broker's CPU time and memory. Every broker can be measured; nothing but MQTT is "
+        "asked of it. Ctrl-C ends a run early and prints what there is.",
+    .rows = rows,
+    .count = ROWS,
+};
+
+static bool was_given(const struct options_parsed *parsed, enum row_place place)
+{
+    return (parsed->given >> place & 1) != 0;
+}
+
+/* What contradicts what, in the operator's words; NULL when all is well. */
+static const char *contradiction(const struct bench_conf *c, const struct options_parsed *parsed)
+{
+    if (c->messages > 0 && was_given(parsed, ROW_duration))
+        return "--messages and --duration: give one of them; each says when to stop";
+    if (c->messages > 0 && c->warmup > 0)
+        return "--messages and --warmup: with a number of messages all of them are measured; leave out "
+               "--warmup";
+    if (c->password[0] != '\0' && c->username[0] == '\0')
+        return "--password needs --username: MQTT 3.1.1 has no password without a user name";
+    if (c->scenario == BENCH_OFFLINE && c->qos == 0)
+        return "--scenario offline needs --qos 1: a broker may drop QoS 0 for a session that is away";
+    if (c->scenario == BENCH_OFFLINE && c->warmup > 0)
+        return "--scenario offline has no --warmup: what is published is there to be drained";
+    if (c->publishers > 0 && c->scenario != BENCH_FANOUT && c->scenario != BENCH_OFFLINE)
+        return "--publishers is for fanout and offline; the other scenarios take theirs from --clients";
+    if (c->scenario == BENCH_OFFLINE && c->publishers > c->clients)
+        return "--publishers: offline needs at least as many --clients (sessions), one for each publisher to "
+               "write to";
+    if (c->rate > 0 && c->gather > 0)
+        return "--gather and --rate: the sleep would be counted as the broker's latency; leave out --gather";
+    if (c->threads > c->clients) return "--threads: more than --clients; a thread would have nothing to do";
+    return NULL;
+}
+
+enum err bench_conf_parse(int argc, char *const *argv, struct bench_conf *conf, struct options_parsed *out)
+{
+    enum err rc = options_parse(&bench_options, argc, argv, conf, out);
+    const char *problem = rc == ERR_OK ? contradiction(conf, out) : NULL;
+    if (problem == NULL) return rc;
+    snprintf(out->problem, sizeof out->problem, "%s", problem);
+    return ERR_RANGE;
+}
+
+const char *bench_scenario_name(const struct bench_conf *conf, char *buffer, size_t buffer_bytes)
+{
+    return options_word(&rows[ROW_scenario], conf->scenario, buffer, buffer_bytes);
+}
+
+static uint32_t publishers_of(const struct bench_conf *c)
+{
+    if (c->publishers > 0) return (uint32_t)c->publishers;
+    if (c->scenario == BENCH_FANOUT) return 1;
+    return (uint32_t)(c->clients < OFFLINE_PUBLISHERS ? c->clients : OFFLINE_PUBLISHERS);
+}
+
+struct bench_plan bench_plan_of(const struct bench_conf *c)
+{
+    uint32_t n = (uint32_t)c->clients;
+    struct bench_plan p = { .counts_delivery = true, .deliveries = 1 };
+    p.window = c->rate > 0 ? OPEN_LOOP_WINDOW : (uint32_t)c->window;
+
+    switch ((enum bench_scenario)c->scenario) {
+    case BENCH_PAIRS: p.publishers = p.subscribers = p.streams = n; break;
+    case BENCH_FANOUT:
+        p.publishers = p.streams = publishers_of(c);
+        p.subscribers = p.deliveries = n;
+        p.shared_topic = true;
+        break;
+    case BENCH_FANIN:
+        p.publishers = p.streams = n;
+        p.subscribers = 1;
+        p.shared_topic = true;
+        break;
+    case BENCH_HOLD: p.subscribers = n; break;
+    case BENCH_OFFLINE:
+        p.publishers = publishers_of(c);
+        p.subscribers = p.streams = n;
+        p.persistent = true;
+        p.counts_delivery = false;
+        break;
+    }
+    return p;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * bench_proc - CPU time and memory of a process of this machine, from /proc.
+ *
+ * Thread:  any.
+ * Memory:  none.
+ * Limits:  CPU time in the kernel's clock ticks (10 ms as a rule).
+ * Errors:  ERR_NOTFOUND: no such process, or not ours to read.
+ * Tests:   tests/unit/test_bench_conf.c
+ */
+#ifndef CLI_BENCH_PROC_H
+#define CLI_BENCH_PROC_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct proc_sample {
+    double cpu_user_s, cpu_system_s;
+    uint64_t rss_bytes, anon_bytes; /* VmRSS, RssAnon */
+};
+
+enum err proc_read(uint64_t pid, struct proc_sample *out);
+
+/* Our own CPU time so far, user and system together. */
+double proc_own_cpu_s(void);
+
+#endif

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/bench_run.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/check.h"
+
+enum {
+    LOOK_MS = 100,            /* how often the conductor looks for a stall */
+    CONNECT_STALL_MS = 10000, /* nobody's CONNACK or SUBACK came for so long */
+    NS_PER_MS = 1000000,
+};
+
+enum bench_outcome { OUTCOME_READY, OUTCOME_TIME_UP, OUTCOME_STALLED, OUTCOME_INTERRUPTED, OUTCOME_FAILED };
+
+/* What the conductor sees of all workers together. */
+struct view {
+    bool ready, failed;
+    uint64_t progress_ns;
+    uint32_t clients_ready;
+};
+
+struct conductor {
+    struct bench *bench;
+    struct run_result *result;
+    int signal_fd;
+};
+
+static struct view look(struct conductor *o)
+{
+    struct view v = { .ready = true };
+    for (uint32_t i = 0; i < o->bench->worker_count; i++) {
+        struct door *d = &o->bench->workers[i].door;
+        pthread_mutex_lock(&d->lock);
+        v.ready = v.ready && d->ready;
+        if (d->failed && !v.failed) memcpy(o->result->problem, d->problem, sizeof d->problem);
+        v.failed = v.failed || d->failed;
+        if (d->progress_ns > v.progress_ns) v.progress_ns = d->progress_ns;
+        v.clients_ready += d->clients_ready;
+        pthread_mutex_unlock(&d->lock);
+    }
+    return v;
+}
+
+static void post(struct bench *b, enum bench_phase phase)
+{
+    for (uint32_t i = 0; i < b->worker_count; i++) {
+        struct worker *w = &b->workers[i];
+        pthread_mutex_lock(&w->door.lock);
+        w->door.phase = phase;
+        w->door.ready = false;
+        pthread_mutex_unlock(&w->door.lock);
+        eventfd_write(w->wake_fd, 1);
+    }
+}
+
+/* How long a phase may take, UINT64_MAX when it ends by itself. */
+static uint64_t time_of(const struct bench_conf *c, enum bench_phase phase)
+{
+    if (phase == PHASE_WARM) return c->warmup * NS_PER_MS;
+    if (phase == PHASE_HOLD || (phase == PHASE_RUN && c->messages == 0)) return c->duration * NS_PER_MS;
+    return UINT64_MAX;
+}
+
+/* How long nothing may arrive, UINT64_MAX when that is the broker's business: it shows in the figures. */
+static uint64_t patience_of(const struct bench_conf *c, enum bench_phase phase)
+{
+    if (time_of(c, phase) != UINT64_MAX) return UINT64_MAX;
+    bool connects =
+        phase == PHASE_SUBSCRIBE || phase == PHASE_CONNECT || phase == PHASE_FORGET || phase == PHASE_LEAVE;
+    return (connects ? (uint64_t)CONNECT_STALL_MS : c->drain_timeout) * NS_PER_MS;
+}
+
+/* Sleeps until a worker has news or limit_ns has passed. True when the operator wants to end the run. */
+static bool wait_for_news(struct conductor *o, uint64_t limit_ns)
+{
+    struct pollfd fds[] = { { .fd = o->bench->conductor_fd, .events = POLLIN },
+                            { .fd = o->signal_fd, .events = POLLIN } };
+    uint64_t ms = limit_ns / NS_PER_MS + 1;
+    struct signalfd_siginfo info;
+    eventfd_t news;
+
+    poll(fds, 2, ms < LOOK_MS ? (int)ms : LOOK_MS);
+    if ((fds[0].revents & POLLIN) != 0) eventfd_read(o->bench->conductor_fd, &news);
+    return (fds[1].revents & POLLIN) != 0 && read(o->signal_fd, &info, sizeof info) > 0;
+}
+
+static enum bench_outcome run_phase(struct conductor *o, enum bench_phase phase)
+{
+    const struct bench_conf *conf = &o->bench->conf;
+    uint64_t begin = bench_now_ns(), time_ns = time_of(conf, phase), patience_ns = patience_of(conf, phase);
+
+    post(o->bench, phase);
+    for (;;) {
+        struct view v = look(o);
+        uint64_t now = bench_now_ns(), spent = now - begin;
+        uint64_t since = v.progress_ns > begin ? v.progress_ns : begin;
+        if (v.failed) return OUTCOME_FAILED;
+        if (v.ready) return OUTCOME_READY;
+        if (spent >= time_ns) return OUTCOME_TIME_UP;
+        if (now > since && now - since >= patience_ns) return OUTCOME_STALLED;
+        if (wait_for_news(o, time_ns == UINT64_MAX ? UINT64_MAX : time_ns - spent))
+            return OUTCOME_INTERRUPTED;
+    }
+}
+
+static void sample(struct conductor *o, int place)
+{
+    struct sample *s = &o->result->samples[place];
+    s->own_cpu_s = proc_own_cpu_s();
+    if (o->bench->conf.pid != 0) proc_read(o->bench->conf.pid, &s->broker);
+}
+
+/* One phase with the samples around it (place, place + 1; none below 0). False ends the run. */
+static bool stage(struct conductor *o, enum bench_phase phase, int place)
+{
+    struct run_result *r = o->result;
+    if (place >= 0) sample(o, place);
+    enum bench_outcome outcome = run_phase(o, phase);
+    if (place >= 0) sample(o, place + 1);
+
+    bool connects =
+        phase == PHASE_SUBSCRIBE || phase == PHASE_CONNECT || phase == PHASE_FORGET || phase == PHASE_LEAVE;
+    if (outcome == OUTCOME_STALLED && connects) {
+        uint32_t ready = look(o).clients_ready;
+        snprintf(r->problem, sizeof r->problem,
+                 "%u clients were %s when the broker stopped answering for %d s; see its log, its limits on "
+                 "connections and open files, or try a smaller --connecting",
+                 ready, phase == PHASE_LEAVE ? "still there" : "ready", CONNECT_STALL_MS / 1000);
+        outcome = OUTCOME_FAILED;
+    }
+    r->failed = r->failed || outcome == OUTCOME_FAILED;
+    r->interrupted = r->interrupted || outcome == OUTCOME_INTERRUPTED;
+    return !r->failed && !r->interrupted;
+}
+
+static uint64_t last_ready_ns(const struct bench *b)
+{
+    uint64_t last = 0;
+    for (uint32_t i = 0; i < b->worker_count; i++)
+        if (b->workers[i].last_ready_ns > last) last = b->workers[i].last_ready_ns;
+    return last;
+}
+
+static void run_live(struct conductor *o)
+{
+    struct bench *b = o->bench;
+    bool go = stage(o, PHASE_CONNECT, -1);
+    b->schedule_start_ns = bench_now_ns();
+    if (go && b->conf.warmup > 0) go = stage(o, PHASE_WARM, -1);
+    if (go) stage(o, PHASE_RUN, SAMPLE_RUN);
+    if (!o->result->failed)
+        stage(o, PHASE_DRAIN, -1); /* after Ctrl-C too: else what is under way would be lost */
+}
+
+static void run_offline(struct conductor *o)
+{
+    struct bench *b = o->bench;
+    bool go = stage(o, PHASE_LEAVE, -1) && stage(o, PHASE_CONNECT, -1);
+    b->schedule_start_ns = bench_now_ns();
+    if (go) stage(o, PHASE_RUN, SAMPLE_RUN);
+    if (go && !o->result->failed) stage(o, PHASE_DRAIN, -1);
+    if (!o->result->failed) stage(o, PHASE_RETURN, SAMPLE_RETURN);
+    if (!o->result->failed) stage(o, PHASE_FORGET, -1);
+}
+
+static int open_signals(sigset_t *before)
+{
+    sigset_t ours;
+    sigemptyset(&ours);
+    sigaddset(&ours, SIGINT);
+    sigaddset(&ours, SIGTERM);
+    CHECK(pthread_sigmask(SIG_BLOCK, &ours, before) == 0); /* workers inherit it */
+    int fd = signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK);
+    CHECK(fd >= 0);
+    return fd;
+}
+
+static void start_workers(struct bench *b)
+{
+    for (uint32_t i = 0; i < b->worker_count; i++)
+        CHECK(pthread_create(&b->workers[i].thread, NULL, worker_main, &b->workers[i]) == 0);
+}
+
+void bench_run(struct bench *b, struct run_result *out)
+{
+    sigset_t before;
+    *out = (struct run_result){ 0 };
+    struct conductor o = { b, out, open_signals(&before) };
+
+    start_workers(b);
+    sample(&o, SAMPLE_START);
+    uint64_t begin = bench_now_ns();
+    bool go = stage(&o, PHASE_SUBSCRIBE, -1);
+    /* Read while no worker writes it: the phase's end was seen through every door. */
+    if (go) out->connect_ns = last_ready_ns(b) - begin;
+    if (go && b->conf.scenario == BENCH_HOLD) stage(&o, PHASE_HOLD, SAMPLE_HOLD);
+    if (go && b->conf.scenario == BENCH_OFFLINE) run_offline(&o);
+    if (go && b->conf.scenario != BENCH_HOLD && b->conf.scenario != BENCH_OFFLINE) run_live(&o);
+
+    post(b, PHASE_END);
+    for (uint32_t i = 0; i < b->worker_count; i++) CHECK(pthread_join(b->workers[i].thread, NULL) == 0);
+    close(o.signal_fd);
+    CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+}

@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs `longlink bench` with tiny sizes against Debian's mosquitto and checks what it counted.
+
+usage: smoke.py PATH-OF-LONGLINK
+exit code: 0 all checks held, 1 one did not, 77 mosquitto is not here.
+"""
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from brokers import Broker, BrokerMissing, free_port  # noqa: E402
+
+SKIPPED = 77
+RUN_SECONDS = 120
+
+CASES = []
+
+
+def case(function):
+    CASES.append(function)
+    return function
+
+
+class Bench:
+    def __init__(self, program, broker):
+        self.program = program
+        self.broker = broker
+
+    def command(self, *options):
+        return [self.program, "bench", "--port", str(self.broker.port), *map(str, options)]
+
+    def run(self, *options):
+        """Exit code, figures, and what it said on stderr."""
+        done = subprocess.run(self.command("--json", *options), capture_output=True, text=True, timeout=RUN_SECONDS,
+                              check=False)
+        return done.returncode, json.loads(done.stdout), done.stderr
+
+    def good(self, *options):
+        code, figures, said = self.run(*options)
+        assert code == 0, f"exit code {code}: {said}"
+        for name in ("lost", "duplicates", "reordered", "foreign", "refused"):
+            assert figures.get(name, 0) == 0, f"{name} is {figures[name]}"
+        return figures
+
+
+def check_counts(figures, sent, deliveries_of_each):
+    assert figures["sent"] == sent, figures["sent"]
+    assert figures["expected"] == sent * deliveries_of_each, figures["expected"]
+    assert figures["delivered"] == sent * deliveries_of_each, figures["delivered"]
+    if figures["qos"] == 1:
+        assert figures["acked"] == sent, figures["acked"]
+
+
+@case
+def pairs_deliver_each_message_once(bench):
+    for version in ("3.1.1", "5"):
+        for qos in (0, 1):
+            figures = bench.good("--scenario", "pairs", "--clients", 4, "--qos", qos, "--messages", 202, "--version",
+                                 version)
+            check_counts(figures, 202, 1)
+            assert figures["latency_p50_us"] <= figures["latency_p99_us"] <= figures["latency_max_us"]
+
+
+@case
+def fan_out_delivers_to_every_subscriber(bench):
+    check_counts(bench.good("--scenario", "fanout", "--clients", 7, "--qos", 0, "--messages", 50), 50, 7)
+    check_counts(bench.good("--scenario", "fanout", "--clients", 7, "--publishers", 3, "--qos", 1, "--messages", 50),
+                 50, 7)
+
+
+@case
+def fan_in_delivers_all_to_one(bench):
+    check_counts(bench.good("--scenario", "fanin", "--clients", 9, "--qos", 1, "--messages", 100), 100, 1)
+
+
+@case
+def threads_share_the_work_and_lose_nothing(bench):
+    for scenario, each in (("pairs", 1), ("fanout", 6), ("fanin", 1)):
+        figures = bench.good("--scenario", scenario, "--clients", 6, "--qos", 1, "--messages", 300, "--threads", 3)
+        check_counts(figures, 300, each)
+
+
+@case
+def offline_sessions_get_what_waited_for_them(bench):
+    for version in ("3.1.1", "5"):
+        figures = bench.good("--scenario", "offline", "--clients", 10, "--publishers", 3, "--qos", 1, "--messages",
+                             200, "--version", version, "--pid", bench.broker.pid)
+        check_counts(figures, 200, 1)
+        assert figures["sessions_lost"] == 0
+        assert figures["enqueue_per_s"] > 0 and figures["drain_per_s"] > 0
+
+
+@case
+def what_a_broker_drops_is_counted_and_is_an_error(bench):
+    options = ("--scenario", "offline", "--clients", 2, "--qos", 1, "--messages", 200, "--drain-timeout", 0.3)
+    with Broker("mosquitto", extra=["max_queued_messages 5"]) as small:
+        code, figures, said = Bench(bench.program, small).run(*options)
+        assert code == 1, code
+        assert figures["acked"] == 200
+        assert 0 < figures["lost"] == 200 - figures["delivered"], figures["lost"]
+        assert figures["reordered"] == figures["duplicates"] == 0
+        assert f"{figures['lost']} lost" in said, said
+        code, _, _ = Bench(bench.program, small).run(*options, "--allow-loss")
+        assert code == 0, code
+
+
+@case
+def held_clients_are_counted(bench):
+    figures = bench.good("--scenario", "connect-hold", "--clients", 50, "--duration", 0.05, "--username", "someone",
+                         "--pid", bench.broker.pid)
+    assert figures["connected"] == 50
+    assert figures["connects_per_s"] > 0
+    assert figures["rss_after_bytes"] > 0
+
+
+@case
+def an_open_loop_sends_what_its_schedule_says(bench):
+    figures = bench.good("--rate", 2000, "--clients", 4, "--messages", 400, "--qos", 1)
+    check_counts(figures, 400, 1)
+    assert figures["unsent"] == 0
+    assert figures["seconds"] >= 399 / 2000, "the last message left before its time"
+
+
+@case
+def large_payloads_arrive_whole(bench):
+    check_counts(bench.good("--clients", 2, "--size", 300000, "--qos", 1, "--messages", 10), 10, 1)
+
+
+@case
+def a_broker_that_is_not_there_is_named(bench):
+    done = subprocess.run([bench.program, "bench", "--port", str(free_port())], capture_output=True, text=True,
+                          timeout=RUN_SECONDS, check=False)
+    assert done.returncode == 3, done.returncode
+    assert "127.0.0.1" in done.stderr and "refused" in done.stderr, done.stderr
+
+
+@case
+def too_many_clients_are_refused_with_the_limit(bench):
+    done = subprocess.run(["sh", "-c", 'ulimit -n 100 && exec "$@"', "sh", *bench.command("--clients", 500)],
+                          capture_output=True, text=True, timeout=RUN_SECONDS, check=False)
+    assert done.returncode == 3, done.returncode
+    assert "--clients 500" in done.stderr and "100" in done.stderr, done.stderr
+
+
+def takes_signals(pid):
+    """Whether the run has come so far that SIGINT is its own to read (it blocks it then)."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        blocked = next(line.split()[1] for line in f if line.startswith("SigBlk:"))
+    return int(blocked, 16) >> (signal.SIGINT - 1) & 1 == 1
+
+
+@case
+def an_interrupted_run_prints_its_figures(bench):
+    with subprocess.Popen(bench.command("--json", "--duration", 600, "--qos", 1), stdout=subprocess.PIPE,
+                          text=True) as running:
+        while not takes_signals(running.pid):
+            time.sleep(0.01)
+        running.send_signal(signal.SIGINT)
+        figures = json.loads(running.communicate(timeout=RUN_SECONDS)[0])
+    assert running.returncode == 0, running.returncode
+    assert figures["interrupted"] is True
+    assert figures["lost"] == 0
+
+
+@case
+def an_unknown_command_is_named_with_those_that_exist(bench):
+    done = subprocess.run([bench.program, "bensh"], capture_output=True, text=True, timeout=RUN_SECONDS, check=False)
+    assert done.returncode == 2
+    assert "bensh" in done.stderr and "bench" in done.stderr.replace("bensh", ""), done.stderr
+
+
+@case
+def help_and_version_are_there(bench):
+    for words, text in ((["--help"], "bench"), (["help", "bench"], "--drain-timeout"), (["bench", "--help"], "--rate"),
+                        (["--version"], "longlink ")):
+        done = subprocess.run([bench.program, *words], capture_output=True, text=True, timeout=RUN_SECONDS,
+                              check=False)
+        assert done.returncode == 0 and text in done.stdout, words
+
+
+def main():
+    program = os.path.abspath(sys.argv[1])
+    failed = 0
+    try:
+        with Broker("mosquitto") as broker:
+            for function in CASES:
+                try:
+                    function(Bench(program, broker))
+                    print(f"ok      {function.__name__}")
+                except (AssertionError, ValueError, subprocess.TimeoutExpired) as e:
+                    failed += 1
+                    print(f"FAILED  {function.__name__}: {e!r}")
+    except BrokerMissing as e:
+        print(f"skipped: {e}")
+        return SKIPPED
+    print(f"{len(CASES) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
