@@ -170,8 +170,8 @@ uint32_t publish_head_size(uint8_t version, const struct publish_head *h);
 /* Writes everything up to the forwarded properties; the caller appends those (v5), then the payload. */
 void publish_head_encode(struct wr *w, uint8_t version, const struct publish_head *h);
 
-/* Copies a v5 property block of a PUBLISH to w without what is per hop or per receiver: topic alias, message
- * expiry, subscription identifiers. block must have been decoded before. */
+/* Copies a v5 property block of a PUBLISH or a will to w without what is per hop or per receiver: topic
+ * alias, message expiry, subscription identifiers, will delay. block must have been decoded before. */
 void publish_forward_props(struct wr *w, struct bytes block);
 
 /* The 3.1.1 CONNACK return code that says best what a v5 reason says (section 3.2.2.3). */

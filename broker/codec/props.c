@@ -180,8 +180,8 @@ bool props_next_subscription_id(struct bytes *at, uint32_t *id)
 
 void publish_forward_props(struct wr *w, struct bytes block)
 {
-    const uint32_t per_hop =
-        1u << PROP_BIT_topic_alias | 1u << PROP_BIT_message_expiry | 1u << PROP_BIT_subscription_id;
+    const uint32_t per_hop = 1u << PROP_BIT_topic_alias | 1u << PROP_BIT_message_expiry |
+                             1u << PROP_BIT_subscription_id | 1u << PROP_BIT_will_delay;
     struct rd r = rd_of(block);
     const uint8_t *keep = block.at; /* start of the run of bytes to copy */
     const uint8_t *before = block.at;
