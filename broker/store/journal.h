@@ -58,7 +58,7 @@ struct command_seat {
 struct command_ack {
     uint64_t cursor;
     uint32_t open_count;
-    const uint64_t *open;
+    uint64_t *open;
 };
 
 struct command {
@@ -73,6 +73,7 @@ struct command {
     uint64_t session_no, claim_no; /* fences: 0 where the kind has none */
     uint64_t conn_id, ticket;      /* the submitter's: who waits, and for what */
     void *job;
+    bool deferred;
     uint32_t expiry_s;
     uint32_t targets_count;
     struct msg *msg;
