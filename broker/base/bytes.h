@@ -21,7 +21,10 @@ struct bytes {
     size_t len;
 };
 
-static inline struct bytes bytes_of(const void *at, size_t len) { return (struct bytes){ at, len }; }
+static inline struct bytes bytes_of(const void *at, size_t len)
+{
+    return (struct bytes){ at, len };
+}
 
 static inline struct bytes bytes_of_text(const char *text)
 {

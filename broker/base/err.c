@@ -5,7 +5,8 @@ const char *err_text(enum err e)
 {
     switch (e) {
 #define ERR(name, value, text)                                                                               \
-    case ERR_##name: return text;
+    case ERR_##name:                                                                                         \
+        return text;
 #include "base/err.def"
 #undef ERR
     }
