@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/transport.h"
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static enum err failed(void)
+{
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return ERR_AGAIN;
+    if (errno == ECONNRESET || errno == EPIPE || errno == ETIMEDOUT || errno == EHOSTUNREACH)
+        return ERR_CLOSED;
+    return ERR_SYS;
+}
+
+static enum err tcp_read(struct transport *t, void *at, size_t size, size_t *got)
+{
+    ssize_t n = recv(t->fd, at, size, 0);
+    *got = n > 0 ? (size_t)n : 0;
+    if (n > 0) return ERR_OK;
+    return n == 0 ? ERR_CLOSED : failed();
+}
+
+static enum err tcp_write(struct transport *t, struct iovec *parts, int count, size_t *wrote)
+{
+    struct msghdr m = { .msg_iov = parts, .msg_iovlen = (size_t)count };
+    ssize_t n = sendmsg(t->fd, &m, MSG_NOSIGNAL);
+    *wrote = n > 0 ? (size_t)n : 0;
+    return n >= 0 ? ERR_OK : failed();
+}
+
+static void tcp_end(struct transport *t)
+{
+    shutdown(t->fd, SHUT_WR);
+}
+
+static void tcp_close(struct transport *t)
+{
+    if (t->fd >= 0) close(t->fd);
+    t->fd = -1;
+}
+
+const struct transport_ops transport_tcp = {
+    .name = "tcp", .read = tcp_read, .write = tcp_write, .end = tcp_end, .close = tcp_close
+};
