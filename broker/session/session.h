@@ -64,14 +64,15 @@ struct session_will {
 
 struct session {
     uint64_t session_no, claim_no;
-    void *conn;               /* the shard's connection; NULL: off line */
+    void *conn; /* the shard's connection; NULL: off line */
+    struct session *next_acking;
     struct wheel_timer timer; /* expiry, or the will's delay; off line only */
     uint64_t expires_ms;      /* with the timer: when the session ends; UINT64_MAX: never */
     uint32_t expiry_s;        /* UINT32_MAX: never */
     bool persistent;
     uint8_t feed;    /* enum session_feed */
     bool acks_dirty; /* acknowledged since the last session_ack_state */
-    bool asks_acks;  /* the shard's: in its list for a lazy ACK */
+    bool acking;     /* the shard's: stands in its list for a lazy ACK, by next_acking */
 
     struct session_entry *ring; /* [head, sent) sent, [sent, tail) waiting; indices & (room - 1) */
     uint32_t head, sent, tail, room;
