@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * conn - one network connection: its bytes in and out, and where it stands.
+ *
+ *   NEW -> (CONNECT) -> WAITING -> (journal) -> OPEN -> ENDING -> CLOSED
+ *     \________________________________________/
+ *
+ *   NEW      no CONNECT yet; perhaps handed to the shard of its client id
+ *   WAITING  CONNACK waits for the journal; nothing more is read
+ *   OPEN     in its session
+ *   ENDING   we have said why and will write no more; what comes is thrown away until the peer closes
+ *   CLOSED   freed at the end of the turn
+ *
+ * Thread:  its shard's; a hand-off gives it to another.
+ * Memory:  input and output buffers exist only while there is something in them.
+ * Limits:  one packet of input: max_packet_size; output: see out.h.
+ * Errors:  a connection that fails is ended; its session knows what to do.
+ * Tests:   tests/conformance, tests/fuzz
+ */
+#ifndef SHARD_CONN_H
+#define SHARD_CONN_H
+
+#include "base/list.h"
+#include "base/mailbox.h"
+#include "codec/codec.h"
+#include "net/transport.h"
+#include "shard/out.h"
+#include "wheel/wheel.h"
+
+struct shard;
+struct session;
+struct shards_listener;
+struct subscribe_job;
+
+enum conn_state { CONN_NEW, CONN_WAITING, CONN_OPEN, CONN_ENDING, CONN_CLOSED };
+
+/* Why a connection is not read for the moment. */
+enum { PAUSE_CREDIT = 1, PAUSE_ACKS = 2, PAUSE_CONNACK = 4 };
+
+/* PUBACKs leave in the order of their PUBLISHes: those of journaled ones wait here, and all after them. */
+struct acks_slot {
+    uint16_t id;
+    uint8_t code;
+    bool done;
+};
+struct acks {
+    uint32_t head, tail, room; /* count up for ever, masked on use */
+    struct acks_slot slots[];
+};
+
+struct conn {
+    struct mail mail; /* for a hand-off */
+    struct transport transport;
+    uint64_t id; /* slot and its generation: a stale one finds nothing */
+    struct session *session;
+    struct conn *next_dirty, *next_dead, *next_ready;
+    struct list credit_waiter;
+    struct wheel_timer timer;
+    uint64_t seen_ms; /* last input */
+    struct shards_listener *listener;
+    struct out out;
+    uint8_t *in; /* an incomplete packet */
+    uint32_t in_bytes, in_room;
+    struct acks *acks;
+    struct subscribe_job *jobs; /* SUBSCRIBEs that are not finished */
+    uint32_t max_packet;        /* the client's, or PACKET_BYTES_MAX */
+    uint32_t deferred;          /* publishes that reach even clean receivers at their completion */
+    uint16_t keepalive_s;
+    uint8_t version, state, paused;
+    bool is_dirty, is_dead, is_ready, wants_write, blocked, handed_over, session_present, limited_keepalive;
+    bool doomed;       /* to be dropped when its output is flushed */
+    char *assigned_id; /* a client id that we made, until CONNACK has told it */
+};
+
+/* Accepts what a listener has. */
+void conn_accept(struct shard *sh, uint32_t listener);
+
+/* epoll says so. */
+void conn_event(struct shard *sh, uint64_t id, uint32_t events);
+
+/* NULL when that connection is gone. */
+struct conn *conn_find(struct shard *sh, uint64_t id);
+
+void conn_timer(struct wheel_timer *t, void *shard);
+
+/* Output gathers until the end of the turn. */
+uint8_t *conn_reserve(struct shard *sh, struct conn *c, size_t n);
+void conn_commit(struct shard *sh, struct conn *c, size_t n);
+void conn_mark_dirty(struct shard *sh, struct conn *c);
+void conn_flush_dirty(struct shard *sh);
+
+/* One PUBLISH. False: it is not sent, and the client must do without (too large, expired, no memory). */
+struct conn_publish {
+    struct msg *msg;
+    uint16_t id;
+    uint8_t qos;
+    bool dup, retain;
+};
+bool conn_send_publish(struct shard *sh, struct conn *c, const struct conn_publish *p);
+void conn_send_ack(struct shard *sh, struct conn *c, uint16_t id, uint8_t code);
+
+/* PUBACK order: a place for a PUBLISH whose PUBACK comes later; its ticket fills it. */
+enum err conn_ack_wait(struct shard *sh, struct conn *c, uint16_t id, uint64_t *ticket);
+void conn_ack_done(struct shard *sh, struct conn *c, uint64_t ticket, uint8_t code);
+/* PUBACK now, or behind those that wait. */
+void conn_ack_now(struct shard *sh, struct conn *c, uint16_t id, uint8_t code);
+
+void conn_pause(struct shard *sh, struct conn *c, uint8_t why);
+void conn_resume(struct shard *sh, struct conn *c, uint8_t why);
+
+/* The peer broke the protocol, or must go: says why (v5) and ends. The session's will is published unless
+ * the session has been taken from the connection before. */
+void conn_end(struct shard *sh, struct conn *c, enum mqtt_rc why);
+/* Says nothing more and ends once what was written has gone. */
+void conn_end_quietly(struct shard *sh, struct conn *c);
+/* The network is gone. May publish the will, so never in the middle of a delivery: conn_doom is for that. */
+void conn_drop(struct shard *sh, struct conn *c);
+/* Drops it when the turn's output is flushed. */
+void conn_doom(struct shard *sh, struct conn *c);
+/* Forgets what ties it to its session. */
+void conn_cut(struct conn *c);
+void conn_free_dead(struct shard *sh);
+/* Reads on where a pause had stopped. */
+void conn_run_ready(struct shard *sh);
+
+/* dispatch.c: one packet. */
+enum mqtt_rc dispatch(struct shard *sh, struct conn *c, const struct frame *f);
+
+/* on_connect.c */
+enum mqtt_rc on_connect(struct shard *sh, struct conn *c, const struct frame *f);
+void connack_send(struct shard *sh, struct conn *c);
+
+/* True when the packet begins a CONNECT of a session that lives on another shard: the connection is gone. */
+bool connect_hand_over(struct shard *sh, struct conn *c, const struct frame *f, struct bytes unread);
+
+/* on_publish.c, on_subscribe.c, on_end.c */
+enum mqtt_rc on_publish(struct shard *sh, struct conn *c, const struct frame *f);
+enum mqtt_rc on_puback(struct shard *sh, struct conn *c, const struct frame *f);
+enum mqtt_rc on_subscribe(struct shard *sh, struct conn *c, const struct frame *f);
+enum mqtt_rc on_unsubscribe(struct shard *sh, struct conn *c, const struct frame *f);
+enum mqtt_rc on_disconnect(struct shard *sh, struct conn *c, const struct frame *f);
+
+#endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shard/shard_int.h"
+#include <stdlib.h>
+
+/* What a connection says: packets into its output, and the output to the network once a turn. */
+
+void conn_mark_dirty(struct shard *sh, struct conn *c)
+{
+    if (c->is_dirty) return;
+    c->is_dirty = true;
+    c->next_dirty = sh->dirty;
+    sh->dirty = c;
+}
+
+uint8_t *conn_reserve(struct shard *sh, struct conn *c, size_t n)
+{
+    uint8_t *at = out_reserve(&c->out, &sh->pool, n);
+    if (at == NULL) log_event(sh->log, EVENT_MEMORY_REFUSED, LOG_NUM("bytes", n));
+    return at;
+}
+
+void conn_commit(struct shard *sh, struct conn *c, size_t n)
+{
+    out_commit(&c->out, n);
+    conn_mark_dirty(sh, c);
+}
+
+/* Seconds left of a message's expiry, rounded up so that a live message never says 0. */
+static uint32_t expiry_left_s(const struct shard *sh, const struct msg *m)
+{
+    uint64_t left_ms = m->expires_ms > sh->wall_ms ? m->expires_ms - sh->wall_ms : 0;
+    return (uint32_t)((left_ms + 999) / 1000);
+}
+
+static struct publish_head head_of(const struct shard *sh, const struct conn *c, const struct conn_publish *p)
+{
+    bool v5 = c->version == MQTT_V5;
+    struct publish_head h = {
+        .topic = msg_topic(p->msg),
+        .block_bytes = v5 ? p->msg->block_bytes : 0,
+        .payload_bytes = p->msg->payload_bytes,
+        .id = p->id,
+        .qos = p->qos,
+        .dup = p->dup,
+        .retain = p->retain,
+    };
+    if (v5 && p->msg->expires_ms != 0) {
+        h.has_expiry = true;
+        h.expiry_s = expiry_left_s(sh, p->msg);
+    }
+    return h;
+}
+
+/* Small payloads are copied: cheaper than another part in the write. Large ones are lent. */
+static bool write_publish(struct shard *sh, struct conn *c, const struct publish_head *h, struct msg *m)
+{
+    uint32_t total = publish_head_size(c->version, h);
+    struct bytes tail = msg_tail(m, c->version == MQTT_V5);
+    bool share = tail.len >= PAYLOAD_SHARED_BYTES;
+    size_t copied = share ? total - tail.len : total;
+
+    uint8_t *at = conn_reserve(sh, c, copied);
+    if (at == NULL) return false;
+    struct wr w = { .at = at, .left = copied };
+    publish_head_encode(&w, c->version, h);
+    if (!share) wr_bytes(&w, tail);
+    CHECK(!w.bad);
+    CHECK(w.left == 0);
+    /* The head is committed only once its tail is sure. */
+    if (!share) {
+        conn_commit(sh, c, copied);
+        return true;
+    }
+    out_commit(&c->out, copied);
+    if (out_share(&c->out, m, tail) == ERR_OK) {
+        conn_mark_dirty(sh, c);
+        return true;
+    }
+    /* Half a packet is in the stream: this connection is lost, its session is not. */
+    conn_doom(sh, c);
+    return true;
+}
+
+bool conn_send_publish(struct shard *sh, struct conn *c, const struct conn_publish *p)
+{
+    if (c->doomed) return true; /* its session will send it again, or ends with it */
+    if (p->msg->expires_ms != 0 && p->msg->expires_ms <= sh->wall_ms) {
+        metrics_add(sh->metrics, METRIC_publish_expired_total, 1);
+        return false;
+    }
+    struct publish_head h = head_of(sh, c, p);
+    if (publish_head_size(c->version, &h) > c->max_packet) {
+        metrics_add(sh->metrics, METRIC_publish_too_large_total, 1);
+        return false;
+    }
+    if (!write_publish(sh, c, &h, p->msg)) return false;
+    metrics_add(sh->metrics, METRIC_messages_sent_total, 1);
+    return true;
+}
+
+void conn_send_ack(struct shard *sh, struct conn *c, uint16_t id, uint8_t code)
+{
+    enum { ACK_BYTES_MAX = 8 };
+    uint8_t *at = conn_reserve(sh, c, ACK_BYTES_MAX);
+    if (at == NULL) {
+        conn_doom(sh, c);
+        return;
+    }
+    struct wr w = { .at = at, .left = ACK_BYTES_MAX };
+    struct ack a = { .id = id, .code = code };
+    ack_encode(&w, c->version, PACKET_PUBACK, &a);
+    conn_commit(sh, c, (size_t)(w.at - at));
+}
+
+static bool acks_make_room(struct conn *c)
+{
+    uint32_t room = c->acks == NULL ? 0 : c->acks->room;
+    if (c->acks != NULL && c->acks->tail - c->acks->head < room) return true;
+    uint32_t bigger = room == 0 ? 4 : room * 2;
+    struct acks *a = malloc(sizeof *a + bigger * sizeof a->slots[0]);
+    if (a == NULL) return false;
+    a->room = bigger;
+    a->head = c->acks == NULL ? 0 : c->acks->head;
+    a->tail = c->acks == NULL ? 0 : c->acks->tail;
+    for (uint32_t i = a->head; i != a->tail; i++) a->slots[i & (bigger - 1)] = c->acks->slots[i & (room - 1)];
+    free(c->acks);
+    c->acks = a;
+    return true;
+}
+
+enum err conn_ack_wait(struct shard *sh, struct conn *c, uint16_t id, uint64_t *ticket)
+{
+    if (!acks_make_room(c)) return ERR_NOMEM;
+    struct acks *a = c->acks;
+    *ticket = a->tail;
+    a->slots[a->tail++ & (a->room - 1)] = (struct acks_slot){ .id = id };
+    if (a->tail - a->head >= ACKS_WAITING_MAX) conn_pause(sh, c, PAUSE_ACKS);
+    return ERR_OK;
+}
+
+static void send_done_acks(struct shard *sh, struct conn *c)
+{
+    struct acks *a = c->acks;
+    while (a->head != a->tail && a->slots[a->head & (a->room - 1)].done) {
+        struct acks_slot *s = &a->slots[a->head++ & (a->room - 1)];
+        conn_send_ack(sh, c, s->id, s->code);
+    }
+    if ((c->paused & PAUSE_ACKS) != 0 && a->tail - a->head < ACKS_WAITING_MAX / 2)
+        conn_resume(sh, c, PAUSE_ACKS);
+}
+
+void conn_ack_done(struct shard *sh, struct conn *c, uint64_t ticket, uint8_t code)
+{
+    struct acks_slot *s = &c->acks->slots[ticket & (c->acks->room - 1)];
+    s->done = true;
+    s->code = code;
+    send_done_acks(sh, c);
+}
+
+void conn_ack_now(struct shard *sh, struct conn *c, uint16_t id, uint8_t code)
+{
+    uint64_t ticket;
+    if (c->acks == NULL || c->acks->head == c->acks->tail) {
+        conn_send_ack(sh, c, id, code);
+        return;
+    }
+    if (conn_ack_wait(sh, c, id, &ticket) == ERR_OK)
+        conn_ack_done(sh, c, ticket, code);
+    else
+        conn_doom(sh, c);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shard/shard_int.h"
+#include <stdlib.h>
+
+/* From a session to its client as fast as the window allows, from the store to the session as fast as the
+ * client acknowledges, and the acknowledgements back to the journal once a turn. */
+
+static void ask_page(struct shard *sh, struct session *s)
+{
+    struct store_page *p = malloc(sizeof *p);
+    if (p == NULL) return; /* the next acknowledgement or message asks again */
+    p->answer.kind = MAIL_PAGE;
+    p->shard = (uint16_t)sh->index;
+    p->session_no = s->session_no;
+    p->claim_no = s->claim_no;
+    p->after = s->fed;
+    p->limit = PAGE_ENTRIES_MAX;
+    session_reading(s);
+    store_page(&sh->all->store, p);
+}
+
+void feed_pump(struct shard *sh, struct session *s)
+{
+    struct conn *c = s->conn;
+    struct session_send n;
+    if (c == NULL || c->state != CONN_OPEN) return;
+    while (c->out.bytes < OUT_BYTES_QOS1_MAX && session_next(s, &n)) {
+        struct conn_publish p = { n.msg, n.id, n.qos, n.dup, n.retain };
+        if (conn_send_publish(sh, c, &p)) continue;
+        session_skip(s, n.id);
+        feed_note_ack(sh, s);
+    }
+    if (c->out.bytes >= OUT_BYTES_QOS1_MAX) c->blocked = true; /* flushed first, then on */
+    if (session_wants_page(s)) ask_page(sh, s);
+}
+
+void feed_mail_page(struct shard *sh, struct mail *m)
+{
+    struct store_page *p = CONTAINER(m, struct store_page, answer);
+    struct session *s = sessions_find_no(sh, p->session_no);
+    /* Asked for by an earlier connection: the present one has asked for its own. */
+    if (s != NULL && s->conn != NULL && s->claim_no == p->claim_no) {
+        session_page(s, p);
+        feed_pump(sh, s);
+    }
+    for (uint32_t i = 0; i < p->count; i++) msg_unref(&p->rows[i].msg);
+    free(p);
+}
+
+void feed_note_ack(struct shard *sh, struct session *s)
+{
+    if (!s->acks_dirty || s->acking) return;
+    s->acking = true;
+    s->next_acking = sh->acking;
+    sh->acking = s;
+}
+
+static void put_acks(struct shard *sh, struct session *s)
+{
+    struct command_size size = { .open = s->unacked };
+    struct command *c = command_new(COMMAND_ACK, &size);
+    if (c == NULL) return; /* lazy: acks_dirty stays, and after a crash it is sent again */
+    c->ack.open_count = session_ack_state(s, &c->ack.cursor, c->ack.open, size.open);
+    c->session_no = s->session_no;
+    c->claim_no = s->claim_no;
+    journal_put(sh, c);
+}
+
+void feed_turn(struct shard *sh)
+{
+    while (sh->acking != NULL) {
+        struct session *s = sh->acking;
+        sh->acking = s->next_acking;
+        s->acking = false;
+        put_acks(sh, s);
+    }
+}

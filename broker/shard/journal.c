@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shard/shard_int.h"
+
+/* Commands out, completions in; and on the journal's own thread, what it delivers. */
+
+void journal_put(struct shard *sh, struct command *c)
+{
+    c->from_shard = (uint16_t)sh->index;
+    c->completion.kind = MAIL_DONE;
+    for (uint16_t i = 0; i < c->seats_count; i++) c->seats[i].mail.kind = MAIL_SEAT;
+    command_put(&sh->to_journal, c);
+    metrics_add(sh->metrics, METRIC_journal_commands_total, 1);
+}
+
+struct command *journal_fenced(const struct session *s, enum command_kind kind, struct bytes data)
+{
+    struct command_size size = { .data = data };
+    struct command *c = command_new(kind, &size);
+    if (c == NULL) return NULL;
+    c->session_no = s->session_no;
+    c->claim_no = s->claim_no;
+    c->expiry_s = s->expiry_s;
+    return c;
+}
+
+/* The connection a completion is for, if it is still the one that asked. */
+static struct conn *waiting_conn(struct shard *sh, const struct command *cmd)
+{
+    return cmd->conn_id == 0 ? NULL : conn_find(sh, cmd->conn_id);
+}
+
+static void publish_done(struct shard *sh, const struct command *cmd)
+{
+    enum { NO_ACK = 0 };
+    struct conn *c = waiting_conn(sh, cmd);
+    if (c == NULL || c->state != CONN_OPEN) return;
+    if (cmd->deferred) c->deferred--;
+    if (cmd->ticket != NO_ACK) conn_ack_done(sh, c, cmd->ticket - 1, MQTT_RC_OK);
+}
+
+static void connect_done(struct shard *sh, const struct command *cmd)
+{
+    struct conn *c = waiting_conn(sh, cmd);
+    if (c == NULL || c->state != CONN_WAITING) return;
+    connack_send(sh, c);
+    conn_resume(sh, c, PAUSE_CONNACK);
+}
+
+void journal_mail_done(struct shard *sh, struct mail *m)
+{
+    struct command *cmd = CONTAINER(m, struct command, completion);
+    /* A stale or refused command of a connection: it lost its session, so it ends without an answer. */
+    struct conn *loser = cmd->result == COMMAND_DURABLE ? NULL : waiting_conn(sh, cmd);
+    if (loser != NULL) conn_drop(sh, loser);
+    switch (cmd->kind) {
+    case COMMAND_ENQUEUE: publish_done(sh, cmd); break;
+    case COMMAND_CLAIM:
+    case COMMAND_END_SESSION: connect_done(sh, cmd); break;
+    case COMMAND_SUBSCRIBE:
+    case COMMAND_UNSUBSCRIBE: job_done(sh, cmd); break;
+    case COMMAND_FENCE:
+        if (cmd->job != NULL)
+            job_done(sh, cmd);
+        else
+            connect_done(sh, cmd);
+        break;
+    case COMMAND_EXPIRY:
+    case COMMAND_ACK:
+    case COMMAND_RETAINED: break; /* nobody waits */
+    }
+    command_unref(&cmd);
+}
+
+/* --- the journal's thread */
+
+static void sink_post(void *ctx, unsigned shard, struct mail *mail)
+{
+    struct shards *all = ctx;
+    outbox_put(&all->posted[shard], mail);
+}
+
+static void sink_complete(void *ctx, unsigned shard, struct mail *mail)
+{
+    struct shards *all = ctx;
+    outbox_put(&all->completed[shard], mail);
+}
+
+static void sink_flush(void *ctx)
+{
+    struct shards *all = ctx;
+    metrics_add(metrics_shard(all->conf.metrics, all->count), METRIC_journal_batches_total, 1);
+    for (unsigned i = 0; i < all->count; i++) mailbox_hand_over(&all->at[i]->mailbox, &all->posted[i]);
+    for (unsigned i = 0; i < all->count; i++) mailbox_hand_over(&all->at[i]->mailbox, &all->completed[i]);
+}
+
+struct journal_sink shards_sink(struct shards *s)
+{
+    return (struct journal_sink){ sink_post, sink_complete, sink_flush, s };
+}

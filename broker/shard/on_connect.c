@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/check.h"
+#include "base/rng.h"
+#include "shard/shard_int.h"
+#include "topic/topic.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+/* CONNECT (MQTT 5.0 section 3.1): checks, the session it gets, takeover, CONNACK. */
+
+enum { ASSIGNED_ID_BYTES = 5 + 32 + 1, CONNACK_BYTES_MAX = 128 };
+
+/* CONNACK with a refusal, then the end. */
+static enum mqtt_rc refuse(struct shard *sh, struct conn *c, enum mqtt_rc why)
+{
+    struct connack a = { .code = (uint8_t)why };
+    if (c->version != MQTT_V5) a.code = connack_code_v3(why);
+    metrics_add(sh->metrics, METRIC_connects_refused_total, 1);
+    log_event(sh->log, EVENT_CONNECT_REFUSED, LOG_NUM("port", c->listener->port),
+              LOG_STR("reason", mqtt_rc_text((uint8_t)why)));
+    uint8_t *at = conn_reserve(sh, c, CONNACK_BYTES_MAX);
+    if (at != NULL) {
+        struct wr w = { .at = at, .left = CONNACK_BYTES_MAX };
+        connack_encode(&w, c->version, &a);
+        conn_commit(sh, c, (size_t)(w.at - at));
+    }
+    conn_end_quietly(sh, c);
+    return MQTT_RC_OK;
+}
+
+/* A packet that cannot be read. Version 5 clients understand why; older ones get a close [MQTT-3.1.4-1]. */
+static enum mqtt_rc refuse_undecoded(struct shard *sh, struct conn *c, enum mqtt_rc rc, uint8_t version)
+{
+    c->version = version == MQTT_V5 ? MQTT_V5 : MQTT_V311;
+    if (c->version == MQTT_V5 || rc == MQTT_RC_UNSUPPORTED_VERSION) return refuse(sh, c, rc);
+    metrics_add(sh->metrics, METRIC_connects_refused_total, 1);
+    return rc;
+}
+
+static enum mqtt_rc check_will(const struct connect *p)
+{
+    if (!p->has_will) return MQTT_RC_OK;
+    if (!topic_name_valid(p->will.topic)) return MQTT_RC_TOPIC_INVALID;
+    return p->will.qos > 1 ? MQTT_RC_QOS_NOT_SUPPORTED : MQTT_RC_OK;
+}
+
+static enum mqtt_rc check(const struct shard *sh, const struct connect *p)
+{
+    if (p->version == MQTT_V5 && PROPS_HAS(&p->props, auth_method)) return MQTT_RC_BAD_AUTH_METHOD;
+    enum mqtt_rc rc = check_will(p);
+    if (rc != MQTT_RC_OK) return rc;
+    /* A 3.1.1 client without an id must ask for a clean session [MQTT-3.1.3-7]. */
+    if (p->client_id.len == 0 && p->version != MQTT_V5 && !p->clean_start) return MQTT_RC_CLIENT_ID_INVALID;
+    /* Without a source of accounts nobody can vouch for a user name either. */
+    if (!sh->config->allow_anonymous)
+        return p->has_username ? MQTT_RC_BAD_USERNAME_PASSWORD : MQTT_RC_NOT_AUTHORIZED;
+    return MQTT_RC_OK;
+}
+
+/* Makes up an id whose session lives on this shard. */
+static bool assign_id(struct shard *sh, struct conn *c)
+{
+    uint8_t raw[16];
+    c->assigned_id = malloc(ASSIGNED_ID_BYTES);
+    if (c->assigned_id == NULL) return false;
+    do {
+        rng_fill(raw, sizeof raw);
+        snprintf(c->assigned_id, ASSIGNED_ID_BYTES, "auto-");
+        for (size_t i = 0; i < sizeof raw; i++) snprintf(c->assigned_id + 5 + 2 * i, 3, "%02x", raw[i]);
+    } while (shard_of_client(sh->all, bytes_of_text(c->assigned_id)) != sh->index);
+    return true;
+}
+
+/* UINT32_MAX: never. A version 3 session without clean start lasts as long as the option says. */
+static uint32_t wanted_expiry(const struct shard *sh, const struct connect *p)
+{
+    uint32_t most = sh->config->persistent_client_expiration;
+    uint32_t want = p->clean_start ? 0 : UINT32_MAX;
+    if (p->version == MQTT_V5) want = PROPS_HAS(&p->props, session_expiry) ? p->props.session_expiry : 0;
+    return want < most ? want : most;
+}
+
+static uint32_t wanted_window(const struct shard *sh, const struct connect *p)
+{
+    uint32_t most =
+        sh->config->max_inflight_messages == 0 ? PACKET_ID_MAX : sh->config->max_inflight_messages;
+    if (p->version != MQTT_V5) return most;
+    return PROPS_HAS(&p->props, receive_max) ? p->props.receive_max : PACKET_ID_MAX;
+}
+
+/* Section 3.1.4: the connection that holds the session now is closed first [MQTT-3.1.4-3]. Its will goes out
+ * unless the session goes on and the will has a delay (section 3.1.3.2.2). */
+static void take_over(struct shard *sh, struct session *s, bool goes_on)
+{
+    struct conn *old = s->conn;
+    metrics_add(sh->metrics, METRIC_takeovers_total, 1);
+    log_event(sh->log, EVENT_SESSION_TAKEN_OVER, LOG_TEXT("client", session_client_id(s)));
+    conn_cut(old);
+    session_detach(s);
+    if (s->will != NULL && (s->will->delay_s == 0 || !goes_on)) sessions_will(sh, s);
+    conn_end(sh, old, MQTT_RC_TAKEN_OVER);
+}
+
+/* The session this client id has, if the new connection may go on with it; any other is ended. *destroyed
+ * says that durable state goes. */
+static struct session *resume(struct shard *sh, const struct connect *p, struct bytes client_id,
+                              bool *destroyed)
+{
+    struct session *s = sessions_find(sh, client_id);
+    *destroyed = false;
+    if (s == NULL) return NULL;
+    bool goes_on = !p->clean_start && s->persistent;
+    if (s->conn != NULL) take_over(sh, s, goes_on);
+    wheel_stop(sh->session_wheel, &s->timer);
+    if (goes_on) {
+        session_drop_will(s); /* connected again before its delay had passed */
+        return s;
+    }
+    if (s->will != NULL) sessions_will(sh, s); /* the session ends, and the delay with it */
+    *destroyed = s->persistent;
+    sessions_destroy(sh, s);
+    return NULL;
+}
+
+static enum err keep_will(struct session *s, const struct connect *p)
+{
+    if (!p->has_will) return ERR_OK;
+    const struct props *props = &p->will.props;
+    uint8_t block[4096];
+    uint8_t *at = props->block.len > sizeof block ? malloc(props->block.len) : block;
+    if (at == NULL) return ERR_NOMEM;
+    struct wr w = { .at = at, .left = props->block.len };
+    if (p->version == MQTT_V5) publish_forward_props(&w, props->block);
+    bool v5 = p->version == MQTT_V5;
+    struct session_will_parts parts = {
+        .topic = p->will.topic,
+        .payload = p->will.payload,
+        .block = bytes_of(at, (size_t)(w.at - at)),
+        .qos = p->will.qos,
+        .retain = p->will.retain,
+        .delay_s = v5 && PROPS_HAS(props, will_delay) ? props->will_delay : 0,
+        .has_expiry = v5 && PROPS_HAS(props, message_expiry),
+        .expiry_s = v5 && PROPS_HAS(props, message_expiry) ? props->message_expiry : 0,
+    };
+    enum err rc = session_set_will(s, &parts);
+    if (at != block) free(at);
+    return rc;
+}
+
+static void limit_keepalive(const struct shard *sh, struct conn *c, uint16_t wanted_s)
+{
+    uint32_t most = sh->config->max_keepalive;
+    c->keepalive_s = wanted_s;
+    if (c->version == MQTT_V5 && most > 0 && (wanted_s == 0 || wanted_s > most) && most < UINT16_MAX)
+        c->keepalive_s = (uint16_t)most;
+}
+
+static void restart_timer(struct shard *sh, struct conn *c)
+{
+    wheel_stop(sh->conn_wheel, &c->timer);
+    if (c->keepalive_s > 0)
+        wheel_start(sh->conn_wheel, &c->timer, sh->now_ms + (uint64_t)c->keepalive_s * 1500);
+}
+
+/* Commands may follow without waiting for it: the numbers that fence them are ours already. */
+static enum err claim(struct shard *sh, struct conn *c, struct session *s)
+{
+    s->claim_no = (++sh->claims_minted) * SHARDS_MAX + sh->index;
+    if (!s->persistent) return ERR_OK;
+    struct command *cmd = journal_fenced(s, COMMAND_CLAIM, session_client_id(s));
+    if (cmd == NULL) return ERR_NOMEM;
+    cmd->conn_id = c->id;
+    journal_put(sh, cmd);
+    return ERR_OK;
+}
+
+/* CONNACK waits for the journal when it says that durable state is gone. */
+static void answer(struct shard *sh, struct conn *c, bool destroyed)
+{
+    if (!destroyed) {
+        connack_send(sh, c);
+        return;
+    }
+    c->state = CONN_WAITING;
+    conn_pause(sh, c, PAUSE_CONNACK);
+    if (c->session->persistent) return; /* the CLAIM's completion comes after that of END_SESSION */
+    struct command *fence = journal_fenced(c->session, COMMAND_FENCE, bytes_of(NULL, 0));
+    if (fence == NULL) {
+        conn_drop(sh, c);
+        return;
+    }
+    fence->conn_id = c->id;
+    journal_put(sh, fence);
+}
+
+static enum mqtt_rc open_session(struct shard *sh, struct conn *c, const struct connect *p)
+{
+    struct bytes client_id = c->assigned_id != NULL ? bytes_of_text(c->assigned_id) : p->client_id;
+    uint32_t expiry_s = wanted_expiry(sh, p);
+    bool destroyed;
+    struct session *s = resume(sh, p, client_id, &destroyed);
+    c->session_present = s != NULL;
+    if (s == NULL) s = sessions_create(sh, client_id, expiry_s > 0);
+    if (s == NULL) return refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);
+
+    s->expiry_s = expiry_s;
+    c->session = s;
+    session_attach(s, c, wanted_window(sh, p));
+    if (keep_will(s, p) != ERR_OK || claim(sh, c, s) != ERR_OK) {
+        conn_drop(sh, c);
+        return MQTT_RC_OK;
+    }
+    restart_timer(sh, c);
+    c->state = CONN_OPEN;
+    answer(sh, c, destroyed);
+    return MQTT_RC_OK;
+}
+
+enum mqtt_rc on_connect(struct shard *sh, struct conn *c, const struct frame *f)
+{
+    struct connect p;
+    enum mqtt_rc rc = connect_decode(f->body, &p);
+    if (rc == MQTT_RC_OK && p.version != MQTT_V311 && p.version != MQTT_V5) rc = MQTT_RC_UNSUPPORTED_VERSION;
+    if (rc != MQTT_RC_OK) return refuse_undecoded(sh, c, rc, p.version);
+    c->version = p.version;
+    rc = check(sh, &p);
+    if (rc != MQTT_RC_OK) return refuse(sh, c, rc);
+    if (p.client_id.len == 0 && !assign_id(sh, c)) return refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);
+
+    limit_keepalive(sh, c, p.keepalive_s);
+    if (p.version == MQTT_V5 && PROPS_HAS(&p.props, max_packet_size)) c->max_packet = p.props.max_packet_size;
+    c->limited_keepalive = c->keepalive_s != p.keepalive_s;
+    return open_session(sh, c, &p);
+}
+
+static void fill_connack(const struct shard *sh, const struct conn *c, struct connack *a)
+{
+    const struct config *conf = sh->config;
+    a->session_present = c->session_present;
+    if (c->version != MQTT_V5) return;
+    PROPS_SET(&a->props, max_qos, 1);
+    PROPS_SET(&a->props, subscription_ids_available, 0);
+    PROPS_SET(&a->props, shared_available, 0);
+    if (!conf->retain_available) PROPS_SET(&a->props, retain_available, 0);
+    if (conf->max_packet_size > 0) PROPS_SET(&a->props, max_packet_size, conf->max_packet_size);
+    if (c->limited_keepalive) PROPS_SET(&a->props, server_keepalive, c->keepalive_s);
+    if (c->assigned_id != NULL) PROPS_SET(&a->props, assigned_client_id, bytes_of_text(c->assigned_id));
+    if (c->session->persistent && conf->persistent_client_expiration != UINT32_MAX)
+        PROPS_SET(&a->props, session_expiry, c->session->expiry_s);
+}
+
+void connack_send(struct shard *sh, struct conn *c)
+{
+    struct connack a = { 0 };
+    fill_connack(sh, c, &a);
+    uint8_t *at = conn_reserve(sh, c, CONNACK_BYTES_MAX);
+    if (at == NULL) {
+        conn_drop(sh, c);
+        return;
+    }
+    struct wr w = { .at = at, .left = CONNACK_BYTES_MAX };
+    connack_encode(&w, c->version, &a);
+    CHECK(!w.bad);
+    conn_commit(sh, c, (size_t)(w.at - at));
+    free(c->assigned_id);
+    c->assigned_id = NULL;
+    c->state = CONN_OPEN;
+    metrics_add(sh->metrics, METRIC_connects_accepted_total, 1);
+    log_event(sh->log, EVENT_CLIENT_CONNECTED, LOG_TEXT("client", session_client_id(c->session)),
+              LOG_NUM("version", c->version), LOG_NUM("keepalive_s", c->keepalive_s),
+              LOG_NUM("session_present", c->session_present));
+    feed_pump(sh, c->session);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shard/route.h"
+#include "shard/shard_int.h"
+#include "topic/topic.h"
+#include <stdlib.h>
+
+/* PUBLISH from a client (section 3.3), and its PUBACKs for what we sent. */
+
+static enum mqtt_rc check(const struct shard *sh, const struct conn *c, const struct publish *p)
+{
+    if (c->version == MQTT_V5) {
+        if (PROPS_HAS(&p->props, topic_alias)) return MQTT_RC_TOPIC_ALIAS_INVALID; /* we announce none */
+        if (p->props.subscription_id_count > 0) return MQTT_RC_PROTOCOL;           /* [MQTT-3.3.4-6] */
+    }
+    if (!topic_name_valid(p->topic)) return MQTT_RC_TOPIC_INVALID;
+    if (p->qos > 1) return MQTT_RC_QOS_NOT_SUPPORTED;
+    if (p->retain && !sh->config->retain_available) return MQTT_RC_RETAIN_NOT_SUPPORTED;
+    return MQTT_RC_OK;
+}
+
+static void acknowledge(struct shard *sh, struct conn *c, const struct publish *p, enum route_result result)
+{
+    if (p->qos == 0) return;
+    switch (result) {
+    case ROUTE_DONE: conn_ack_now(sh, c, p->id, MQTT_RC_OK); break;
+    case ROUTE_NOBODY:
+        conn_ack_now(sh, c, p->id, c->version == MQTT_V5 ? MQTT_RC_NO_MATCHING_SUBSCRIBERS : MQTT_RC_OK);
+        break;
+    case ROUTE_PENDING:
+    case ROUTE_FAILED: break;
+    }
+}
+
+/* No memory: a version 5 client is told to slow down; an older one can only be closed, unacknowledged. */
+static enum mqtt_rc failed(struct shard *sh, struct conn *c, const struct publish *p)
+{
+    log_event(sh->log, EVENT_MEMORY_REFUSED, LOG_NUM("bytes", p->payload.len));
+    if (c->version != MQTT_V5) return MQTT_RC_QUOTA_EXCEEDED;
+    if (p->qos > 0) conn_ack_now(sh, c, p->id, MQTT_RC_QUOTA_EXCEEDED);
+    return MQTT_RC_OK;
+}
+
+/* The properties that go on to receivers: as they came, unless one of them is per hop or counts down. */
+static enum mqtt_rc with_block(struct shard *sh, struct conn *c, const struct publish *p, struct route_in *in)
+{
+    uint8_t *copy = NULL;
+    in->block = p->props.block;
+    if (PROPS_HAS(&p->props, message_expiry)) {
+        copy = malloc(p->props.block.len);
+        if (copy == NULL) return failed(sh, c, p);
+        struct wr w = { .at = copy, .left = p->props.block.len };
+        publish_forward_props(&w, p->props.block);
+        in->block = bytes_of(copy, (size_t)(w.at - copy));
+        in->expires_ms = sh->wall_ms + (uint64_t)p->props.message_expiry * 1000;
+    }
+    enum route_result result = route_publish(sh, in);
+    free(copy);
+    if (result == ROUTE_FAILED) return failed(sh, c, p);
+    acknowledge(sh, c, p, result);
+    return MQTT_RC_OK;
+}
+
+enum mqtt_rc on_publish(struct shard *sh, struct conn *c, const struct frame *f)
+{
+    struct publish p;
+    enum mqtt_rc rc = publish_decode(f, c->version, &p);
+    if (rc == MQTT_RC_OK) rc = check(sh, c, &p);
+    if (rc != MQTT_RC_OK) return rc;
+    metrics_add(sh->metrics, METRIC_messages_received_total, 1);
+
+    if (sh->config->message_size_limit > 0 && p.payload.len > sh->config->message_size_limit) {
+        log_event(sh->log, EVENT_MESSAGE_DROPPED, LOG_STR("why", "message_size_limit"),
+                  LOG_TEXT("client", session_client_id(c->session)), LOG_NUM("bytes", p.payload.len));
+        if (p.qos > 0) conn_ack_now(sh, c, p.id, MQTT_RC_IMPLEMENTATION);
+        return MQTT_RC_OK;
+    }
+    struct route_in in = {
+        .topic = p.topic,
+        .payload = p.payload,
+        .qos = p.qos,
+        .retain = p.retain,
+        .from_session = c->session->session_no,
+        .conn = c,
+        .id = p.qos > 0 ? p.id : 0,
+    };
+    return with_block(sh, c, &p, &in);
+}
+
+enum mqtt_rc on_puback(struct shard *sh, struct conn *c, const struct frame *f)
+{
+    struct ack a;
+    enum mqtt_rc rc = ack_decode(f, c->version, &a);
+    if (rc != MQTT_RC_OK) return rc;
+    /* A negative one finishes the message too [MQTT-4.4.0-2]; an unknown id does no harm. */
+    if (!session_acked(c->session, a.id)) return MQTT_RC_OK;
+    feed_note_ack(sh, c->session);
+    feed_pump(sh, c->session);
+    return MQTT_RC_OK;
+}

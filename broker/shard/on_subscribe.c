@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shard/job.h"
+#include "shard/shard_int.h"
+#include "topic/topic.h"
+#include <stdlib.h>
+
+/* SUBSCRIBE and UNSUBSCRIBE (sections 3.8 to 3.11). The index changes at once, so that nothing published from
+ * now on is missed; the answer waits for the journal where something durable or retained hangs on it. */
+
+static bool is_filter(const void *item, const void *key)
+{
+    return bytes_equal(subs_filter_text(item), *(const struct bytes *)key);
+}
+
+static uint64_t filter_hash(const struct shard *sh, struct bytes filter)
+{
+    return bytes_hash(filter, sh->all->seed);
+}
+
+static struct sub *find_sub(const struct shard *sh, const struct session *s, struct bytes filter)
+{
+    return map_get(&s->subs, filter_hash(sh, filter), is_filter, &filter);
+}
+
+static enum err add_sub(struct shard *sh, struct session *s, struct bytes filter, struct sub_options options)
+{
+    if (s->subs.count >= SUBSCRIPTIONS_MAX) return ERR_FULL;
+    struct sub *sub = calloc(1, sizeof *sub);
+    if (sub == NULL) return ERR_NOMEM;
+    sub->session = s;
+    sub->durable_no = s->persistent ? s->session_no : 0;
+    sub->options = options;
+    if (subs_add(sh->all->subs, sh->index, filter, sub) != ERR_OK) {
+        free(sub);
+        return ERR_NOMEM;
+    }
+    if (map_put(&s->subs, filter_hash(sh, filter), sub) != ERR_OK) {
+        subs_remove(sh->all->subs, sh->index, sub);
+        free(sub);
+        return ERR_NOMEM;
+    }
+    metrics_add(sh->metrics, METRIC_subscriptions, 1);
+    return ERR_OK;
+}
+
+/* A filter that is none makes the packet malformed (section 4.7.1); so nothing of it is done. */
+static bool filters_valid(struct subscribe p, uint8_t version)
+{
+    struct subscribe_filter f;
+    while (subscribe_next(&p, version, &f))
+        if (!topic_filter_valid(f.filter)) return false;
+    return true;
+}
+
+/* The code for SUBACK. *wants_retained: retain handling 0 always, 1 for a new subscription [MQTT-3.3.1-9,
+ * 10]. */
+static uint8_t subscribe_one(struct shard *sh, struct session *s, const struct subscribe_filter *f,
+                             uint8_t *wants_retained)
+{
+    struct sub_options options = {
+        .qos = f->qos > 1 ? 1 : f->qos,
+        .no_local = f->no_local,
+        .retain_as_published = f->retain_as_published,
+    };
+    struct bytes group, rest;
+    *wants_retained = 0;
+    if (topic_share_split(f->filter, &group, &rest)) return MQTT_RC_SHARED_NOT_SUPPORTED;
+
+    struct sub *had = find_sub(sh, s, f->filter);
+    enum err done = had != NULL ? subs_change(sh->all->subs, sh->index, had, options)
+                                : add_sub(sh, s, f->filter, options);
+    if (done != ERR_OK) return MQTT_RC_QUOTA_EXCEEDED;
+    *wants_retained = f->retain_handling == 0 || (f->retain_handling == 1 && had == NULL);
+    log_event(sh->log, EVENT_CLIENT_SUBSCRIBED, LOG_TEXT("client", session_client_id(s)),
+              LOG_TEXT("filter", f->filter), LOG_NUM("qos", options.qos));
+    return options.qos;
+}
+
+static struct command *new_command(const struct session *s, struct subscribe_job *j, struct bytes filters)
+{
+    enum command_kind kind = j->is_unsubscribe ? COMMAND_UNSUBSCRIBE : COMMAND_SUBSCRIBE;
+    struct command *c = journal_fenced(s, s->persistent ? kind : COMMAND_FENCE, filters);
+    if (c == NULL) return NULL;
+    c->job = j;
+    c->conn_id = j->conn->id;
+    return c;
+}
+
+/* Answers now, or when the journal says so. */
+static enum mqtt_rc finish(struct shard *sh, struct conn *c, struct subscribe_job *j, struct bytes filters)
+{
+    bool waits = c->session->persistent;
+    for (uint16_t i = 0; i < j->count && !j->is_unsubscribe; i++) waits |= job_wants(j)[i] != 0;
+    if (!waits) {
+        job_answer(sh, c, j);
+        job_free(j);
+        return MQTT_RC_OK;
+    }
+    j->command = new_command(c->session, j, filters);
+    if (j->command == NULL) {
+        job_free(j);
+        return MQTT_RC_QUOTA_EXCEEDED;
+    }
+    if (!j->is_unsubscribe) session_fence_begin(c->session);
+    fence_begin(sh, j);
+    return MQTT_RC_OK;
+}
+
+enum mqtt_rc on_subscribe(struct shard *sh, struct conn *c, const struct frame *f)
+{
+    struct subscribe p;
+    enum mqtt_rc rc = subscribe_decode(f->body, c->version, &p);
+    if (rc != MQTT_RC_OK) return rc;
+    if (!filters_valid(p, c->version)) return MQTT_RC_MALFORMED;
+    if (c->version == MQTT_V5 && p.props.subscription_id_count > 0)
+        return MQTT_RC_SUBSCRIPTION_IDS_NOT_SUPPORTED;
+    struct subscribe_job *j = job_new(c, p.id, p.count);
+    if (j == NULL) return MQTT_RC_QUOTA_EXCEEDED;
+
+    struct bytes filters = bytes_of(p.filters.at, p.filters.left);
+    struct subscribe_filter one;
+    for (uint16_t i = 0; i < p.count && subscribe_next(&p, c->version, &one); i++) {
+        j->codes[i] = subscribe_one(sh, c->session, &one, &job_wants(j)[i]);
+        if (c->version != MQTT_V5 && j->codes[i] > 2) j->codes[i] = 0x80; /* [MQTT-3.9.3-2] */
+    }
+    return finish(sh, c, j, filters);
+}
+
+static uint8_t unsubscribe_one(struct shard *sh, struct session *s, struct bytes filter)
+{
+    struct sub *sub = map_take(&s->subs, filter_hash(sh, filter), is_filter, &filter);
+    if (sub == NULL) return MQTT_RC_NO_SUBSCRIPTION;
+    subs_remove(sh->all->subs, sh->index, sub);
+    free(sub);
+    metrics_sub(sh->metrics, METRIC_subscriptions, 1);
+    log_event(sh->log, EVENT_CLIENT_UNSUBSCRIBED, LOG_TEXT("client", session_client_id(s)),
+              LOG_TEXT("filter", filter));
+    return MQTT_RC_OK;
+}
+
+enum mqtt_rc on_unsubscribe(struct shard *sh, struct conn *c, const struct frame *f)
+{
+    struct unsubscribe p;
+    enum mqtt_rc rc = unsubscribe_decode(f->body, c->version, &p);
+    if (rc != MQTT_RC_OK) return rc;
+    struct bytes filters = bytes_of(p.filters.at, p.filters.left), filter;
+    for (struct unsubscribe q = p; unsubscribe_next(&q, &filter);)
+        if (!topic_filter_valid(filter)) return MQTT_RC_MALFORMED;
+
+    struct subscribe_job *j = job_new(c, p.id, p.count);
+    if (j == NULL) return MQTT_RC_QUOTA_EXCEEDED;
+    j->is_unsubscribe = true;
+    for (uint16_t i = 0; i < p.count && unsubscribe_next(&p, &filter); i++)
+        j->codes[i] = unsubscribe_one(sh, c->session, filter);
+    return finish(sh, c, j, filters);
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shard/out.h"
+#include "base/check.h"
+#include "base/limits.h"
+#include <stdlib.h>
+
+enum { CHUNK_ROOM = OUT_CHUNK_BYTES - (int)sizeof(struct out_part) };
+
+void out_pool_fini(struct out_pool *pool)
+{
+    while (pool->free != NULL) {
+        struct out_part *p = pool->free;
+        pool->free = p->next;
+        free(p);
+    }
+    pool->count = 0;
+}
+
+static struct out_part *chunk_new(struct out_pool *pool, size_t n)
+{
+    struct out_part *p = pool->free;
+    if (n <= CHUNK_ROOM && p != NULL) {
+        pool->free = p->next;
+        pool->count--;
+    } else {
+        size_t room = n <= CHUNK_ROOM ? CHUNK_ROOM : n;
+        p = malloc(sizeof *p + room);
+        if (p == NULL) return NULL;
+        p->room = (uint32_t)room;
+    }
+    p->next = NULL;
+    p->msg = NULL;
+    p->at = p->data;
+    p->bytes = 0;
+    return p;
+}
+
+static void part_free(struct out_part *p, struct out_pool *pool)
+{
+    msg_unref(&p->msg);
+    if (p->room != CHUNK_ROOM || pool->count >= OUT_CHUNKS_KEPT) {
+        free(p);
+        return;
+    }
+    p->next = pool->free;
+    pool->free = p;
+    pool->count++;
+}
+
+static void append(struct out *o, struct out_part *p)
+{
+    if (o->last == NULL)
+        o->first = p;
+    else
+        o->last->next = p;
+    o->last = p;
+}
+
+/* Where the next byte of a chunk goes: what was written already has moved `at`, not the end. */
+static uint8_t *chunk_end(struct out_part *p)
+{
+    return p->data + (p->at - p->data) + p->bytes;
+}
+
+static size_t chunk_left(struct out_part *p)
+{
+    return p->msg != NULL ? 0 : p->room - (size_t)(chunk_end(p) - p->data);
+}
+
+uint8_t *out_reserve(struct out *o, struct out_pool *pool, size_t n)
+{
+    if (o->last == NULL || chunk_left(o->last) < n) {
+        struct out_part *p = chunk_new(pool, n);
+        if (p == NULL) return NULL;
+        append(o, p);
+    }
+    return chunk_end(o->last);
+}
+
+void out_commit(struct out *o, size_t n)
+{
+    DCHECK(n <= chunk_left(o->last));
+    o->last->bytes += (uint32_t)n;
+    o->bytes += n;
+}
+
+enum err out_share(struct out *o, struct msg *m, struct bytes part)
+{
+    struct out_part *p = malloc(sizeof *p);
+    if (p == NULL) return ERR_NOMEM;
+    *p = (struct out_part){ .msg = msg_ref(m), .at = part.at, .bytes = (uint32_t)part.len };
+    append(o, p);
+    o->bytes += part.len;
+    return ERR_OK;
+}
+
+static void drop_first(struct out *o, struct out_pool *pool)
+{
+    struct out_part *p = o->first;
+    o->first = p->next;
+    if (o->first == NULL) o->last = NULL;
+    part_free(p, pool);
+}
+
+static void advance(struct out *o, struct out_pool *pool, size_t n)
+{
+    o->bytes -= n;
+    while (o->first != NULL && n >= o->first->bytes) {
+        n -= o->first->bytes;
+        drop_first(o, pool);
+    }
+    if (n > 0) {
+        o->first->at += n;
+        o->first->bytes -= (uint32_t)n;
+    }
+}
+
+static int gather(const struct out *o, struct iovec *parts, size_t *total)
+{
+    int count = 0;
+    *total = 0;
+    for (struct out_part *p = o->first; p != NULL && count < TRANSPORT_PARTS_MAX; p = p->next) {
+        if (p->bytes == 0) continue;
+        /* The interface of the system wants a plain pointer; it does not write. */
+        parts[count++] = (struct iovec){ (void *)(uintptr_t)p->at, p->bytes };
+        *total += p->bytes;
+    }
+    return count;
+}
+
+enum err out_flush(struct out *o, struct out_pool *pool, struct transport *t, size_t *wrote)
+{
+    struct iovec parts[TRANSPORT_PARTS_MAX];
+    *wrote = 0;
+    while (o->bytes > 0) {
+        size_t total, n;
+        int count = gather(o, parts, &total);
+        enum err rc = t->ops->write(t, parts, count, &n);
+        if (rc != ERR_OK) return rc;
+        *wrote += n;
+        advance(o, pool, n);
+        if (n < total) return ERR_AGAIN;
+    }
+    while (o->first != NULL) drop_first(o, pool); /* reserved and never filled */
+    return ERR_OK;
+}
+
+void out_clear(struct out *o, struct out_pool *pool)
+{
+    while (o->first != NULL) drop_first(o, pool);
+    o->bytes = 0;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shard/job.h"
+#include "topic/topic.h"
+
+/*
+ * Retained messages for a new subscription (section 3.3.1.3). They are read after the fence: what is newer
+ * than it was delivered live, and so was what the session noted while it waited. Read in pages, topic after
+ * topic: a million retained messages cost a page of memory, and a slow client holds up only itself.
+ */
+
+/* --- the owner's side */
+
+static bool collect(const struct retained_value *v, void *arg)
+{
+    struct retained_ask *ask = arg;
+    if (ask->count == RETAINED_PAGE) {
+        ask->more = true;
+        return false;
+    }
+    ask->values[ask->count] = *v;
+    msg_ref(ask->values[ask->count++].msg);
+    return true;
+}
+
+static void read_page(const struct retained *r, struct retained_ask *ask)
+{
+    ask->count = 0;
+    ask->more = false;
+    retained_match(r, ask->filter, ask->after, collect, ask);
+}
+
+void retain_mail_ask(struct shard *sh, struct mail *m)
+{
+    struct retained_ask *ask = CONTAINER(m, struct retained_ask, mail);
+    read_page(sh->retained, ask);
+    shard_post(sh, ask->from, m, MAIL_RETAINED_ANSWER);
+}
+
+/* --- the subscriber's side */
+
+/* QoS 1 for a persistent session is durable before it is sent, like any other. */
+static void put_retained(struct shard *sh, const struct session *s, struct msg *m, uint8_t qos)
+{
+    struct command_size size = { .targets = 1, .seats = 1 };
+    struct command *c = command_new(COMMAND_RETAINED, &size);
+    if (c == NULL) {
+        metrics_add(sh->metrics, METRIC_publish_dropped_queue_full_total, 1);
+        return;
+    }
+    c->msg = msg_ref(m);
+    c->session_no = s->session_no;
+    c->targets[0] = (struct command_target){ s->session_no, (uint16_t)sh->index, qos, true };
+    c->seats[0].shard = (uint16_t)sh->index;
+    c->seats[0].count = 1;
+    journal_put(sh, c);
+}
+
+static void deliver(struct shard *sh, struct subscribe_job *j, const struct retained_value *v)
+{
+    struct session *s = j->session;
+    uint8_t qos = v->msg->qos < j->at.qos ? v->msg->qos : j->at.qos;
+    if (v->version > j->position || session_fence_saw(s, v->version)) return;
+    if (j->at.no_local && v->msg->from_session == s->session_no) return;
+    if (qos == 0) {
+        struct conn_publish p = { .msg = v->msg, .retain = true };
+        conn_send_publish(sh, j->conn, &p);
+        return;
+    }
+    if (s->persistent) {
+        put_retained(sh, s, v->msg, qos);
+        return;
+    }
+    struct store_row row = { .msg = v->msg, .qos = qos, .retain = true };
+    if (session_offer(s, &row) == ERR_OK)
+        feed_pump(sh, s);
+    else
+        metrics_add(sh->metrics, METRIC_publish_dropped_queue_full_total, 1);
+}
+
+void retain_mail_answer(struct shard *sh, struct mail *m)
+{
+    struct retained_ask *ask = CONTAINER(m, struct retained_ask, mail);
+    struct subscribe_job *j = CONTAINER(ask, struct subscribe_job, ask);
+    j->is_asking = false;
+    for (uint32_t i = 0; i < ask->count; i++) {
+        if (j->conn != NULL) deliver(sh, j, &ask->values[i]);
+        if (i + 1 == ask->count) { /* the next page begins after it */
+            msg_unref(&j->last);
+            j->last = msg_ref(ask->values[i].msg);
+            ask->after = msg_topic(j->last);
+        }
+        msg_unref(&ask->values[i].msg);
+    }
+    if (!ask->more) { /* this owner is done */
+        ask->owner++;
+        ask->after = bytes_of(NULL, 0);
+    }
+    retain_step(sh, j);
+}
+
+/* The next filter whose retained messages are wanted. False: none is left. */
+static bool next_filter(struct shard *sh, struct subscribe_job *j)
+{
+    while (subscribe_next(&j->walk, j->conn->version, &j->at)) {
+        bool wanted = job_wants(j)[j->at_index++] != 0;
+        if (!wanted) continue;
+        j->ask.filter = j->at.filter;
+        j->ask.after = bytes_of(NULL, 0);
+        j->ask.owner = 0;
+        if (topic_filter_is_exact(j->at.filter))
+            j->ask.owner = (uint16_t)shard_of_topic(sh->all, subs_hash(sh->all->subs, j->at.filter));
+        return true;
+    }
+    return false;
+}
+
+/* All owners of this filter have answered. */
+static bool filter_done(const struct shard *sh, const struct subscribe_job *j)
+{
+    if (j->ask.filter.len == 0) return true;
+    if (!topic_filter_is_exact(j->ask.filter)) return j->ask.owner >= sh->all->count;
+    return j->ask.owner != shard_of_topic(sh->all, subs_hash(sh->all->subs, j->ask.filter));
+}
+
+static bool client_is_behind(const struct subscribe_job *j)
+{
+    return j->conn->out.bytes >= OUT_BYTES_QOS1_MAX ||
+           j->session->tail - j->session->sent >= TAIL_ENTRIES_MAX;
+}
+
+void retain_step(struct shard *sh, struct subscribe_job *j)
+{
+    if (j->conn == NULL) {
+        job_free(j);
+        return;
+    }
+    if (filter_done(sh, j) && !next_filter(sh, j)) {
+        session_fence_end(j->session);
+        job_free(j);
+        return;
+    }
+    if (client_is_behind(j)) {
+        j->is_parked = true; /* until its output is flushed */
+        return;
+    }
+    j->is_asking = true;
+    j->ask.from = (uint16_t)sh->index;
+    shard_post(sh, j->ask.owner, &j->ask.mail, MAIL_RETAINED_ASK);
+}

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shard/route.h"
+#include "shard/shard_int.h"
+#include <stdlib.h>
+
+/*
+ * The publisher's shard looks the topic up once. Then:
+ *
+ *   persistent receivers, of all shards -> one ENQUEUE; each shard appends its own when that is durable
+ *   direct receivers of this shard      -> now
+ *   direct receivers of another shard   -> one mail, and that shard looks its own up again
+ *
+ * A retained publish, and all that a connection publishes behind one that is still on its way through the
+ * journal, reaches direct receivers at completion too, so that nothing overtakes.
+ */
+
+/* Does a subscription of this kind get it through the journal? */
+static bool is_durable(uint64_t durable_no, uint8_t qos)
+{
+    return durable_no != 0 && qos >= 1;
+}
+
+static uint8_t lower(uint8_t a, uint8_t b)
+{
+    return a < b ? a : b;
+}
+
+/* --- persistent receivers */
+
+static bool add_target(struct shard *sh, const struct command_target *t)
+{
+    if (sh->targets_count == sh->targets_room) {
+        size_t room = sh->targets_room == 0 ? 64 : sh->targets_room * 2;
+        struct command_target *grown = realloc(sh->targets, room * sizeof *grown);
+        if (grown == NULL) return false;
+        sh->targets = grown;
+        sh->targets_room = room;
+    }
+    sh->targets[sh->targets_count++] = *t;
+    return true;
+}
+
+static bool add_targets_of(struct shard *sh, const struct subs_array *array, unsigned shard,
+                           const struct route_in *in)
+{
+    uint32_t n;
+    for (const struct subs_chunk *c = subs_first(array, &n); c != NULL; c = subs_next(c, &n)) {
+        for (uint32_t i = 0; i < n; i++) {
+            const struct subs_entry *e = &c->entries[i];
+            uint64_t durable_no = subs_entry_durable_no(e);
+            if (!is_durable(durable_no, lower(e->options.qos, in->qos))) continue;
+            if (e->options.no_local && durable_no == in->from_session) continue;
+            struct command_target t = {
+                .session_no = durable_no,
+                .shard = (uint16_t)shard,
+                .qos = lower(e->options.qos, in->qos),
+                .retain = in->retain && e->options.retain_as_published,
+            };
+            if (!add_target(sh, &t)) return false;
+        }
+    }
+    return true;
+}
+
+static int by_session(const void *a, const void *b)
+{
+    const struct command_target *x = a, *y = b;
+    return (x->session_no > y->session_no) - (x->session_no < y->session_no);
+}
+
+/* Overlapping filters of one session make one entry, of the highest QoS [MQTT-3.3.4-2]. */
+static void merge_targets(struct shard *sh, size_t from)
+{
+    struct command_target *t = sh->targets;
+    if (sh->targets_count - from < 2) return;
+    qsort(t + from, sh->targets_count - from, sizeof *t, by_session);
+    size_t kept = from;
+    for (size_t i = from + 1; i < sh->targets_count; i++) {
+        if (t[i].session_no != t[kept].session_no) {
+            t[++kept] = t[i];
+            continue;
+        }
+        if (t[i].qos > t[kept].qos) t[kept].qos = t[i].qos;
+        t[kept].retain |= t[i].retain;
+    }
+    sh->targets_count = kept + 1;
+}
+
+static bool find_targets(struct shard *sh, const struct route_in *in)
+{
+    sh->targets_count = 0;
+    if (in->qos == 0) return true;
+    for (unsigned shard = 0; shard < sh->all->count; shard++) {
+        size_t from = sh->targets_count;
+        for (size_t i = 0; i < sh->found.count; i++) {
+            const struct subs_array *a = subs_array_of(sh->found.filters[i], shard);
+            if (subs_durable(a) == 0) continue;
+            if (!add_targets_of(sh, a, shard, in)) return false;
+        }
+        if (sh->found.count > 1) merge_targets(sh, from);
+    }
+    return true;
+}
+
+/* --- direct receivers */
+
+static bool wants_direct(const struct shard *sh, unsigned shard, uint8_t qos)
+{
+    for (size_t i = 0; i < sh->found.count; i++) {
+        const struct subs_array *a = subs_array_of(sh->found.filters[i], shard);
+        if (subs_direct(a) > 0) return true;
+        if (qos == 0 && subs_durable(a) > 0) return true;
+    }
+    return false;
+}
+
+static bool add_hit(struct shard *sh, struct session *s, const struct hit *h)
+{
+    if (s->matched == sh->matches) { /* an overlapping filter had it */
+        struct hit *had = &sh->hits[s->match_index];
+        if (h->qos > had->qos) had->qos = h->qos;
+        had->retain |= h->retain;
+        return true;
+    }
+    if (sh->hits_count == sh->hits_room) {
+        size_t room = sh->hits_room == 0 ? 64 : sh->hits_room * 2;
+        struct hit *grown = realloc(sh->hits, room * sizeof *grown);
+        if (grown == NULL) return false;
+        sh->hits = grown;
+        sh->hits_room = room;
+    }
+    s->matched = sh->matches;
+    s->match_index = (uint32_t)sh->hits_count;
+    sh->hits[sh->hits_count++] = *h;
+    return true;
+}
+
+static bool add_hits_of(struct shard *sh, const struct subs_array *array, const struct msg *m)
+{
+    uint32_t n;
+    for (const struct subs_chunk *c = subs_first(array, &n); c != NULL; c = subs_next(c, &n)) {
+        for (uint32_t i = 0; i < n; i++) {
+            const struct subs_entry *e = &c->entries[i];
+            const struct sub *sub = subs_entry_sub(e);
+            if (sub == NULL) continue; /* blanked */
+            struct session *s = sub->session;
+            struct hit h = { s, lower(e->options.qos, m->qos), m->retain && e->options.retain_as_published };
+            if (is_durable(sub->durable_no, h.qos)) continue;
+            if (e->options.no_local && s->session_no == m->from_session) continue;
+            if (!add_hit(sh, s, &h)) return false;
+        }
+    }
+    return true;
+}
+
+static void deliver_qos0(struct shard *sh, struct session *s, struct msg *m, bool retain)
+{
+    struct conn *c = s->conn;
+    if (c == NULL || c->state != CONN_OPEN) return;
+    if (c->out.bytes > OUT_BYTES_QOS0_MAX) {
+        metrics_add(sh->metrics, METRIC_publish_dropped_qos0_total, 1);
+        log_event(sh->log, EVENT_CLIENT_SLOW, LOG_TEXT("client", session_client_id(s)));
+        return;
+    }
+    struct conn_publish p = { .msg = m, .retain = retain };
+    conn_send_publish(sh, c, &p);
+}
+
+static void deliver(struct shard *sh, const struct hit *h, struct msg *m)
+{
+    if (h->qos == 0) {
+        deliver_qos0(sh, h->session, m, h->retain);
+        return;
+    }
+    struct store_row row = { .msg = m, .qos = h->qos, .retain = h->retain };
+    if (session_offer(h->session, &row) == ERR_OK) {
+        feed_pump(sh, h->session);
+        return;
+    }
+    metrics_add(sh->metrics, METRIC_publish_dropped_queue_full_total, 1);
+    log_event(sh->log, EVENT_SESSION_QUEUE_FULL, LOG_TEXT("client", session_client_id(h->session)));
+}
+
+/* To the direct receivers among sh->found. All are gathered first: delivering never changes the index, but
+ * overlapping filters must be merged before anything is sent. position: of a retained publish, else 0. */
+static void deliver_direct(struct shard *sh, struct msg *m, uint64_t position)
+{
+    sh->matches++;
+    sh->hits_count = 0;
+    for (size_t i = 0; i < sh->found.count; i++) {
+        if (add_hits_of(sh, subs_array_of(sh->found.filters[i], sh->index), m)) continue;
+        log_event(sh->log, EVENT_MEMORY_REFUSED, LOG_STR("for", "matching subscribers"));
+        break;
+    }
+    for (size_t i = 0; i < sh->hits_count; i++) {
+        if (position != 0) session_fence_note(sh->hits[i].session, position);
+        deliver(sh, &sh->hits[i], m);
+    }
+}
+
+void route_mail_publish(struct shard *sh, struct mail *mail)
+{
+    struct msg_ride *ride = CONTAINER(mail, struct msg_ride, mail);
+    struct msg *m = ride->msg;
+    unsigned from = m->from_shard;
+    struct credit *credit = &sh->all->at[from]->credit[sh->index];
+
+    if (subs_find(sh->all->subs, msg_topic(m), &sh->found) == ERR_OK) deliver_direct(sh, m, 0);
+    if (credit_give(credit, msg_bytes(m))) shard_post(sh, from, &credit->mail, MAIL_CREDIT);
+    msg_unref(&m);
+}
+
+void route_mail_credit(struct shard *sh, struct mail *mail)
+{
+    credit_heard(CONTAINER(mail, struct credit, mail));
+    while (!list_empty(&sh->credit_waiters)) {
+        struct conn *c = CONTAINER(sh->credit_waiters.next, struct conn, credit_waiter);
+        list_remove(&c->credit_waiter);
+        conn_resume(sh, c, PAUSE_CREDIT);
+    }
+}
+
+static void wait_for_credit(struct shard *sh, struct conn *c)
+{
+    if (c == NULL || (c->paused & PAUSE_CREDIT) != 0) return;
+    metrics_add(sh->metrics, METRIC_credit_pauses_total, 1);
+    list_add(&sh->credit_waiters, &c->credit_waiter);
+    conn_pause(sh, c, PAUSE_CREDIT);
+}
+
+static void pass_on(struct shard *sh, struct msg *m, struct conn *c)
+{
+    uint16_t ride = 0;
+    bool in_credit = true;
+    for (unsigned to = 0; to < sh->all->count; to++) {
+        if (to == sh->index || !wants_direct(sh, to, m->qos)) continue;
+        if (ride == m->rides_count) break; /* a subscriber that came while we looked: not ours to serve */
+        struct msg_ride *r = &m->rides[ride++];
+        r->msg = msg_ref(m);
+        shard_post(sh, to, &r->mail, MAIL_PUBLISH);
+        in_credit &= credit_take(&sh->credit[to], msg_bytes(m));
+    }
+    if (!in_credit) wait_for_credit(sh, c);
+}
+
+/* --- the journal */
+
+/* What each shard has to do once the command is applied. */
+static uint32_t fill_seats(struct shard *sh, struct command *c, const struct route_in *in, bool deferred)
+{
+    unsigned owner = in->retain ? shard_of_topic(sh->all, subs_hash(sh->all->subs, in->topic)) : 0;
+    uint32_t seats = 0;
+    size_t first = 0;
+    for (unsigned shard = 0; shard < sh->all->count; shard++) {
+        size_t end = first;
+        while (end < sh->targets_count && sh->targets[end].shard == shard) end++;
+        bool direct = deferred && wants_direct(sh, shard, in->qos);
+        bool owns = in->retain && owner == shard;
+        if (end > first || direct || owns) {
+            if (c != NULL && seats < c->seats_count) {
+                struct command_seat *seat = &c->seats[seats];
+                seat->shard = (uint16_t)shard;
+                seat->direct = direct;
+                seat->owns_topic = owns;
+                seat->first = (uint32_t)first;
+                seat->count = (uint32_t)(end - first);
+            }
+            seats++;
+        }
+        first = end;
+    }
+    return seats;
+}
+
+static enum err enqueue(struct shard *sh, struct msg *m, const struct route_in *in, bool deferred)
+{
+    struct command_size size = {
+        .targets = (uint32_t)sh->targets_count,
+        .seats = fill_seats(sh, NULL, in, deferred),
+    };
+    struct command *c = command_new(COMMAND_ENQUEUE, &size);
+    if (c == NULL) return ERR_NOMEM;
+    c->msg = msg_ref(m);
+    if (sh->targets_count > 0) memcpy(c->targets, sh->targets, sh->targets_count * sizeof *c->targets);
+    /* Counters may have moved since: a seat more is not needed, a seat less is no shard's. */
+    uint32_t filled = fill_seats(sh, c, in, deferred);
+    if (filled < c->seats_count) c->seats_count = (uint16_t)filled;
+    c->deferred = deferred && in->conn != NULL;
+    c->conn_id = in->conn != NULL ? in->conn->id : 0;
+
+    uint64_t ticket = 0;
+    if (in->id != 0 && conn_ack_wait(sh, in->conn, in->id, &ticket) != ERR_OK) {
+        command_unref(&c);
+        return ERR_NOMEM;
+    }
+    if (in->id != 0) c->ticket = ticket + 1;
+    if (c->deferred) in->conn->deferred++;
+    journal_put(sh, c);
+    return ERR_OK;
+}
+
+static void apply_targets(struct shard *sh, const struct command_seat *seat)
+{
+    const struct command *c = seat->command;
+    for (uint32_t i = seat->first; i < seat->first + seat->count; i++) {
+        const struct command_target *t = &c->targets[i];
+        struct session *s = sessions_find_no(sh, t->session_no);
+        if (s == NULL) continue;
+        if (c->msg->retain && c->kind == COMMAND_ENQUEUE) session_fence_note(s, c->position);
+        struct store_row row = { c->position, c->msg, t->qos, t->retain };
+        if (session_offer(s, &row) == ERR_OK) feed_pump(sh, s);
+    }
+}
+
+static void apply_retained(struct shard *sh, const struct command *c)
+{
+    uint32_t before = retained_count(sh->retained);
+    enum err rc = retained_set(sh->retained, c->msg, c->position);
+    uint32_t after = retained_count(sh->retained);
+    if (after > before) metrics_add(sh->metrics, METRIC_retained_messages, after - before);
+    if (after < before) metrics_sub(sh->metrics, METRIC_retained_messages, before - after);
+    if (rc != ERR_OK)
+        log_event(sh->log, EVENT_MESSAGE_DROPPED, LOG_STR("why", err_text(rc)), LOG_STR("kind", "retained"),
+                  LOG_TEXT("topic", msg_topic(c->msg)));
+}
+
+void route_mail_seat(struct shard *sh, struct mail *mail)
+{
+    struct command_seat *seat = CONTAINER(mail, struct command_seat, mail);
+    struct command *c = seat->command;
+    apply_targets(sh, seat);
+    if (seat->direct && subs_find(sh->all->subs, msg_topic(c->msg), &sh->found) == ERR_OK)
+        deliver_direct(sh, c->msg, c->msg->retain ? c->position : 0);
+    if (seat->owns_topic) apply_retained(sh, c);
+    command_unref(&c);
+}
+
+/* --- the whole */
+
+static uint16_t rides_needed(const struct shard *sh, uint8_t qos)
+{
+    uint16_t rides = 0;
+    for (unsigned to = 0; to < sh->all->count; to++)
+        if (to != sh->index && wants_direct(sh, to, qos)) rides++;
+    return rides;
+}
+
+static struct msg *make_msg(struct shard *sh, const struct route_in *in, uint16_t rides)
+{
+    struct msg *m;
+    struct msg_parts parts = {
+        .topic = in->topic,
+        .block = in->block,
+        .payload = in->payload,
+        .qos = in->qos,
+        .retain = in->retain,
+        .rides_count = rides,
+        .from_shard = (uint16_t)sh->index,
+        .from_session = in->from_session,
+        .expires_ms = in->expires_ms,
+    };
+    return msg_new(&m, &parts) == ERR_OK ? m : NULL;
+}
+
+enum route_result route_publish(struct shard *sh, const struct route_in *in)
+{
+    if (subs_find(sh->all->subs, in->topic, &sh->found) != ERR_OK || !find_targets(sh, in))
+        return ROUTE_FAILED;
+    bool deferred = in->retain || (in->conn != NULL && in->conn->deferred > 0);
+    bool journaled = deferred || sh->targets_count > 0;
+    uint16_t rides = deferred ? 0 : rides_needed(sh, in->qos);
+    bool here = !deferred && wants_direct(sh, sh->index, in->qos);
+    if (!journaled && !here && rides == 0) return ROUTE_NOBODY;
+
+    struct msg *m = make_msg(sh, in, rides);
+    if (m == NULL) return ROUTE_FAILED;
+    /* Before anything is delivered: a failure here must leave no trace. */
+    enum err rc = journaled ? enqueue(sh, m, in, deferred) : ERR_OK;
+    if (rc == ERR_OK && rides > 0) pass_on(sh, m, in->conn);
+    if (rc == ERR_OK && here) deliver_direct(sh, m, 0);
+    msg_unref(&m);
+    if (rc != ERR_OK) return ROUTE_FAILED;
+    return journaled ? ROUTE_PENDING : ROUTE_DONE;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * route - one published message to all who want it.
+ *
+ * Thread:  the publisher's shard; other shards get their share by mail.
+ * Memory:  borrows the parts; the message made of them is counted.
+ * Limits:  credit for each pair of shards: a source that outruns it is not read for a while.
+ * Errors:  ROUTE_FAILED without memory: nothing was delivered that the publisher could think acknowledged.
+ * Tests:   tests/conformance, tests/stress
+ */
+#ifndef SHARD_ROUTE_H
+#define SHARD_ROUTE_H
+
+#include "base/bytes.h"
+#include "shard/conn.h"
+
+struct route_in {
+    struct bytes topic, block, payload;
+    uint8_t qos;
+    bool retain;
+    uint64_t expires_ms;
+    uint64_t from_session;
+    struct conn *conn; /* NULL: a will */
+    uint16_t id;       /* whose PUBACK waits; 0: none */
+};
+
+enum route_result {
+    ROUTE_DONE,    /* delivered, or on its way to clean receivers */
+    ROUTE_NOBODY,  /* no subscriber */
+    ROUTE_PENDING, /* the journal has it; its completion acknowledges */
+    ROUTE_FAILED,
+};
+
+enum route_result route_publish(struct shard *sh, const struct route_in *in);
+
+#endif

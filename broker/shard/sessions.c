@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/check.h"
+#include "shard/route.h"
+#include "shard/shard_int.h"
+
+/* The registry of this shard's sessions, and how they end. */
+
+static bool is_client(const void *item, const void *key)
+{
+    return bytes_equal(session_client_id(item), *(const struct bytes *)key);
+}
+
+static bool is_number(const void *item, const void *key)
+{
+    const struct session *s = item;
+    return s->session_no == *(const uint64_t *)key;
+}
+
+struct session *sessions_find(struct shard *sh, struct bytes client_id)
+{
+    return map_get(&sh->by_id, bytes_hash(client_id, sh->all->seed), is_client, &client_id);
+}
+
+struct session *sessions_find_no(struct shard *sh, uint64_t session_no)
+{
+    return map_get(&sh->by_no, map_hash_u64(session_no), is_number, &session_no);
+}
+
+static enum err enrol(struct shard *sh, struct session *s)
+{
+    struct bytes id = session_client_id(s);
+    uint64_t hash = bytes_hash(id, sh->all->seed);
+    enum err rc = map_put(&sh->by_id, hash, s);
+    if (rc != ERR_OK || !s->persistent) return rc;
+    rc = map_put(&sh->by_no, map_hash_u64(s->session_no), s);
+    if (rc != ERR_OK) map_take(&sh->by_id, hash, is_client, &id);
+    return rc;
+}
+
+struct session *sessions_create(struct shard *sh, struct bytes client_id, bool persistent)
+{
+    struct session *s;
+    uint64_t bytes_max = sh->config->max_queued_bytes;
+    struct session_conf conf = {
+        .client_id = client_id,
+        .session_no = ++sh->sessions_minted * SHARDS_MAX + sh->index,
+        .persistent = persistent,
+        .queue_messages_max = sh->config->max_queued_messages,
+        .queue_bytes_max =
+            bytes_max == 0 || bytes_max > CLEAN_QUEUE_BYTES_MAX ? CLEAN_QUEUE_BYTES_MAX : bytes_max,
+    };
+    if (session_new(&s, &conf) != ERR_OK) return NULL;
+    if (enrol(sh, s) != ERR_OK) {
+        session_free(&s);
+        return NULL;
+    }
+    metrics_add(sh->metrics, METRIC_sessions, 1);
+    if (persistent) metrics_add(sh->metrics, METRIC_sessions_persistent, 1);
+    return s;
+}
+
+static void stop_acking(struct shard *sh, struct session *s)
+{
+    if (!s->acking) return;
+    struct session **at = &sh->acking;
+    while (*at != s) at = &(*at)->next_acking;
+    *at = s->next_acking;
+    s->acking = false;
+}
+
+static void forget_durable(struct shard *sh, const struct session *s)
+{
+    uint64_t session_no = s->session_no;
+    map_take(&sh->by_no, map_hash_u64(session_no), is_number, &session_no);
+    metrics_sub(sh->metrics, METRIC_sessions_persistent, 1);
+    struct command *end = journal_fenced(s, COMMAND_END_SESSION, bytes_of(NULL, 0));
+    CHECK(end != NULL); /* small and fixed; without it the store would keep what nobody can reach */
+    journal_put(sh, end);
+}
+
+void sessions_destroy(struct shard *sh, struct session *s)
+{
+    CHECK(s->conn == NULL);
+    struct bytes id = session_client_id(s);
+    wheel_stop(sh->session_wheel, &s->timer);
+    stop_acking(sh, s);
+    map_take(&sh->by_id, bytes_hash(id, sh->all->seed), is_client, &id);
+    size_t at = 0;
+    for (struct sub *sub = map_next(&s->subs, &at); sub != NULL; sub = map_next(&s->subs, &at))
+        subs_remove(sh->all->subs, sh->index, sub);
+    metrics_sub(sh->metrics, METRIC_subscriptions, s->subs.count);
+    metrics_sub(sh->metrics, METRIC_sessions, 1);
+    if (s->persistent) forget_durable(sh, s);
+    session_free(&s);
+}
+
+void sessions_will(struct shard *sh, struct session *s)
+{
+    struct session_will *w = s->will;
+    s->will = NULL;
+    struct route_in in = {
+        .topic = w->topic,
+        .block = w->block,
+        .payload = w->payload,
+        .qos = w->qos,
+        .retain = w->retain && sh->config->retain_available,
+        .from_session = s->session_no,
+        .expires_ms = w->has_expiry ? sh->wall_ms + (uint64_t)w->expiry_s * 1000 : 0,
+    };
+    route_publish(sh, &in);
+    metrics_add(sh->metrics, METRIC_wills_published_total, 1);
+    log_event(sh->log, EVENT_WILL_PUBLISHED, LOG_TEXT("client", session_client_id(s)),
+              LOG_TEXT("topic", w->topic));
+    s->will = w;
+    session_drop_will(s);
+}
+
+static uint64_t after_s(const struct shard *sh, uint32_t seconds)
+{
+    return seconds == UINT32_MAX ? UINT64_MAX : sh->now_ms + (uint64_t)seconds * 1000;
+}
+
+/* Off line: the will after its delay, the end after the expiry; the earlier of the two fires both when the
+ * session ends first (MQTT 5.0 section 3.1.3.2.2). */
+void sessions_offline(struct shard *sh, struct session *s, bool will)
+{
+    session_detach(s);
+    if (!will) session_drop_will(s);
+    bool ends = !s->persistent || s->expiry_s == 0;
+    if (s->will != NULL && (ends || s->will->delay_s == 0)) sessions_will(sh, s);
+    if (ends) {
+        sessions_destroy(sh, s);
+        return;
+    }
+    s->expires_ms = after_s(sh, s->expiry_s);
+    uint64_t will_ms = s->will == NULL ? UINT64_MAX : after_s(sh, s->will->delay_s);
+    uint64_t next_ms = will_ms < s->expires_ms ? will_ms : s->expires_ms;
+    if (next_ms != UINT64_MAX) wheel_start(sh->session_wheel, &s->timer, next_ms);
+}
+
+void sessions_timer(struct wheel_timer *t, void *shard)
+{
+    struct shard *sh = shard;
+    struct session *s = CONTAINER(t, struct session, timer);
+    if (s->will != NULL) sessions_will(sh, s);
+    if (sh->now_ms < s->expires_ms) {
+        if (s->expires_ms != UINT64_MAX) wheel_start(sh->session_wheel, t, s->expires_ms);
+        return;
+    }
+    metrics_add(sh->metrics, METRIC_sessions_expired_total, 1);
+    log_event(sh->log, EVENT_SESSION_EXPIRED, LOG_TEXT("client", session_client_id(s)));
+    sessions_destroy(sh, s);
+}

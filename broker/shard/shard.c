@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shard/shard.h"
+#include "base/check.h"
+#include "base/rng.h"
+#include "shard/job.h"
+#include "shard/shard_int.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+/*
+ * One turn of the loop: events, mail, timers, what pauses held back; then, with all of it in hand, output to
+ * the clients, acknowledgements and commands to the journal, mail to the other shards. One write a
+ * connection, one hand-over a receiver, however much came in.
+ */
+
+enum { EVENTS_A_TURN = 512, LONGEST_SLEEP_MS = 60 * 1000, RETAINED_TOPICS_MAX = 16 * 1000 * 1000 };
+
+/* Ids that are no connection's: slots count up from 0, generations from 1. */
+enum { ID_MAILBOX = 0, ID_LISTENERS = 1 };
+
+static void (*const mail_handlers[])(struct shard *, struct mail *) = {
+#define MAIL(name, handler, doc) [MAIL_##name] = handler,
+#include "shard/mailbox_kinds.def"
+#undef MAIL
+};
+
+static void read_clocks(struct shard *sh)
+{
+    sh->now_ms = clock_mono_ms(sh->clock);
+    sh->wall_ms = clock_wall_ms(sh->clock);
+}
+
+static void run_mail(struct shard *sh)
+{
+    struct mail *m = mailbox_take(&sh->mailbox);
+    while (m != NULL) {
+        struct mail *next = m->next; /* m may be gone, or be on its way elsewhere, after its handler */
+        mail_handlers[m->kind](sh, m);
+        m = next;
+    }
+}
+
+static void run_events(struct shard *sh, const struct epoll_event *events, int count)
+{
+    for (int i = 0; i < count; i++) {
+        uint64_t id = events[i].data.u64;
+        if (id == ID_MAILBOX) continue; /* edge-triggered: it only wakes */
+        if (id - ID_LISTENERS < sh->listeners_count)
+            conn_accept(sh, (uint32_t)(id - ID_LISTENERS));
+        else
+            conn_event(sh, id, events[i].events);
+    }
+}
+
+static void hand_over(struct shard *sh)
+{
+    journal_submit(&sh->all->journal, &sh->to_journal);
+    for (unsigned to = 0; to < sh->all->count; to++)
+        mailbox_hand_over(&sh->all->at[to]->mailbox, &sh->to[to]);
+    mailbox_hand_over(&sh->all->main, &sh->to_main);
+}
+
+/* Commands go to the journal, and mail to other shards, before the writes: they work while we write. */
+static void end_turn(struct shard *sh)
+{
+    conn_run_ready(sh);
+    feed_turn(sh);
+    fence_turn(sh);
+    hand_over(sh);
+    while (sh->dirty != NULL || sh->ready != NULL) {
+        conn_flush_dirty(sh);
+        conn_run_ready(sh);
+    }
+    feed_turn(sh);
+    hand_over(sh); /* what flushing gave rise to */
+    conn_free_dead(sh);
+}
+
+static void watch_listeners(struct shard *sh, int op)
+{
+    for (size_t i = 0; i < sh->listeners_count; i++) {
+        struct epoll_event e = { .events = EPOLLIN | EPOLLEXCLUSIVE, .data.u64 = ID_LISTENERS + i };
+        epoll_ctl(sh->epoll_fd, op, sh->listeners[i]->fd, &e);
+    }
+}
+
+void shard_pause_accepting(struct shard *sh, uint32_t for_ms)
+{
+    watch_listeners(sh, EPOLL_CTL_DEL);
+    sh->accept_again_ms = sh->now_ms + for_ms;
+}
+
+static void accept_again(struct shard *sh)
+{
+    if (sh->accept_again_ms == 0 || sh->now_ms < sh->accept_again_ms || sh->closing) return;
+    sh->accept_again_ms = 0;
+    watch_listeners(sh, EPOLL_CTL_ADD);
+}
+
+static int wait_ms(struct shard *sh)
+{
+    uint64_t now = clock_mono_ms(sh->clock);
+    uint64_t a = wheel_wait_ms(sh->conn_wheel, now), b = wheel_wait_ms(sh->session_wheel, now);
+    uint64_t wait = a < b ? a : b;
+    uint64_t pause = sh->accept_again_ms <= now ? 0 : sh->accept_again_ms - now;
+    if (sh->accept_again_ms != 0 && pause < wait) wait = pause;
+    if (wait > LONGEST_SLEEP_MS) return LONGEST_SLEEP_MS;
+    /* A tick late at most, instead of a wake-up for each timer within a tick. */
+    return (int)((wait + WHEEL_TICK_MS - 1) / WHEEL_TICK_MS * WHEEL_TICK_MS);
+}
+
+static int sleep_for_events(struct shard *sh, struct epoll_event *events)
+{
+    int timeout = wait_ms(sh);
+    if (timeout > 0 && !mailbox_sleep(&sh->mailbox)) timeout = 0;
+    if (timeout > 0) epoch_offline(sh->all->epoch, sh->index);
+    int n = epoll_wait(sh->epoll_fd, events, EVENTS_A_TURN, timeout);
+    if (timeout > 0) mailbox_awake(&sh->mailbox);
+    epoch_quiet(sh->all->epoch, sh->index); /* on line from here, holding nothing yet */
+    CHECK(n >= 0 || errno == EINTR);
+    return n < 0 ? 0 : n;
+}
+
+static void loop(void *arg)
+{
+    struct shard *sh = arg;
+    static _Thread_local struct epoll_event events[EVENTS_A_TURN];
+    log_event(sh->log, EVENT_SHARD_STARTED, LOG_NUM("shard", sh->index));
+    while (!sh->stopping) {
+        int n = sleep_for_events(sh, events);
+        read_clocks(sh);
+        run_events(sh, events, n);
+        run_mail(sh);
+        accept_again(sh);
+        if (!sh->closing) {
+            wheel_advance(sh->conn_wheel, sh->now_ms, conn_timer, sh);
+            wheel_advance(sh->session_wheel, sh->now_ms, sessions_timer, sh);
+        }
+        end_turn(sh);
+    }
+    epoch_offline(sh->all->epoch, sh->index);
+}
+
+/* --- calls from main */
+
+void shard_mail_call(struct shard *sh, struct mail *m)
+{
+    struct shard_call *call = CONTAINER(m, struct shard_call, mail);
+    call->run(sh, call->arg);
+    m->kind = MAIL_CALL;
+    outbox_put(&sh->to_main, m);
+}
+
+/* Runs a function on every shard's thread, and returns when all have run it. */
+static void call_all(struct shards *s, void (*run)(struct shard *sh, void *arg), void *arg)
+{
+    struct shard_call calls[SHARDS_MAX];
+    for (unsigned i = 0; i < s->count; i++) {
+        struct outbox o = { 0 };
+        calls[i] = (struct shard_call){ .mail.kind = MAIL_CALL, .run = run, .arg = arg };
+        outbox_put(&o, &calls[i].mail);
+        mailbox_hand_over(&s->at[i]->mailbox, &o);
+    }
+    unsigned back = 0;
+    while (back < s->count)
+        for (struct mail *m = mailbox_wait(&s->main); m != NULL; m = m->next) back++;
+}
+
+static void call_listen(struct shard *sh, void *arg)
+{
+    struct shards_listener *l = arg;
+    size_t room = (sh->listeners_count + 1) * sizeof *sh->listeners;
+    struct shards_listener **grown = realloc(sh->listeners, room);
+    CHECK(grown != NULL); /* start-up */
+    sh->listeners = grown;
+    sh->listeners[sh->listeners_count] = l;
+    struct epoll_event e = { .events = EPOLLIN | EPOLLEXCLUSIVE,
+                             .data.u64 = ID_LISTENERS + sh->listeners_count };
+    sh->listeners_count++;
+    CHECK(epoll_ctl(sh->epoll_fd, EPOLL_CTL_ADD, l->fd, &e) == 0);
+}
+
+void shards_listen(struct shards *s, struct shards_listener *listener)
+{
+    call_all(s, call_listen, listener);
+}
+
+static void call_close(struct shard *sh, void *arg)
+{
+    (void)arg;
+    for (size_t i = 0; i < sh->listeners_count; i++)
+        epoll_ctl(sh->epoll_fd, EPOLL_CTL_DEL, sh->listeners[i]->fd, NULL);
+    sh->closing = true;
+    for (uint32_t i = 0; i < sh->slots_count; i++) {
+        struct conn *c = sh->slots[i].conn;
+        if (c == NULL) continue;
+        if (c->session != NULL) session_drop_will(c->session); /* the broker leaves, not the client */
+        conn_end(sh, c, MQTT_RC_SHUTTING_DOWN);
+        conn_flush_dirty(sh);
+        conn_drop(sh, c);
+    }
+}
+
+void shards_close_clients(struct shards *s)
+{
+    call_all(s, call_close, NULL);
+}
+
+static void call_stop(struct shard *sh, void *arg)
+{
+    (void)arg;
+    sh->stopping = true;
+}
+
+void shards_stop(struct shards *s)
+{
+    call_all(s, call_stop, NULL);
+    for (unsigned i = 0; i < s->count; i++) thread_join(&s->at[i]->thread);
+    /* Mail that crossed the end: it only gives things back now, until nothing moves. */
+    for (bool moved = true; moved;) {
+        moved = false;
+        for (unsigned i = 0; i < s->count; i++) {
+            struct shard *sh = s->at[i];
+            moved |= atomic_load_explicit(&sh->mailbox.newest, memory_order_acquire) != NULL;
+            run_mail(sh);
+            hand_over(sh);
+        }
+    }
+}
+
+/* --- birth and death */
+
+static void free_jobs(struct list *jobs)
+{
+    while (!list_empty(jobs)) job_free(CONTAINER(jobs->next, struct subscribe_job, link));
+}
+
+static void shard_free(struct shard *sh)
+{
+    if (sh == NULL) return;
+    free_jobs(&sh->fencing);
+    free_jobs(&sh->fence_next);
+    size_t at = 0;
+    for (struct session *s = map_next(&sh->by_id, &at); s != NULL; s = map_next(&sh->by_id, &at)) {
+        size_t sub_at = 0;
+        for (struct sub *b = map_next(&s->subs, &sub_at); b != NULL; b = map_next(&s->subs, &sub_at))
+            subs_remove(sh->all->subs, sh->index, b);
+        wheel_stop(sh->session_wheel, &s->timer);
+        session_free(&s);
+    }
+    map_fini(&sh->by_id);
+    map_fini(&sh->by_no);
+    retained_free(&sh->retained);
+    wheel_free(&sh->conn_wheel);
+    wheel_free(&sh->session_wheel);
+    conn_free_dead(sh);
+    out_pool_fini(&sh->pool);
+    subs_found_fini(&sh->found);
+    mailbox_close(&sh->mailbox);
+    if (sh->epoll_fd >= 0) close(sh->epoll_fd);
+    free(sh->to);
+    free(sh->credit);
+    free(sh->barriers);
+    free(sh->slots);
+    free(sh->scratch);
+    free(sh->hits);
+    free(sh->targets);
+    free(sh->listeners);
+    free(sh);
+}
+
+static enum err shard_open(struct shard *sh)
+{
+    struct retained_conf retained = { .topics_max = RETAINED_TOPICS_MAX, .seed = sh->all->seed };
+    enum err rc = mailbox_open(&sh->mailbox);
+    if (rc == ERR_OK) rc = wheel_new(&sh->conn_wheel, sh->now_ms);
+    if (rc == ERR_OK) rc = wheel_new(&sh->session_wheel, sh->now_ms);
+    if (rc == ERR_OK) rc = retained_new(&sh->retained, &retained);
+    if (rc != ERR_OK) return rc;
+    sh->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (sh->epoll_fd < 0) return ERR_SYS;
+    struct epoll_event e = { .events = EPOLLIN | EPOLLET, .data.u64 = ID_MAILBOX };
+    return epoll_ctl(sh->epoll_fd, EPOLL_CTL_ADD, sh->mailbox.event_fd, &e) == 0 ? ERR_OK : ERR_SYS;
+}
+
+static enum err shard_new(struct shards *all, unsigned index)
+{
+    struct shard *sh = calloc(1, sizeof *sh);
+    if (sh == NULL) return ERR_NOMEM;
+    all->at[index] = sh;
+    sh->all = all;
+    sh->index = index;
+    sh->epoll_fd = sh->mailbox.event_fd = -1;
+    sh->config = all->conf.config;
+    sh->log = all->conf.log;
+    sh->metrics = metrics_shard(all->conf.metrics, index);
+    sh->clock = all->conf.clock;
+    sh->slots_free = UINT32_MAX;
+    list_init(&sh->credit_waiters);
+    list_init(&sh->fencing);
+    list_init(&sh->fence_next);
+    read_clocks(sh);
+    sh->to = calloc(all->count, sizeof *sh->to);
+    sh->credit = calloc(all->count, sizeof *sh->credit);
+    sh->barriers = calloc(all->count, sizeof *sh->barriers);
+    sh->scratch = malloc(SCRATCH_BYTES);
+    if (sh->to == NULL || sh->credit == NULL || sh->barriers == NULL || sh->scratch == NULL) return ERR_NOMEM;
+    for (unsigned i = 0; i < all->count; i++) credit_init(&sh->credit[i], CREDIT_BYTES_MAX);
+    return shard_open(sh);
+}
+
+static enum err shards_make(struct shards *s)
+{
+    struct subs_conf subs = { .shards = s->count, .seed = s->seed };
+    enum err rc = mailbox_open(&s->main);
+    if (rc == ERR_OK) rc = epoch_new(&s->epoch, s->count);
+    subs.epoch = s->epoch;
+    if (rc == ERR_OK) rc = subs_new(&s->subs, &subs);
+    for (unsigned i = 0; i < s->count && rc == ERR_OK; i++) rc = shard_new(s, i);
+    return rc;
+}
+
+enum err shards_new(struct shards **out, const struct shards_conf *conf)
+{
+    struct shards *s = calloc(1, sizeof *s);
+    *out = s;
+    if (s == NULL) return ERR_NOMEM;
+    s->conf = *conf;
+    s->count = conf->count;
+    s->seed = rng_u64();
+    s->main.event_fd = -1;
+    s->at = calloc(s->count, sizeof *s->at);
+    s->posted = calloc(s->count, sizeof *s->posted);
+    s->completed = calloc(s->count, sizeof *s->completed);
+    enum err rc = s->at == NULL || s->posted == NULL || s->completed == NULL ? ERR_NOMEM : shards_make(s);
+    if (rc != ERR_OK) shards_free(out);
+    return rc;
+}
+
+enum err shards_start(struct shards *s, const struct journal *journal, const struct store *store)
+{
+    s->journal = *journal;
+    s->store = *store;
+    for (unsigned i = 0; i < s->count; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "shard %hhu", (unsigned char)i);
+        enum err rc = thread_start(&s->at[i]->thread, name, loop, s->at[i]);
+        CHECK(rc == ERR_OK); /* with half of the loops there is no broker */
+    }
+    return ERR_OK;
+}
+
+void shards_free(struct shards **owner)
+{
+    struct shards *s = *owner;
+    *owner = NULL;
+    if (s == NULL) return;
+    for (unsigned i = 0; s->at != NULL && i < s->count; i++) shard_free(s->at[i]);
+    subs_free(&s->subs);
+    epoch_free(&s->epoch);
+    mailbox_close(&s->main);
+    free(s->at);
+    free(s->posted);
+    free(s->completed);
+    free(s);
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * shard_int - what the files of this module share: the shard, and what each file offers the others.
+ *
+ * Thread:  a shard's thread alone touches its struct shard, but for mailbox and credit.
+ * Memory:  see shard.h.
+ * Limits:  base/limits.h.
+ * Errors:  none of its own.
+ * Tests:   tests/e2e, tests/conformance, tests/stress
+ */
+#ifndef SHARD_SHARD_INT_H
+#define SHARD_SHARD_INT_H
+
+#include "base/credit.h"
+#include "base/limits.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/thread.h"
+#include "retained/retained.h"
+#include "session/session.h"
+#include "shard/conn.h"
+#include "shard/shard.h"
+
+enum mail_kind {
+#define MAIL(name, handler, doc) MAIL_##name,
+#include "shard/mailbox_kinds.def"
+#undef MAIL
+};
+
+/* What all shards share. Nothing here changes after shards_start. */
+struct shards {
+    unsigned count;
+    struct shard **at;
+    struct subs *subs;
+    struct epoch *epoch;
+    uint64_t seed;
+    struct shards_conf conf;
+    struct journal journal;
+    struct store store;
+    struct outbox *posted, *completed; /* the journal's thread: for each shard, until its flush */
+    struct mailbox main;               /* where main waits for its calls */
+};
+
+/* One subscription that a match hit: a session and the best of its overlapping filters. */
+struct hit {
+    struct session *session;
+    uint8_t qos;
+    bool retain;
+};
+
+/* A mail to every other shard before a fence: see fence.c. */
+struct barrier {
+    struct mail mail;
+    uint16_t from, to;
+};
+
+struct shard_call {
+    struct mail mail;
+    void (*run)(struct shard *sh, void *arg);
+    void *arg;
+};
+
+struct conn_slot {
+    struct conn *conn; /* NULL: free */
+    uint32_t generation;
+    uint32_t next_free;
+};
+
+struct shard {
+    struct shards *all;
+    unsigned index;
+    int epoll_fd;
+    bool stopping, closing;
+    struct mailbox mailbox;
+    struct thread thread;
+    struct outbox *to; /* one for each shard: what this turn has for it */
+    struct outbox to_journal, to_main;
+    struct credit *credit;      /* what is under way from here to each shard */
+    struct list credit_waiters; /* connections not read until credit comes */
+
+    uint64_t now_ms, wall_ms; /* of this turn */
+    struct wheel *conn_wheel, *session_wheel;
+
+    struct conn_slot *slots;
+    uint32_t slots_count, slots_free;
+    struct conn *dirty; /* with output from this turn */
+    struct conn *dead;  /* freed at the end of the turn */
+    struct conn *ready; /* no longer paused, with input left */
+    struct out_pool pool;
+    uint8_t *scratch;
+
+    struct map by_id, by_no; /* sessions; by_no has the persistent ones */
+    struct session *acking;  /* with acknowledgements for the journal, by next_acking */
+    uint64_t sessions_minted, claims_minted;
+    uint64_t matches; /* number of the present match, for session.matched */
+
+    struct subs_found found;
+    struct hit *hits;
+    size_t hits_count, hits_room;
+    struct command_target *targets;
+    size_t targets_count, targets_room;
+
+    struct retained *retained;
+    struct list fencing;      /* jobs whose barrier is on its way */
+    struct list fence_next;   /* jobs that came since: the next barrier's */
+    struct barrier *barriers; /* one for each shard */
+    unsigned barrier_open;    /* answers still to come */
+
+    const struct config *config;
+    struct log *log;
+    struct metrics_shard *metrics;
+    const struct clock *clock;
+    struct shards_listener **listeners;
+    size_t listeners_count;
+    uint64_t accept_again_ms; /* descriptors ran out: not before this; 0: accepting */
+};
+
+/* The shard whose session a client id is, and the shard that keeps a topic's retained message. */
+static inline unsigned shard_of_client(const struct shards *all, struct bytes client_id)
+{
+    return (unsigned)((bytes_hash(client_id, all->seed) >> 32) % all->count);
+}
+static inline unsigned shard_of_topic(const struct shards *all, uint64_t topic_hash)
+{
+    return (unsigned)((topic_hash >> 32) % all->count);
+}
+
+static inline void shard_post(struct shard *sh, unsigned to, struct mail *m, enum mail_kind kind)
+{
+    m->kind = kind;
+    outbox_put(&sh->to[to], m);
+}
+
+#define MAIL(name, handler, doc) void handler(struct shard *sh, struct mail *m);
+#include "shard/mailbox_kinds.def"
+#undef MAIL
+
+/* shard.c */
+void shard_pause_accepting(struct shard *sh, uint32_t for_ms);
+
+/* sessions.c: the registry, and what ends a session */
+struct session *sessions_find(struct shard *sh, struct bytes client_id);
+struct session *sessions_find_no(struct shard *sh, uint64_t session_no);
+struct session *sessions_create(struct shard *sh, struct bytes client_id, bool persistent);
+void sessions_destroy(struct shard *sh, struct session *s); /* gives its subscriptions and queue up */
+void sessions_offline(struct shard *sh, struct session *s, bool will); /* its connection is gone */
+void sessions_timer(struct wheel_timer *t, void *shard);
+void sessions_will(struct shard *sh, struct session *s); /* publishes and forgets it */
+
+/* journal.c: commands out, completions in */
+void journal_put(struct shard *sh, struct command *c);
+struct command *journal_fenced(const struct session *s, enum command_kind kind, struct bytes data);
+
+/* fence.c: SUBSCRIBE waits until all that was matched before it is in the journal */
+struct subscribe_job;
+void fence_begin(struct shard *sh, struct subscribe_job *job);
+void fence_turn(struct shard *sh);
+
+/* feed.c: messages from the store to a session, and acknowledgements back */
+void feed_pump(struct shard *sh, struct session *s); /* sends what the window allows, asks for pages */
+void feed_note_ack(struct shard *sh, struct session *s);
+void feed_turn(struct shard *sh);
+
+/* subscribe_job.c, retain.c */
+void job_submitted(struct shard *sh, struct subscribe_job *job);
+void job_done(struct shard *sh, struct command *c);
+void job_resume(struct shard *sh, struct conn *c);
+void job_conn_gone(struct subscribe_job *job);
+
+#endif
