@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * args - longlinkd's command line: mosquitto's flags, and a few more.
+ *
+ * Thread:  main, before anything else runs.
+ * Memory:  borrows argv.
+ * Limits:  CONFIG_PORTS_MAX flags -p.
+ * Errors:  ERR_SYNTAX; what is wrong is on stderr.
+ * Tests:   tests/e2e/test_start.py
+ */
+#ifndef MAIN_ARGS_H
+#define MAIN_ARGS_H
+
+#include "base/err.h"
+#include "config/config.h"
+
+struct args {
+    const char *file; /* NULL: no -c */
+    bool daemon, test, print_config, help, version;
+};
+
+/* Reads the flags and the file that they name into config, and settles it. */
+enum err args_read(struct args *a, int argc, char **argv, struct config *config);
+void args_help(FILE *to);
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "main/broker.h"
+#include "base/check.h"
+#include "base/limits.h"
+#include "net/listener.h"
+#include "shard/shard.h"
+#include "store/store_mem.h"
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct open_listener {
+    struct listener net;
+    struct gauge open;
+    struct shards_listener of_shards[LISTENER_FDS_MAX];
+};
+
+struct broker {
+    const struct config *config;
+    struct log *log;
+    struct metrics *metrics;
+    struct shards *shards;
+    struct store_mem *store;
+    struct open_listener *listeners;
+    size_t listeners_count;
+};
+
+static unsigned shards_wanted(const struct config *config)
+{
+    cpu_set_t set;
+    if (config->shards > 0) return config->shards;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+    int cpus = CPU_COUNT(&set);
+    return cpus < 1 ? 1 : cpus > SHARDS_MAX ? SHARDS_MAX : (unsigned)cpus;
+}
+
+static enum err open_log(struct broker *b)
+{
+    struct log_dest dests[CONFIG_DESTS_MAX];
+    struct log_conf conf = {
+        .clock = &clock_system,
+        .levels = b->config->log_types,
+        .timestamps = b->config->log_timestamp,
+        .dests = dests,
+        .dests_count = b->config->log_dests_count,
+    };
+    for (size_t i = 0; i < conf.dests_count; i++)
+        dests[i] = (struct log_dest){ b->config->log_dests[i].sink, b->config->log_dests[i].path };
+    enum err rc = log_open(&b->log, &conf);
+    if (rc != ERR_OK)
+        fprintf(stderr, "longlinkd: log_dest: cannot be opened: %s\n",
+                rc == ERR_SYS ? strerror(errno) : err_text(rc));
+    return rc;
+}
+
+static int family_of(const struct config_listener *l)
+{
+    switch (l->socket_domain) {
+    case CONFIG_DOMAIN_IPV4: return AF_INET;
+    case CONFIG_DOMAIN_IPV6: return AF_INET6;
+    default: return AF_UNSPEC;
+    }
+}
+
+static enum err open_listener(struct broker *b, const struct config_listener *l)
+{
+    struct open_listener *o = &b->listeners[b->listeners_count];
+    const char *address = l->address[0] == '\0' ? NULL : l->address;
+    struct listener_conf conf = { address, l->port, family_of(l), b->config->set_tcp_nodelay };
+    enum err rc = listener_open(&o->net, &conf);
+    const char *shown = address == NULL ? "*" : address;
+    if (rc != ERR_OK) {
+        log_event(b->log, EVENT_LISTENER_FAILED, LOG_STR("address", shown), LOG_NUM("port", l->port),
+                  LOG_STR("error", rc == ERR_SYS ? strerror(errno) : "the address does not resolve"),
+                  LOG_STR("set_at", l->origin));
+        return rc;
+    }
+    b->listeners_count++;
+    log_event(b->log, EVENT_LISTENER_OPEN, LOG_STR("address", shown), LOG_NUM("port", o->net.port));
+    for (unsigned i = 0; i < o->net.fds_count; i++) {
+        o->of_shards[i] =
+            (struct shards_listener){ o->net.fds[i], o->net.port, l->max_connections, &o->open };
+        shards_listen(b->shards, &o->of_shards[i]);
+    }
+    return ERR_OK;
+}
+
+static enum err open_listeners(struct broker *b)
+{
+    if (b->config->local_only) log_event(b->log, EVENT_LOCAL_ONLY);
+    b->listeners = calloc(b->config->listeners_count, sizeof *b->listeners);
+    if (b->listeners == NULL) return ERR_NOMEM;
+    enum err rc = ERR_OK;
+    for (size_t i = 0; i < b->config->listeners_count && rc == ERR_OK; i++)
+        rc = open_listener(b, &b->config->listeners[i]);
+    return rc;
+}
+
+static enum err start_shards(struct broker *b)
+{
+    struct shards_conf conf = {
+        .count = shards_wanted(b->config),
+        .config = b->config,
+        .log = b->log,
+        .clock = &clock_system,
+    };
+    struct store_mem_conf store = { .rows_max = b->config->max_queued_messages };
+    enum err rc = metrics_new(&b->metrics, conf.count + 1);
+    conf.metrics = b->metrics;
+    if (rc == ERR_OK) rc = shards_new(&b->shards, &conf);
+    if (rc == ERR_OK) {
+        store.sink = shards_sink(b->shards);
+        rc = store_mem_start(&b->store, &store);
+    }
+    if (rc != ERR_OK) return rc;
+    log_event(b->log, EVENT_BROKER_START, LOG_STR("version", LONGLINK_VERSION), LOG_NUM("shards", conf.count),
+              LOG_STR("durability", "memory"));
+    struct journal journal = store_mem_journal(b->store);
+    struct store reads = store_mem_store(b->store);
+    return shards_start(b->shards, &journal, &reads);
+}
+
+enum err broker_start(struct broker **out, const struct config *config)
+{
+    struct broker *b = calloc(1, sizeof *b);
+    *out = b;
+    if (b == NULL) return ERR_NOMEM;
+    b->config = config;
+    enum err rc = open_log(b);
+    if (rc == ERR_OK) rc = start_shards(b);
+    if (rc == ERR_OK) rc = open_listeners(b);
+    if (rc == ERR_OK) {
+        log_event(b->log, EVENT_BROKER_READY, LOG_NUM("listeners", b->listeners_count));
+        return ERR_OK;
+    }
+    log_event(b->log, EVENT_BROKER_FAILED, LOG_STR("error", err_text(rc)));
+    broker_stop(out);
+    return rc;
+}
+
+void broker_stop(struct broker **owner)
+{
+    struct broker *b = *owner;
+    *owner = NULL;
+    if (b == NULL) return;
+    bool runs = b->store != NULL;
+    if (runs) log_event(b->log, EVENT_BROKER_STOP);
+    if (runs) shards_close_clients(b->shards);
+    for (size_t i = 0; i < b->listeners_count; i++) listener_close(&b->listeners[i].net);
+    store_mem_stop(&b->store);
+    if (runs) shards_stop(b->shards);
+    shards_free(&b->shards);
+    metrics_free(&b->metrics);
+    log_close(&b->log);
+    free(b->listeners);
+    free(b);
+}
+
+struct log *broker_log(struct broker *b)
+{
+    return b->log;
+}
+
+void broker_print_metrics(struct broker *b)
+{
+    static const char *const names[] = {
+#define METRIC(name, kind, unit, doc) #name,
+#include "metrics/metrics.def"
+#undef METRIC
+    };
+    for (unsigned i = 0; i < METRICS_COUNT; i++)
+        log_event(b->log, EVENT_METRIC, LOG_STR("name", names[i]),
+                  LOG_NUM("value", metrics_sum(b->metrics, i)));
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * broker - everything wired together, started and stopped in order. Owns no logic.
+ *
+ * Thread:  main.
+ * Memory:  borrows the configuration until broker_stop.
+ * Limits:  CONFIG_LISTENERS_MAX listeners.
+ * Errors:  what is wrong is in the log (and on stderr before there is one); nothing is left half started.
+ * Tests:   tests/e2e
+ */
+#ifndef MAIN_BROKER_H
+#define MAIN_BROKER_H
+
+#include "base/err.h"
+#include "config/config.h"
+#include "log/log.h"
+
+struct broker;
+
+enum err broker_start(struct broker **out, const struct config *config);
+
+/* Tells every client, makes what was acknowledged durable, and frees everything. */
+void broker_stop(struct broker **owner);
+
+struct log *broker_log(struct broker *b);
+
+/* All metrics into the log. */
+void broker_print_metrics(struct broker *b);
+
+#endif
