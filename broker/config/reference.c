@@ -175,7 +175,8 @@ void config_print_sample(FILE *to)
         }
         value_print_default(o, def, sizeof def);
         print_wrapped(o->doc, to);
-        fprintf(to, "#%s %s\n\n", o->name, o->type == CONFIG_TYPE_directive ? o->syntax : def);
+        const char *value = o->type == CONFIG_TYPE_directive ? o->syntax : def;
+        fprintf(to, "#%s%s%s\n\n", o->name, value[0] != '\0' ? " " : "", value);
     }
     fputs("# --- Options of a listener, after its listener line\n\n", to);
     print_listener_sample(to);
