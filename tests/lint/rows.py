@@ -12,7 +12,7 @@ import sys
 
 # (the table, a row with its name as the first group, what the name is in the code)
 TABLES = [
-    ('broker/config/options.def', r'^OPTION(?:_TEXT)?\((\w+),(?!.*\bUNUSED,$)', r'(?:->|\.)%s\b'),
+    ('broker/config/options.def', r'^OPTION(?:_TEXT)?\((\w+),(?!.*\bUNUSED,$)', r'\bconfig(?:->|\.)%s\b'),
     ('broker/config/listener.def', r'^LISTENER_\w+\((\w+),', r'(?:->|\.)%s\b'),
     ('broker/log/events.def', r'^EVENT\((\w+),', r'\bEVENT_%s\b'),
     ('broker/metrics/metrics.def', r'^METRIC\((\w+),', r'\bMETRIC_%s\b'),

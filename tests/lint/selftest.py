@@ -99,7 +99,7 @@ def clean_tree(root):
     write(root, 'broker/config/listener.def', 'LISTENER_WORD(kind, "a b", "Read.")\n')
     write(root, 'broker/log/events.def', 'EVENT(UP, "up", INFO, NONE, "Logged.")\n')
     write(root, 'broker/metrics/metrics.def', 'METRIC(ups, COUNTER, "ups", "Counted.")\n')
-    write(root, 'broker/high/uses.h', header('uses', '/* c->wide l.kind EVENT_UP METRIC_ups */\nint uses(void);\n'))
+    write(root, 'broker/high/uses.h', header('uses', '/* config->wide l.kind EVENT_UP METRIC_ups */\nint uses(void);\n'))
 
 
 def append(name, text):
@@ -136,7 +136,7 @@ PLANTS = [
     ('deps', lambda root: write(root, 'broker/new/new.c', SPDX), 'broker/new has no row'),
     ('deps', lambda root: write(root, 'tests/unit/test_high.c', '#include "low/low_int.h"\n'), 'private to low'),
 
-    ('rows', replace('broker/high/uses.h', 'c->wide', 'c->wider'), 'options.def: wide: nothing uses it'),
+    ('rows', replace('broker/high/uses.h', 'config->wide', 'config->wider'), 'options.def: wide: nothing uses it'),
     ('rows', replace('broker/high/uses.h', 'l.kind', 'kind'), 'listener.def: kind: nothing uses it'),
     ('rows', replace('broker/high/uses.h', 'EVENT_UP', 'EVENT_UPPER'), 'events.def: UP: nothing uses it'),
     ('rows', replace('broker/high/uses.h', 'METRIC_ups', ''), 'metrics.def: ups: nothing uses it'),

@@ -13,6 +13,7 @@ usage: tidy.py [--root DIR] [--no-tools] [PATH ...]     without paths: everythin
 import argparse
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -283,6 +284,9 @@ def check_text(path, text):
 
 def check_format(root, paths):
     if not paths:
+        return
+    if shutil.which('clang-format') is None:
+        yield Violation('format', '.clang-format', 1, '-', 'clang-format is not installed')
         return
     run = subprocess.run(['clang-format', '--dry-run'] + [str(p) for p in paths], cwd=root, capture_output=True,
                          text=True)
