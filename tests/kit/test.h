@@ -26,7 +26,10 @@ void kit_add(const char *name, void (*run)(void **state));
 
 #define TEST(name)                                                                                           \
     static void name(void **state_);                                                                         \
-    __attribute__((constructor)) static void name##_add(void) { kit_add(#name, name); }                      \
+    __attribute__((constructor)) static void name##_add(void)                                                \
+    {                                                                                                        \
+        kit_add(#name, name);                                                                                \
+    }                                                                                                        \
     static void name(void **state_ __attribute__((unused)))
 
 #define CHECK_TRUE(e)        assert_true(e)

@@ -82,17 +82,21 @@ static size_t find(struct world *w, const char *topic)
 
 typedef void seen_fn(const struct subs_entry *e, unsigned shard, void *arg);
 
-/* Shows every entry that is not blank of all that was found. */
+/* Shows every entry of an array that is not blank. */
+static void each_of_array(const struct subs_array *a, unsigned shard, seen_fn *seen, void *arg)
+{
+    uint32_t n;
+    for (const struct subs_chunk *c = subs_first(a, &n); c != NULL; c = subs_next(c, &n))
+        for (uint32_t k = 0; k < n; k++)
+            if (subs_entry_sub(&c->entries[k]) != NULL) seen(&c->entries[k], shard, arg);
+}
+
+/* The same for all that was found. */
 static void each_found(const struct world *w, seen_fn *seen, void *arg)
 {
-    for (size_t i = 0; i < w->found.count * SHARDS; i++) {
-        unsigned shard = (unsigned)(i % SHARDS);
-        uint32_t n;
-        const struct subs_chunk *c = subs_first(subs_array_of(w->found.filters[i / SHARDS], shard), &n);
-        for (; c != NULL; c = subs_next(c, &n))
-            for (uint32_t k = 0; k < n; k++)
-                if (subs_entry_sub(&c->entries[k]) != NULL) seen(&c->entries[k], shard, arg);
-    }
+    for (size_t i = 0; i < w->found.count; i++)
+        for (unsigned shard = 0; shard < SHARDS; shard++)
+            each_of_array(subs_array_of(w->found.filters[i], shard), shard, seen, arg);
 }
 
 static void count_one(const struct subs_entry *e, unsigned shard, void *arg)
@@ -172,21 +176,28 @@ static void model_compare(struct model *m, const char *topic)
     }
 }
 
+struct counted {
+    uint32_t durable, all;
+};
+
+static void count_kind(const struct subs_entry *e, unsigned shard, void *arg)
+{
+    struct counted *counted = arg;
+    (void)shard;
+    counted->all++;
+    counted->durable += subs_entry_durable_no(e) != 0 && e->options.qos >= 1;
+}
+
 /* The counters of each filter that was found are those of its entries. */
 static void model_compare_counters(struct model *m)
 {
     for (size_t i = 0; i < m->w.found.count; i++) {
         for (unsigned shard = 0; shard < SHARDS; shard++) {
             const struct subs_array *a = subs_array_of(m->w.found.filters[i], shard);
-            uint32_t n, durable = 0, all = 0;
-            for (const struct subs_chunk *c = subs_first(a, &n); c != NULL; c = subs_next(c, &n))
-                for (uint32_t k = 0; k < n; k++) {
-                    const struct subs_entry *e = &c->entries[k];
-                    all += subs_entry_sub(e) != NULL;
-                    durable += subs_entry_durable_no(e) != 0 && e->options.qos >= 1;
-                }
-            CHECK_INT(durable, subs_durable(a));
-            CHECK_INT(all - durable, subs_direct(a));
+            struct counted counted = { 0 };
+            each_of_array(a, shard, count_kind, &counted);
+            CHECK_INT(counted.durable, subs_durable(a));
+            CHECK_INT(counted.all - counted.durable, subs_direct(a));
         }
     }
 }
