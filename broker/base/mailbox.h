@@ -58,6 +58,12 @@ void mailbox_hand_over(struct mailbox *m, struct outbox *o);
 /* Everything that arrived, oldest first, linked by next; NULL when there is nothing. */
 struct mail *mailbox_take(struct mailbox *m);
 
+/* Nothing has arrived? For the receiver. */
+static inline bool mailbox_empty(struct mailbox *m)
+{
+    return atomic_load_explicit(&m->newest, memory_order_acquire) == NULL;
+}
+
 /* The receiver is about to sleep: true when it may. False: mail is waiting. After waking, call _awake. */
 bool mailbox_sleep(struct mailbox *m);
 void mailbox_awake(struct mailbox *m);

@@ -68,27 +68,29 @@ static enum err find_file(struct args *a, int argc, char **argv)
     return rc;
 }
 
-static enum err print_notes(const struct config_notes *notes)
+static void print_notes(const struct config_notes *notes)
 {
     for (size_t i = 0; i < notes->count; i++)
         fprintf(stderr, "%s: %s\n", notes->at[i].is_error ? "error" : "warning", notes->at[i].text);
     if (notes->missed > 0) fprintf(stderr, "and %zu more\n", notes->missed);
-    return notes->errors > 0 ? ERR_SYNTAX : ERR_OK;
 }
 
 enum err args_read(struct args *a, int argc, char **argv, struct config *config)
 {
-    struct config_notes notes;
     *a = (struct args){ 0 };
+    config_notes_init(&a->notes);
     enum err rc = find_file(a, argc, argv);
     if (rc != ERR_OK || a->help || a->version) return rc;
 
     config_init(config);
-    config_notes_init(&notes);
-    if (a->file != NULL) config_read_file(config, a->file, &notes);
-    apply_flags(a, argc, argv, config, &notes);
-    config_finish(config, &notes);
-    rc = print_notes(&notes);
-    config_notes_fini(&notes);
-    return rc;
+    if (a->file != NULL) config_read_file(config, a->file, &a->notes);
+    apply_flags(a, argc, argv, config, &a->notes);
+    config_finish(config, &a->notes);
+    if (a->notes.errors > 0 || a->test) print_notes(&a->notes);
+    return a->notes.errors > 0 ? ERR_SYNTAX : ERR_OK;
+}
+
+void args_fini(struct args *a)
+{
+    config_notes_fini(&a->notes);
 }

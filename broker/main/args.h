@@ -3,7 +3,7 @@
  * args - longlinkd's command line: mosquitto's flags, and a few more.
  *
  * Thread:  main, before anything else runs.
- * Memory:  borrows argv.
+ * Memory:  borrows argv; args_fini frees the notes.
  * Limits:  CONFIG_PORTS_MAX flags -p.
  * Errors:  ERR_SYNTAX; what is wrong is on stderr.
  * Tests:   tests/e2e/test_start.py
@@ -17,10 +17,12 @@
 struct args {
     const char *file; /* NULL: no -c */
     bool daemon, test, print_config, help, version;
+    struct config_notes notes; /* warnings: for the log, once there is one */
 };
 
 /* Reads the flags and the file that they name into config, and settles it. */
 enum err args_read(struct args *a, int argc, char **argv, struct config *config);
+void args_fini(struct args *a);
 void args_help(FILE *to);
 
 #endif

@@ -2,6 +2,7 @@
 #include "main/broker.h"
 #include "base/check.h"
 #include "base/limits.h"
+#include "main/drop.h"
 #include "net/listener.h"
 #include "shard/shard.h"
 #include "store/store_mem.h"
@@ -78,12 +79,19 @@ static enum err open_listener(struct broker *b, const struct config_listener *l)
     }
     b->listeners_count++;
     log_event(b->log, EVENT_LISTENER_OPEN, LOG_STR("address", shown), LOG_NUM("port", o->net.port));
-    for (unsigned i = 0; i < o->net.fds_count; i++) {
+    for (unsigned i = 0; i < o->net.fds_count; i++)
         o->of_shards[i] =
             (struct shards_listener){ o->net.fds[i], o->net.port, l->max_connections, &o->open };
-        shards_listen(b->shards, &o->of_shards[i]);
-    }
     return ERR_OK;
+}
+
+static void accept_connections(struct broker *b)
+{
+    for (size_t i = 0; i < b->listeners_count; i++) {
+        struct open_listener *o = &b->listeners[i];
+        for (unsigned fd = 0; fd < o->net.fds_count; fd++) shards_listen(b->shards, &o->of_shards[fd]);
+    }
+    log_event(b->log, EVENT_BROKER_READY, LOG_NUM("listeners", b->listeners_count));
 }
 
 static enum err open_listeners(struct broker *b)
@@ -121,17 +129,26 @@ static enum err start_shards(struct broker *b)
     return shards_start(b->shards, &journal, &reads);
 }
 
-enum err broker_start(struct broker **out, const struct config *config)
+static void log_warnings(struct broker *b, const struct config_notes *notes)
+{
+    for (size_t i = 0; i < notes->count; i++)
+        log_event(b->log, EVENT_CONFIG_WARNING, LOG_STR("warning", notes->at[i].text));
+}
+
+enum err broker_start(struct broker **out, const struct config *config, const struct config_notes *notes)
 {
     struct broker *b = calloc(1, sizeof *b);
     *out = b;
     if (b == NULL) return ERR_NOMEM;
     b->config = config;
     enum err rc = open_log(b);
+    if (rc == ERR_OK) log_warnings(b, notes);
     if (rc == ERR_OK) rc = start_shards(b);
     if (rc == ERR_OK) rc = open_listeners(b);
+    /* Between the two: ports may be privileged, and nobody's bytes are read before the privilege is gone. */
+    if (rc == ERR_OK) rc = drop_to_user(config->user);
     if (rc == ERR_OK) {
-        log_event(b->log, EVENT_BROKER_READY, LOG_NUM("listeners", b->listeners_count));
+        accept_connections(b);
         return ERR_OK;
     }
     log_event(b->log, EVENT_BROKER_FAILED, LOG_STR("error", err_text(rc)));

@@ -17,7 +17,8 @@
 
 struct broker;
 
-enum err broker_start(struct broker **out, const struct config *config);
+/* Warnings among the notes go into the log. */
+enum err broker_start(struct broker **out, const struct config *config, const struct config_notes *notes);
 
 /* Tells every client, makes what was acknowledged durable, and frees everything. */
 void broker_stop(struct broker **owner);

@@ -37,10 +37,28 @@ static int run(const struct args *a, const struct config *config)
     sigset_t signals = block_signals();
     if (a->daemon && drop_to_background() != ERR_OK) return EXIT_FAILURE;
     if (config->pid_file[0] != '\0' && drop_pid_file(config->pid_file) != ERR_OK) return EXIT_FAILURE;
-    /* Privileged ports are the listeners' business first; a later version gets them from the system. */
-    if (broker_start(&b, config) != ERR_OK) return EXIT_FAILURE;
+    if (broker_start(&b, config, &a->notes) != ERR_OK) return EXIT_FAILURE;
     wait_for_end(b, &signals);
     broker_stop(&b);
+    return EXIT_SUCCESS;
+}
+
+static int act(const struct args *a, const struct config *config)
+{
+    if (a->help) {
+        args_help(stdout);
+        return EXIT_SUCCESS;
+    }
+    if (a->version) {
+        puts("longlinkd " LONGLINK_VERSION);
+        return EXIT_SUCCESS;
+    }
+    if (a->print_config) {
+        config_print_effective(config, stdout);
+        return EXIT_SUCCESS;
+    }
+    if (!a->test) return run(a, config);
+    puts("longlinkd: the configuration is fine");
     return EXIT_SUCCESS;
 }
 
@@ -49,17 +67,7 @@ int main(int argc, char **argv)
     static struct config config;
     struct args a;
     enum err rc = args_read(&a, argc, argv, &config);
-    if (rc != ERR_OK) return EXIT_FAILURE;
-    if (a.help) {
-        args_help(stdout);
-        return EXIT_SUCCESS;
-    }
-    if (a.version) {
-        puts("longlinkd " LONGLINK_VERSION);
-        return EXIT_SUCCESS;
-    }
-    if (a.print_config) config_print_effective(&config, stdout);
-    if (a.print_config) return EXIT_SUCCESS;
-    if (a.test) puts("longlinkd: the configuration is fine");
-    return a.test ? EXIT_SUCCESS : run(&a, &config);
+    int status = rc == ERR_OK ? act(&a, &config) : EXIT_FAILURE;
+    args_fini(&a);
+    return status;
 }

@@ -17,7 +17,6 @@
 #include "base/err.h"
 #include "net/transport.h"
 #include <netinet/in.h>
-#include <stdatomic.h>
 #include <sys/socket.h>
 
 enum { LISTENER_BACKLOG = 4096, LISTENER_FDS_MAX = 4, PEER_TEXT_BYTES = INET6_ADDRSTRLEN + 8 };

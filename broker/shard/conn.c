@@ -98,6 +98,13 @@ static void destroy(struct shard *sh, struct conn *c)
     free(c);
 }
 
+static void log_peer(struct shard *sh, const struct conn *c, enum event e)
+{
+    char peer[PEER_TEXT_BYTES];
+    transport_peer(&c->transport, peer);
+    log_event(sh->log, e, LOG_STR("peer", peer), LOG_NUM("port", c->listener->port));
+}
+
 static void accept_one(struct shard *sh, struct transport *t, struct shards_listener *l)
 {
     metrics_add(sh->metrics, METRIC_connections_accepted_total, 1);
@@ -110,6 +117,7 @@ static void accept_one(struct shard *sh, struct transport *t, struct shards_list
     }
     c->transport = *t;
     c->listener = l;
+    if (log_wants(sh->log, EVENT_CONNECTION_OPEN)) log_peer(sh, c, EVENT_CONNECTION_OPEN);
     c->max_packet = PACKET_BYTES_MAX;
     list_init(&c->credit_waiter);
     if (!adopt(sh, c)) destroy(sh, c);
@@ -361,8 +369,11 @@ void conn_end(struct shard *sh, struct conn *c, enum mqtt_rc why)
     bool theirs = why == MQTT_RC_MALFORMED || why == MQTT_RC_PROTOCOL || c->state == CONN_NEW;
     if (theirs) metrics_add(sh->metrics, METRIC_protocol_errors_total, 1);
     struct bytes client = c->session == NULL ? bytes_of_text("") : session_client_id(c->session);
-    log_event(sh->log, theirs ? EVENT_PEER_PROTOCOL_ERROR : EVENT_CLIENT_CLOSED, LOG_TEXT("client", client),
-              LOG_STR("reason", mqtt_rc_text((uint8_t)why)));
+    enum event e = why == MQTT_RC_MALFORMED           ? EVENT_PEER_MALFORMED
+                   : theirs                           ? EVENT_PEER_PROTOCOL_ERROR
+                   : why == MQTT_RC_KEEPALIVE_TIMEOUT ? EVENT_KEEPALIVE_TIMEOUT
+                                                      : EVENT_CLIENT_ENDED;
+    log_event(sh->log, e, LOG_TEXT("client", client), LOG_STR("reason", mqtt_rc_text((uint8_t)why)));
     if (c->version == MQTT_V5 && (c->state == CONN_OPEN || c->state == CONN_WAITING))
         say_disconnect(sh, c, why);
     conn_end_quietly(sh, c);
@@ -391,7 +402,7 @@ void conn_timer(struct wheel_timer *t, void *shard)
         return;
     }
     if (c->state == CONN_NEW) {
-        log_event(sh->log, EVENT_CONNECT_TIMEOUT, LOG_NUM("port", c->listener->port));
+        log_peer(sh, c, EVENT_CONNECT_TIMEOUT);
         conn_drop(sh, c);
         return;
     }

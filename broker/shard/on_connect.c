@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/check.h"
 #include "base/rng.h"
+#include "net/listener.h"
 #include "shard/shard_int.h"
 #include "topic/topic.h"
 #include <stdio.h>
@@ -193,6 +194,17 @@ static void answer(struct shard *sh, struct conn *c, bool destroyed)
     journal_put(sh, fence);
 }
 
+static void log_connected(struct shard *sh, const struct conn *c, const struct connect *p)
+{
+    char peer[PEER_TEXT_BYTES];
+    struct bytes user = p->has_username ? p->username : bytes_of_text("");
+    transport_peer(&c->transport, peer);
+    log_event(sh->log, EVENT_CLIENT_CONNECTED, LOG_TEXT("client", session_client_id(c->session)),
+              LOG_TEXT("user", user), LOG_STR("peer", peer), LOG_NUM("version", c->version),
+              LOG_NUM("clean", p->clean_start), LOG_NUM("session_present", c->session_present),
+              LOG_NUM("keepalive_s", c->keepalive_s));
+}
+
 static enum mqtt_rc open_session(struct shard *sh, struct conn *c, const struct connect *p)
 {
     struct bytes client_id = c->assigned_id != NULL ? bytes_of_text(c->assigned_id) : p->client_id;
@@ -210,6 +222,7 @@ static enum mqtt_rc open_session(struct shard *sh, struct conn *c, const struct 
         conn_drop(sh, c);
         return MQTT_RC_OK;
     }
+    if (log_wants(sh->log, EVENT_CLIENT_CONNECTED)) log_connected(sh, c, p);
     restart_timer(sh, c);
     c->state = CONN_OPEN;
     answer(sh, c, destroyed);
@@ -266,8 +279,5 @@ void connack_send(struct shard *sh, struct conn *c)
     c->assigned_id = NULL;
     c->state = CONN_OPEN;
     metrics_add(sh->metrics, METRIC_connects_accepted_total, 1);
-    log_event(sh->log, EVENT_CLIENT_CONNECTED, LOG_TEXT("client", session_client_id(c->session)),
-              LOG_NUM("version", c->version), LOG_NUM("keepalive_s", c->keepalive_s),
-              LOG_NUM("session_present", c->session_present));
     feed_pump(sh, c->session);
 }

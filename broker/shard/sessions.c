@@ -55,6 +55,8 @@ struct session *sessions_create(struct shard *sh, struct bytes client_id, bool p
         return NULL;
     }
     metrics_add(sh->metrics, METRIC_sessions, 1);
+    log_event(sh->log, EVENT_SESSION_CREATED, LOG_TEXT("client", client_id),
+              LOG_NUM("persistent", persistent));
     if (persistent) metrics_add(sh->metrics, METRIC_sessions_persistent, 1);
     return s;
 }

@@ -224,7 +224,7 @@ void shards_stop(struct shards *s)
         moved = false;
         for (unsigned i = 0; i < s->count; i++) {
             struct shard *sh = s->at[i];
-            moved |= atomic_load_explicit(&sh->mailbox.newest, memory_order_acquire) != NULL;
+            moved |= !mailbox_empty(&sh->mailbox);
             run_mail(sh);
             hand_over(sh);
         }
