@@ -258,7 +258,7 @@ enum err log_open(struct log **out, const struct log_conf *conf)
     struct log *l = calloc(1, sizeof *l);
     if (l == NULL) return ERR_NOMEM;
     l->clock = *conf->clock;
-    l->levels = conf->levels;
+    l->levels = conf->dests_count > 0 ? conf->levels : 0;
     l->timestamps = conf->timestamps;
     lock_init(&l->lock, LOCK_RANK_LOG);
 
