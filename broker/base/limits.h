@@ -49,6 +49,9 @@ enum {
     /* PUBLISHes of one connection that wait for the journal before it is no longer read. */
     ACKS_WAITING_MAX = 1024,
 
+    /* SUBSCRIBEs and UNSUBSCRIBEs of one connection that wait for their answer before it is no longer read. */
+    JOBS_WAITING_MAX = 64,
+
     SHARDS_MAX = 256,
     CLIENT_ID_BYTES_MAX = 65535, /* the field's own limit */
     SUBSCRIPTIONS_MAX = 100000,  /* of one session */

@@ -35,7 +35,7 @@ struct subscribe_job;
 enum conn_state { CONN_NEW, CONN_WAITING, CONN_OPEN, CONN_ENDING, CONN_CLOSED };
 
 /* Why a connection is not read for the moment. */
-enum { PAUSE_CREDIT = 1, PAUSE_ACKS = 2, PAUSE_CONNACK = 4 };
+enum { PAUSE_CREDIT = 1, PAUSE_ACKS = 2, PAUSE_CONNACK = 4, PAUSE_DEFERRED = 8, PAUSE_JOBS = 16 };
 
 /* PUBACKs leave in the order of their PUBLISHes: those of journaled ones wait here, and all after them. */
 struct acks_slot {
@@ -63,8 +63,9 @@ struct conn {
     uint32_t in_bytes, in_room;
     struct acks *acks;
     struct subscribe_job *jobs; /* SUBSCRIBEs that are not finished */
-    uint32_t max_packet;        /* the client's, or PACKET_BYTES_MAX */
-    uint32_t deferred;          /* publishes that reach even clean receivers at their completion */
+    uint32_t jobs_count;
+    uint32_t max_packet; /* the client's, or PACKET_BYTES_MAX */
+    uint32_t deferred;   /* publishes that reach even clean receivers at their completion */
     uint16_t keepalive_s;
     uint8_t version, state, paused;
     bool is_dirty, is_dead, is_ready, wants_write, blocked, handed_over, session_present, limited_keepalive;
@@ -102,6 +103,9 @@ void conn_send_ack(struct shard *sh, struct conn *c, uint16_t id, uint8_t code);
 /* PUBACK order: a place for a PUBLISH whose PUBACK comes later; its ticket fills it. */
 enum err conn_ack_wait(struct shard *sh, struct conn *c, uint16_t id, uint64_t *ticket);
 void conn_ack_done(struct shard *sh, struct conn *c, uint64_t ticket, uint8_t code);
+/* A publish that reaches even clean receivers at its completion: one more on its way, one less. */
+void conn_defer(struct shard *sh, struct conn *c);
+void conn_deferred_done(struct shard *sh, struct conn *c);
 /* PUBACK now, or behind those that wait. */
 void conn_ack_now(struct shard *sh, struct conn *c, uint16_t id, uint8_t code);
 

@@ -157,6 +157,16 @@ void conn_ack_done(struct shard *sh, struct conn *c, uint64_t ticket, uint8_t co
     send_done_acks(sh, c);
 }
 
+void conn_defer(struct shard *sh, struct conn *c)
+{
+    if (++c->deferred >= ACKS_WAITING_MAX) conn_pause(sh, c, PAUSE_DEFERRED);
+}
+
+void conn_deferred_done(struct shard *sh, struct conn *c)
+{
+    if (--c->deferred < ACKS_WAITING_MAX / 2) conn_resume(sh, c, PAUSE_DEFERRED);
+}
+
 void conn_ack_now(struct shard *sh, struct conn *c, uint16_t id, uint8_t code)
 {
     uint64_t ticket;

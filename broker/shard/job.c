@@ -3,17 +3,19 @@
 #include "base/check.h"
 #include <stdlib.h>
 
-struct subscribe_job *job_new(struct conn *c, uint16_t packet_id, uint16_t count)
+struct subscribe_job *job_new(struct shard *sh, struct conn *c, uint16_t packet_id, uint16_t count)
 {
     struct subscribe_job *j = calloc(1, sizeof *j + 2 * (size_t)count);
     if (j == NULL) return NULL;
     list_init(&j->link);
     j->packet_id = packet_id;
     j->count = count;
+    j->shard = sh;
     j->conn = c;
     j->session = c->session;
     j->next = c->jobs;
     c->jobs = j;
+    if (++c->jobs_count >= JOBS_WAITING_MAX) conn_pause(sh, c, PAUSE_JOBS);
     return j;
 }
 
@@ -23,6 +25,7 @@ static void leave_conn(struct subscribe_job *j)
     struct subscribe_job **at = &j->conn->jobs;
     while (*at != j) at = &(*at)->next;
     *at = j->next;
+    if (--j->conn->jobs_count < JOBS_WAITING_MAX / 2) conn_resume(j->shard, j->conn, PAUSE_JOBS);
     j->conn = NULL;
     j->session = NULL;
 }

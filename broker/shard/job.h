@@ -30,7 +30,8 @@ struct retained_ask {
 };
 
 struct subscribe_job {
-    struct list link;           /* of the shard's fence lists */
+    struct list link; /* of the shard's fence lists */
+    struct shard *shard;
     struct conn *conn;          /* NULL: gone, nobody is answered */
     struct session *session;    /* while conn is there */
     struct subscribe_job *next; /* of the connection's jobs */
@@ -53,7 +54,7 @@ static inline uint8_t *job_wants(struct subscribe_job *j)
 }
 
 /* The packet's filters are copied. NULL without memory. */
-struct subscribe_job *job_new(struct conn *c, uint16_t packet_id, uint16_t count);
+struct subscribe_job *job_new(struct shard *sh, struct conn *c, uint16_t packet_id, uint16_t count);
 void job_free(struct subscribe_job *j);
 
 /* Sends SUBACK or UNSUBACK. */

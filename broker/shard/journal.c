@@ -32,9 +32,14 @@ static struct conn *waiting_conn(struct shard *sh, const struct command *cmd)
 static void publish_done(struct shard *sh, const struct command *cmd)
 {
     enum { NO_ACK = 0 };
+    if (cmd->dropped > 0) {
+        metrics_add(sh->metrics, METRIC_publish_dropped_queue_full_total, cmd->dropped);
+        log_event(sh->log, EVENT_SESSION_QUEUE_FULL, LOG_TEXT("topic", msg_topic(cmd->msg)),
+                  LOG_NUM("sessions", cmd->dropped));
+    }
     struct conn *c = waiting_conn(sh, cmd);
     if (c == NULL || c->state != CONN_OPEN) return;
-    if (cmd->deferred) c->deferred--;
+    if (cmd->deferred) conn_deferred_done(sh, c);
     if (cmd->ticket != NO_ACK) conn_ack_done(sh, c, cmd->ticket - 1, MQTT_RC_OK);
 }
 

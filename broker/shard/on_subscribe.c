@@ -114,7 +114,7 @@ enum mqtt_rc on_subscribe(struct shard *sh, struct conn *c, const struct frame *
     if (!filters_valid(p, c->version)) return MQTT_RC_MALFORMED;
     if (c->version == MQTT_V5 && p.props.subscription_id_count > 0)
         return MQTT_RC_SUBSCRIPTION_IDS_NOT_SUPPORTED;
-    struct subscribe_job *j = job_new(c, p.id, p.count);
+    struct subscribe_job *j = job_new(sh, c, p.id, p.count);
     if (j == NULL) return MQTT_RC_QUOTA_EXCEEDED;
 
     struct bytes filters = bytes_of(p.filters.at, p.filters.left);
@@ -147,7 +147,7 @@ enum mqtt_rc on_unsubscribe(struct shard *sh, struct conn *c, const struct frame
     for (struct unsubscribe q = p; unsubscribe_next(&q, &filter);)
         if (!topic_filter_valid(filter)) return MQTT_RC_MALFORMED;
 
-    struct subscribe_job *j = job_new(c, p.id, p.count);
+    struct subscribe_job *j = job_new(sh, c, p.id, p.count);
     if (j == NULL) return MQTT_RC_QUOTA_EXCEEDED;
     j->is_unsubscribe = true;
     for (uint16_t i = 0; i < p.count && unsubscribe_next(&p, &filter); i++)

@@ -294,7 +294,7 @@ static enum err enqueue(struct shard *sh, struct msg *m, const struct route_in *
         return ERR_NOMEM;
     }
     if (in->id != 0) c->ticket = ticket + 1;
-    if (c->deferred) in->conn->deferred++;
+    if (c->deferred) conn_defer(sh, in->conn);
     journal_put(sh, c);
     return ERR_OK;
 }

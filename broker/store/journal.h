@@ -76,6 +76,7 @@ struct command {
     bool deferred;
     uint32_t expiry_s;
     uint32_t targets_count;
+    uint32_t dropped; /* targets whose queue was full: told at completion */
     struct msg *msg;
     struct command_ack ack;
     struct bytes data; /* CLAIM: client id. SUBSCRIBE, UNSUBSCRIBE: the filters as in the packet */

@@ -22,7 +22,6 @@ struct store_mem {
     struct store_mem_conf conf;
     struct map queues; /* by session_no; the journal's thread alone */
     uint64_t position;
-    struct store_mem_counts counts;
     bool stopping;
 };
 
@@ -62,12 +61,12 @@ static bool queue_make_room(struct queue *q)
 }
 
 /* Puts a message into the queue of a target. False: the session is gone, or its queue full. */
-static bool queue_append(struct store_mem *s, const struct command_target *t, const struct command *c)
+static bool queue_append(struct store_mem *s, const struct command_target *t, struct command *c)
 {
     struct queue *q = queue_find(s, t->session_no);
     if (q == NULL) return false;
     if ((s->conf.rows_max > 0 && q->count >= s->conf.rows_max) || !queue_make_room(q)) {
-        s->counts.dropped++;
+        c->dropped++;
         return false;
     }
     q->rows[q->head + q->count++] = (struct store_row){ c->position, msg_ref(c->msg), t->qos, t->retain };
@@ -172,7 +171,6 @@ static void run_command(struct store_mem *s, struct command *c)
 {
     c->position = ++s->position;
     c->result = apply(s, c);
-    s->counts.commands++;
     for (uint32_t i = 0; i < c->seats_count; i++)
         s->conf.sink.post(s->conf.sink.ctx, c->seats[i].shard, &c->seats[i].mail);
     s->conf.sink.complete(s->conf.sink.ctx, c->from_shard, &c->completion);
@@ -229,7 +227,6 @@ static void run(void *arg)
             run_mail(s, m);
             m = next;
         }
-        s->counts.batches++;
         s->conf.sink.flush(s->conf.sink.ctx);
     }
 }
@@ -299,8 +296,4 @@ struct journal store_mem_journal(struct store_mem *s)
 struct store store_mem_store(struct store_mem *s)
 {
     return (struct store){ &store_mem_ops, s };
-}
-struct store_mem_counts store_mem_counts(const struct store_mem *s)
-{
-    return s->counts;
 }

@@ -4,7 +4,8 @@
  *
  * Thread:  start and stop from main; see journal.h and store.h for the rest.
  * Memory:  a row for each queued message of a persistent session, and one reference to the message.
- * Limits:  rows_max rows a session (0: none); a message more is dropped and counted.
+ * Limits:  rows_max rows a session (0: none); a message more is dropped, and counted in
+ *          its command.
  * Errors:  ERR_NOMEM, ERR_SYS from store_mem_start.
  * Tests:   tests/contract/journal_contract.c
  */
@@ -21,10 +22,6 @@ struct store_mem_conf {
     uint32_t rows_max;
 };
 
-struct store_mem_counts {
-    uint64_t commands, batches, dropped;
-};
-
 enum err store_mem_start(struct store_mem **out, const struct store_mem_conf *conf);
 
 /* Applies what was submitted, then stops. No shard may submit any more. */
@@ -32,8 +29,5 @@ void store_mem_stop(struct store_mem **owner);
 
 struct journal store_mem_journal(struct store_mem *s);
 struct store store_mem_store(struct store_mem *s);
-
-/* After store_mem_stop was begun, or from the sink's flush: the journal's own thread. */
-struct store_mem_counts store_mem_counts(const struct store_mem *s);
 
 #endif
