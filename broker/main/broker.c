@@ -113,7 +113,10 @@ static enum err start_shards(struct broker *b)
         .log = b->log,
         .clock = &clock_system,
     };
-    struct store_mem_conf store = { .rows_max = b->config->max_queued_messages };
+    struct store_mem_conf store = {
+        .rows_max = b->config->max_queued_messages,
+        .bytes_max = b->config->max_queued_bytes,
+    };
     enum err rc = metrics_new(&b->metrics, conf.count + 1);
     conf.metrics = b->metrics;
     if (rc == ERR_OK) rc = shards_new(&b->shards, &conf);

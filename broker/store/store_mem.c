@@ -11,6 +11,7 @@ enum { MAIL_COMMAND, MAIL_PAGE, MAIL_STOP };
 /* One session's queue: rows[head .. head + count) of a block with room for `room`, ascending by seq. */
 struct queue {
     uint64_t session_no, claim_no;
+    uint64_t bytes; /* of payload, in all rows */
     struct store_row *rows;
     uint32_t head, count, room;
 };
@@ -60,16 +61,23 @@ static bool queue_make_room(struct queue *q)
     return true;
 }
 
+static bool queue_full(const struct store_mem *s, const struct queue *q, const struct msg *m)
+{
+    if (s->conf.rows_max > 0 && q->count >= s->conf.rows_max) return true;
+    return s->conf.bytes_max > 0 && q->bytes + m->payload_bytes > s->conf.bytes_max;
+}
+
 /* Puts a message into the queue of a target. False: the session is gone, or its queue full. */
 static bool queue_append(struct store_mem *s, const struct command_target *t, struct command *c)
 {
     struct queue *q = queue_find(s, t->session_no);
     if (q == NULL) return false;
-    if ((s->conf.rows_max > 0 && q->count >= s->conf.rows_max) || !queue_make_room(q)) {
+    if (queue_full(s, q, c->msg) || !queue_make_room(q)) {
         c->dropped++;
         return false;
     }
     q->rows[q->head + q->count++] = (struct store_row){ c->position, msg_ref(c->msg), t->qos, t->retain };
+    q->bytes += c->msg->payload_bytes;
     return true;
 }
 
@@ -95,10 +103,12 @@ static void queue_acknowledge(struct queue *q, const struct command_ack *ack)
 
     uint32_t keep_at = seen;
     for (uint32_t i = seen; i-- > 0;) {
-        if (is_open(ack, rows[i].seq))
+        if (is_open(ack, rows[i].seq)) {
             rows[--keep_at] = rows[i];
-        else
-            msg_unref(&rows[i].msg);
+            continue;
+        }
+        q->bytes -= rows[i].msg->payload_bytes;
+        msg_unref(&rows[i].msg);
     }
     q->head += keep_at;
     q->count -= keep_at;

@@ -4,8 +4,8 @@
  *
  * Thread:  start and stop from main; see journal.h and store.h for the rest.
  * Memory:  a row for each queued message of a persistent session, and one reference to the message.
- * Limits:  rows_max rows a session (0: none); a message more is dropped, and counted in
- *          its command.
+ * Limits:  rows_max rows and bytes_max payload bytes a session (0: none); a message more is dropped, and
+ *          counted in its command.
  * Errors:  ERR_NOMEM, ERR_SYS from store_mem_start.
  * Tests:   tests/contract/journal_contract.c
  */
@@ -20,6 +20,7 @@ struct store_mem;
 struct store_mem_conf {
     struct journal_sink sink;
     uint32_t rows_max;
+    uint64_t bytes_max;
 };
 
 enum err store_mem_start(struct store_mem **out, const struct store_mem_conf *conf);
