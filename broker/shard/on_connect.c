@@ -85,8 +85,8 @@ static uint32_t wanted_window(const struct shard *sh, const struct connect *p)
 {
     uint32_t most =
         sh->config->max_inflight_messages == 0 ? PACKET_ID_MAX : sh->config->max_inflight_messages;
-    if (p->version != MQTT_V5) return most;
-    return PROPS_HAS(&p->props, receive_max) ? p->props.receive_max : PACKET_ID_MAX;
+    if (p->version != MQTT_V5 || !PROPS_HAS(&p->props, receive_max)) return most;
+    return p->props.receive_max < most ? p->props.receive_max : most;
 }
 
 /* Section 3.1.4: the connection that holds the session now is closed first [MQTT-3.1.4-3]. Its will goes out
