@@ -31,6 +31,9 @@ enum {
     /* A payload from here on is sent from the message itself instead of being copied. */
     PAYLOAD_SHARED_BYTES = 1024,
 
+    /* A packet up to this size is built once for all receivers of a version, and copied. */
+    FAN_PACKET_BYTES_MAX = 2048,
+
     /* Output waiting for one slow receiver: QoS 0 is dropped above the first, and above the second nothing
      * more of QoS 1 is put on its way: its window closes. */
     OUT_BYTES_QOS0_MAX = 16 * 1024 * 1024,

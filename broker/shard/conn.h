@@ -98,6 +98,10 @@ struct conn_publish {
     bool dup, retain;
 };
 bool conn_send_publish(struct shard *sh, struct conn *c, const struct conn_publish *p);
+/* The same QoS 0 message to many: begin once, then one call a receiver. The packet is built for the first of
+ * a protocol version and copied for the others. Only between the two calls of one delivery. */
+void conn_fan_begin(struct shard *sh, struct msg *m);
+void conn_fan_send(struct shard *sh, struct conn *c, bool retain);
 void conn_send_ack(struct shard *sh, struct conn *c, uint16_t id, uint8_t code);
 
 /* PUBACK order: a place for a PUBLISH whose PUBACK comes later; its ticket fills it. */

@@ -98,6 +98,44 @@ bool conn_send_publish(struct shard *sh, struct conn *c, const struct conn_publi
     return true;
 }
 
+void conn_fan_begin(struct shard *sh, struct msg *m)
+{
+    sh->fan_msg = m;
+    sh->fan[0].bytes = sh->fan[1].bytes = 0;
+}
+
+/* False: too large to be worth it, or expired. */
+static bool fan_build(struct shard *sh, const struct conn *c, struct fan_packet *f, bool retain)
+{
+    struct conn_publish p = { .msg = sh->fan_msg, .retain = retain };
+    struct publish_head h = head_of(sh, c, &p);
+    uint32_t total = publish_head_size(c->version, &h);
+    if (total > sizeof f->data || (p.msg->expires_ms != 0 && p.msg->expires_ms <= sh->wall_ms)) return false;
+    struct wr w = { .at = f->data, .left = sizeof f->data };
+    publish_head_encode(&w, c->version, &h);
+    wr_bytes(&w, msg_tail(p.msg, c->version == MQTT_V5));
+    CHECK(!w.bad);
+    f->bytes = total;
+    f->retain = retain;
+    return true;
+}
+
+void conn_fan_send(struct shard *sh, struct conn *c, bool retain)
+{
+    struct fan_packet *f = &sh->fan[c->version == MQTT_V5];
+    bool built = (f->bytes > 0 && f->retain == retain) || fan_build(sh, c, f, retain);
+    if (!built || f->bytes > c->max_packet) {
+        struct conn_publish p = { .msg = sh->fan_msg, .retain = retain };
+        conn_send_publish(sh, c, &p);
+        return;
+    }
+    uint8_t *at = c->doomed ? NULL : conn_reserve(sh, c, f->bytes);
+    if (at == NULL) return;
+    memcpy(at, f->data, f->bytes);
+    conn_commit(sh, c, f->bytes);
+    metrics_add(sh->metrics, METRIC_messages_sent_total, 1);
+}
+
 void conn_send_ack(struct shard *sh, struct conn *c, uint16_t id, uint8_t code)
 {
     enum { ACK_BYTES_MAX = 8 };

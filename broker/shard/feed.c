@@ -57,9 +57,14 @@ void feed_note_ack(struct shard *sh, struct session *s)
 
 static void put_acks(struct shard *sh, struct session *s)
 {
-    struct command_size size = { .open = s->unacked };
+    uint64_t cursor;
+    /* Counted, not s->unacked: what an earlier connection left open is still to be sent again. */
+    struct command_size size = { .open = session_ack_state(s, &cursor, NULL, 0) };
     struct command *c = command_new(COMMAND_ACK, &size);
-    if (c == NULL) return; /* lazy: acks_dirty stays, and after a crash it is sent again */
+    if (c == NULL) {
+        s->acks_dirty = true; /* lazy: after a crash it is sent again */
+        return;
+    }
     c->ack.open_count = session_ack_state(s, &c->ack.cursor, c->ack.open, size.open);
     c->session_no = s->session_no;
     c->claim_no = s->claim_no;

@@ -47,7 +47,7 @@ void fence_turn(struct shard *sh)
 void fence_mail_barrier(struct shard *sh, struct mail *m)
 {
     struct barrier *b = CONTAINER(m, struct barrier, mail);
-    journal_submit(&sh->all->journal, &sh->to_journal);
+    shard_submit(sh);
     shard_post(sh, b->from, m, MAIL_BARRIER_DONE);
 }
 

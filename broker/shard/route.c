@@ -153,7 +153,7 @@ static bool add_hits_of(struct shard *sh, const struct subs_array *array, const 
     return true;
 }
 
-static void deliver_qos0(struct shard *sh, struct session *s, struct msg *m, bool retain)
+static void deliver_qos0(struct shard *sh, struct session *s, bool retain)
 {
     struct conn *c = s->conn;
     if (c == NULL || c->state != CONN_OPEN) return;
@@ -162,14 +162,13 @@ static void deliver_qos0(struct shard *sh, struct session *s, struct msg *m, boo
         log_event(sh->log, EVENT_CLIENT_SLOW, LOG_TEXT("client", session_client_id(s)));
         return;
     }
-    struct conn_publish p = { .msg = m, .retain = retain };
-    conn_send_publish(sh, c, &p);
+    conn_fan_send(sh, c, retain);
 }
 
 static void deliver(struct shard *sh, const struct hit *h, struct msg *m)
 {
     if (h->qos == 0) {
-        deliver_qos0(sh, h->session, m, h->retain);
+        deliver_qos0(sh, h->session, h->retain);
         return;
     }
     struct store_row row = { .msg = m, .qos = h->qos, .retain = h->retain };
@@ -192,6 +191,7 @@ static void deliver_direct(struct shard *sh, struct msg *m, uint64_t position)
         log_event(sh->log, EVENT_MEMORY_REFUSED, LOG_STR("for", "matching subscribers"));
         break;
     }
+    conn_fan_begin(sh, m);
     for (size_t i = 0; i < sh->hits_count; i++) {
         if (position != 0) session_fence_note(sh->hits[i].session, position);
         deliver(sh, &sh->hits[i], m);

@@ -55,11 +55,17 @@ static void run_events(struct shard *sh, const struct epoll_event *events, int c
     }
 }
 
-static void hand_over(struct shard *sh)
+/* Mail first: a message on its way to a shard must not be overtaken by a later one that comes as a seat. */
+void shard_submit(struct shard *sh)
 {
-    journal_submit(&sh->all->journal, &sh->to_journal);
     for (unsigned to = 0; to < sh->all->count; to++)
         mailbox_hand_over(&sh->all->at[to]->mailbox, &sh->to[to]);
+    journal_submit(&sh->all->journal, &sh->to_journal);
+}
+
+static void hand_over(struct shard *sh)
+{
+    shard_submit(sh);
     mailbox_hand_over(&sh->all->main, &sh->to_main);
 }
 

@@ -60,6 +60,13 @@ struct shard_call {
     void *arg;
 };
 
+/* A QoS 0 PUBLISH as it goes to many receivers of one protocol version. */
+struct fan_packet {
+    uint32_t bytes; /* 0: not built */
+    bool retain;
+    uint8_t data[FAN_PACKET_BYTES_MAX];
+};
+
 struct conn_slot {
     struct conn *conn; /* NULL: free */
     uint32_t generation;
@@ -87,6 +94,8 @@ struct shard {
     struct conn *dead;  /* freed at the end of the turn */
     struct conn *ready; /* no longer paused, with input left */
     struct out_pool pool;
+    struct msg *fan_msg;      /* what is being delivered to many */
+    struct fan_packet fan[2]; /* for version 3, for version 5 */
     uint8_t *scratch;
 
     struct map by_id, by_no; /* sessions; by_no has the persistent ones */
@@ -136,6 +145,7 @@ static inline void shard_post(struct shard *sh, unsigned to, struct mail *m, enu
 #undef MAIL
 
 /* shard.c */
+void shard_submit(struct shard *sh); /* what this turn has for the other shards, then for the journal */
 void shard_pause_accepting(struct shard *sh, uint32_t for_ms);
 
 /* sessions.c: the registry, and what ends a session */
