@@ -196,25 +196,28 @@ static bool in_make_room(struct conn *c, size_t room)
     return true;
 }
 
-/* Keeps what no packet has used. `left` may lie in c->in itself. */
+/* Copies bytes to the front of c->in; they may lie in it already. False without memory. */
+static bool in_store(struct conn *c, struct bytes b)
+{
+    bool inside = c->in != NULL && b.at >= c->in && b.at < c->in + c->in_room;
+    if (inside) {
+        memmove(c->in, b.at, b.len);
+    } else {
+        if (!in_make_room(c, b.len)) return false;
+        memcpy(c->in, b.at, b.len);
+    }
+    c->in_bytes = (uint32_t)b.len;
+    return true;
+}
+
+/* Keeps what no packet has used. */
 static void in_keep(struct shard *sh, struct conn *c, struct bytes left)
 {
     if (c->state == CONN_CLOSED) return; /* handed over, or dropped: not ours to touch */
-    if (left.len == 0) {
+    if (left.len == 0)
         in_clear(c);
-        return;
-    }
-    bool inside = c->in != NULL && left.at >= c->in && left.at < c->in + c->in_room;
-    if (inside) {
-        memmove(c->in, left.at, left.len);
-    } else {
-        if (!in_make_room(c, left.len)) {
-            conn_drop(sh, c);
-            return;
-        }
-        memcpy(c->in, left.at, left.len);
-    }
-    c->in_bytes = (uint32_t)left.len;
+    else if (!in_store(c, left))
+        conn_drop(sh, c);
 }
 
 /* Runs what is there. A large packet that is still incomplete gets a buffer of its own, which grows with what
@@ -468,12 +471,10 @@ bool connect_hand_over(struct shard *sh, struct conn *c, const struct frame *f, 
     unsigned to = shard_of_client(sh->all, p.client_id);
     if (to == sh->index) return false;
 
-    if (!in_make_room(c, unread.len)) {
+    if (!in_store(c, unread)) {
         conn_drop(sh, c);
         return true;
     }
-    memmove(c->in, unread.at, unread.len);
-    c->in_bytes = (uint32_t)unread.len;
     c->handed_over = true;
     give_away(sh, c);
     shard_post(sh, to, &c->mail, MAIL_HANDOFF);

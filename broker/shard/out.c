@@ -110,6 +110,7 @@ static void advance(struct out *o, struct out_pool *pool, size_t n)
         drop_first(o, pool);
     }
     if (n > 0) {
+        CHECK(o->first != NULL);
         o->first->at += n;
         o->first->bytes -= (uint32_t)n;
     }
