@@ -6,7 +6,7 @@ find_program(E2E_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH REQUIRED)
 function(e2e_test name timeout_s)
   add_test(NAME e2e_${name} COMMAND ${E2E_PYTHON} -B ${CMAKE_CURRENT_SOURCE_DIR}/e2e/test_${name}.py)
   set_tests_properties(e2e_${name} PROPERTIES TIMEOUT ${timeout_s} LABELS "e2e;threads"
-                       ENVIRONMENT "LONGLINKD=$<TARGET_FILE:longlinkd>")
+                       ENVIRONMENT "LONGLINKD=$<TARGET_FILE:longlinkd>;LONGLINK_SANITIZE=${LONGLINK_SANITIZE}")
 endfunction()
 
 e2e_test(start 120)

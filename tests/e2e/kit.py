@@ -30,6 +30,10 @@ SANITIZER_OPTIONS = {
     "ASAN_OPTIONS": "quarantine_size_mb=1:allocator_release_to_os_interval_ms=0:abort_on_error=0",
 }
 
+MIB = 1 << 20
+# A sanitizer keeps notes about memory: what a bound on resident memory must be multiplied by.
+MEMORY_FACTOR = {"thread": 6, "address": 2}.get(os.environ.get("LONGLINK_SANITIZE", ""), 1)
+
 
 def program():
     path = os.environ.get("LONGLINKD")

@@ -5,8 +5,7 @@ import hashlib
 
 import kit
 
-MIB = 1 << 20
-BIG = b"".join(hashlib.sha256(b"%d" % i).digest() for i in range(20 * MIB // 32))
+BIG = b"".join(hashlib.sha256(b"%d" % i).digest() for i in range(20 * kit.MIB // 32))
 
 
 class BigPayload(kit.Test):
@@ -52,7 +51,7 @@ class BigPayload(kit.Test):
         b.wait_metric("bytes_received_total", lambda n: n >= 20 * 1000)
         for _ in range(10):
             self.client(b).ping()
-        self.assertLess(b.resident_bytes() - before, 16 * MIB)
+        self.assertLess(b.resident_bytes() - before, 16 * kit.MIB * kit.MEMORY_FACTOR)
 
     def test_the_memory_of_large_messages_comes_back(self):
         b = self.broker("shards 1")
@@ -66,7 +65,7 @@ class BigPayload(kit.Test):
             source.expect(kit.PUBACK)
             reader.ping()
             sizes.append(b.resident_bytes())
-        self.assertLess(sizes[-1] - sizes[0], 40 * MIB)
+        self.assertLess(sizes[-1] - sizes[0], 40 * kit.MIB * kit.MEMORY_FACTOR)
 
 
 if __name__ == "__main__":

@@ -88,11 +88,11 @@ class Offline(kit.Test):
             half = BACKLOG // 2
             first = kit.run(*kit.sub(b, *phone, "-C", half)).split()
             self.assertEqual(first, [str(i) for i in range(half)])
-            # mosquitto_sub leaves without having shown what else had reached it: only that may be acknowledged.
+            # It left with messages unread, in mid-stream. Its last acknowledgements may be lost with the
+            # connection, and what had reached it may be acknowledged and not shown: a window's worth, either way.
             rest = [int(x) for x in kit.run(*kit.sub(b, *phone, "-C", half - 20)).split()]
             self.assertEqual(rest, list(range(rest[0], rest[0] + len(rest))))
-            self.assertLessEqual(half, rest[0])
-            self.assertLessEqual(rest[0], half + 20)
+            self.assertIn(rest[0], range(half - 20, half + 21))
 
     def test_paho_drains(self):
         b = self.broker()
