@@ -13,7 +13,8 @@
  * A connection is never freed while the turn runs: whoever ends one may stand under its parser.
  */
 
-enum { NO_SLOT = UINT32_MAX, SLOTS_MIN = 64, LINGER_MS = 2000 };
+#define NO_SLOT UINT32_MAX /* no int, so no enum */
+enum { SLOTS_MIN = 64, LINGER_MS = 2000 };
 
 /* --- slots: connection ids that go stale instead of naming another connection */
 

@@ -173,8 +173,7 @@ static enum command_result apply(struct store_mem *s, struct command *c)
     case COMMAND_ACK: return apply_fenced(s, c);
     case COMMAND_FENCE: return COMMAND_DURABLE;
     }
-    CHECK(!"a command kind without an apply");
-    return COMMAND_REFUSED;
+    check_failed("a command kind without an apply", __FILE__, __LINE__);
 }
 
 static void run_command(struct store_mem *s, struct command *c)
@@ -223,7 +222,7 @@ static void run_mail(struct store_mem *s, struct mail *m)
     case MAIL_COMMAND: run_command(s, CONTAINER(m, struct command, mail)); break;
     case MAIL_PAGE: run_page(s, CONTAINER(m, struct store_page, request)); break;
     case MAIL_STOP: s->stopping = true; break;
-    default: CHECK(!"unknown mail to the journal");
+    default: check_failed("unknown mail to the journal", __FILE__, __LINE__);
     }
 }
 
