@@ -49,7 +49,7 @@ class Mosquitto(kit.Test):
         kit.pub(b, "-t", "state", "-m", "on", "-q", "1", "-r")
         self.assertEqual(kit.run(*kit.sub(b, "-t", "state", "-C", 1, "-F", "%r %p")), "1 on\n")
         kit.run(*kit.sub(b, "-t", "#", "--remove-retained", "--retained-only", "-W", "1"), status=27)
-        self.assertEqual(b.metric("retained_messages"), 0)
+        b.wait_metric("retained_messages", lambda n: n == 0)
 
     def test_a_client_without_an_id_gets_one(self):
         b = self.broker()

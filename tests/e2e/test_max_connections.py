@@ -30,11 +30,11 @@ class MaxConnections(kit.Test):
         b = self.broker("shards 2")
         for _ in range(2):
             clients = [self.client(b, f"c{i}") for i in range(500)]
-            self.assertEqual(b.metric("connections_open"), 500)
+            b.wait_metric("connections_open", lambda n: n == 500)
             for c in clients:
                 c.close()
             b.wait_metric("connections_open", lambda n: n == 0)
-        self.assertEqual(b.metric("sessions"), 0)
+        b.wait_metric("sessions", lambda n: n == 0)
 
 
 if __name__ == "__main__":

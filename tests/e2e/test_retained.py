@@ -31,7 +31,7 @@ class Retained(kit.Test):
         b = self.broker("shards 3")
         payload = lambda i: b"%d" % i
         self.fill(b, payload)
-        self.assertEqual(b.metric("retained_messages"), TOPICS)
+        b.wait_metric("retained_messages", lambda n: n == TOPICS)
         for qos in (0, 1):
             c = self.client(b, f"reader {qos}")
             c.subscribe("home/#", qos)
@@ -63,7 +63,7 @@ class Retained(kit.Test):
         b = self.broker()
         self.fill(b, lambda i: b"x")
         self.fill(b, lambda i: b"")
-        self.assertEqual(b.metric("retained_messages"), 0)
+        b.wait_metric("retained_messages", lambda n: n == 0)
         c = self.client(b, "reader")
         c.subscribe("home/#", 1)
         c.ping()

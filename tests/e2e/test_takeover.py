@@ -25,7 +25,7 @@ class Takeover(kit.Test):
                 c.stop()
             old.mqtt.disconnect()
             old.mqtt.loop_stop(force=True)
-        self.assertEqual(b.metric("takeovers_total"), 2)
+        b.wait_metric("takeovers_total", lambda n: n == 2)
 
     def test_the_old_connection_is_told_why(self):
         b = self.broker()
@@ -47,7 +47,7 @@ class Takeover(kit.Test):
                 got.append(m.payload)
         self.assertEqual(got, [b"%d" % i for i in range(200)])
         b.wait_metric("connections_open", lambda n: n == 2)
-        self.assertEqual(b.metric("sessions"), 2)
+        b.wait_metric("sessions", lambda n: n == 2)
 
     def test_clients_of_all_shards_find_their_sessions(self):
         b = self.broker("shards 4")
@@ -57,7 +57,7 @@ class Takeover(kit.Test):
             c = kit.Client(b.port)
             self.addCleanup(c.close)
             self.assertEqual(c.join(f"c{i}", clean=False, expiry=3600), (True, 0))
-        self.assertEqual(b.metric("takeovers_total"), 40)
+        b.wait_metric("takeovers_total", lambda n: n == 40)
 
 
 if __name__ == "__main__":
