@@ -52,7 +52,7 @@ enum {
     /* PUBLISHes of one connection that wait for the journal before it is no longer read. */
     ACKS_WAITING_MAX = 1024,
 
-    /* SUBSCRIBEs and UNSUBSCRIBEs of one connection that wait for their answer before it is no longer read. */
+    /* SUBSCRIBEs and UNSUBSCRIBEs of one connection that wait for their answer: more, and it is not read. */
     JOBS_WAITING_MAX = 64,
 
     SHARDS_MAX = 256,
