@@ -114,6 +114,14 @@ static bool wants_direct(const struct shard *sh, unsigned shard, uint8_t qos)
     return false;
 }
 
+/* Looked at once for each message: the counters move, and the shards that are counted must be those served.
+ */
+static void find_direct(struct shard *sh, uint8_t qos)
+{
+    for (unsigned shard = 0; shard < sh->all->count; shard++)
+        sh->direct[shard] = wants_direct(sh, shard, qos);
+}
+
 static bool add_hit(struct shard *sh, struct session *s, const struct hit *h)
 {
     if (s->matched == sh->matches) { /* an overlapping filter had it */
@@ -233,8 +241,7 @@ static void pass_on(struct shard *sh, struct msg *m, struct conn *c)
     uint16_t ride = 0;
     bool in_credit = true;
     for (unsigned to = 0; to < sh->all->count; to++) {
-        if (to == sh->index || !wants_direct(sh, to, m->qos)) continue;
-        if (ride == m->rides_count) break; /* a subscriber that came while we looked: not ours to serve */
+        if (to == sh->index || !sh->direct[to]) continue;
         struct msg_ride *r = &m->rides[ride++];
         r->msg = msg_ref(m);
         shard_post(sh, to, &r->mail, MAIL_PUBLISH);
@@ -254,10 +261,10 @@ static uint32_t fill_seats(struct shard *sh, struct command *c, const struct rou
     for (unsigned shard = 0; shard < sh->all->count; shard++) {
         size_t end = first;
         while (end < sh->targets_count && sh->targets[end].shard == shard) end++;
-        bool direct = deferred && wants_direct(sh, shard, in->qos);
+        bool direct = deferred && sh->direct[shard];
         bool owns = in->retain && owner == shard;
         if (end > first || direct || owns) {
-            if (c != NULL && seats < c->seats_count) {
+            if (c != NULL) {
                 struct command_seat *seat = &c->seats[seats];
                 seat->shard = (uint16_t)shard;
                 seat->direct = direct;
@@ -282,9 +289,7 @@ static enum err enqueue(struct shard *sh, struct msg *m, const struct route_in *
     if (c == NULL) return ERR_NOMEM;
     c->msg = msg_ref(m);
     if (sh->targets_count > 0) memcpy(c->targets, sh->targets, sh->targets_count * sizeof *c->targets);
-    /* Counters may have moved since: a seat more is not needed, a seat less is no shard's. */
-    uint32_t filled = fill_seats(sh, c, in, deferred);
-    if (filled < c->seats_count) c->seats_count = (uint16_t)filled;
+    fill_seats(sh, c, in, deferred);
     c->deferred = deferred && in->conn != NULL;
     c->conn_id = in->conn != NULL ? in->conn->id : 0;
 
@@ -337,11 +342,11 @@ void route_mail_seat(struct shard *sh, struct mail *mail)
 
 /* --- the whole */
 
-static uint16_t rides_needed(const struct shard *sh, uint8_t qos)
+static uint16_t rides_needed(const struct shard *sh)
 {
     uint16_t rides = 0;
     for (unsigned to = 0; to < sh->all->count; to++)
-        if (to != sh->index && wants_direct(sh, to, qos)) rides++;
+        if (to != sh->index && sh->direct[to]) rides++;
     return rides;
 }
 
@@ -368,8 +373,9 @@ enum route_result route_publish(struct shard *sh, const struct route_in *in)
         return ROUTE_FAILED;
     bool deferred = in->retain || (in->conn != NULL && in->conn->deferred > 0);
     bool journaled = deferred || sh->targets_count > 0;
-    uint16_t rides = deferred ? 0 : rides_needed(sh, in->qos);
-    bool here = !deferred && wants_direct(sh, sh->index, in->qos);
+    find_direct(sh, in->qos);
+    uint16_t rides = deferred ? 0 : rides_needed(sh);
+    bool here = !deferred && sh->direct[sh->index];
     if (!journaled && !here && rides == 0) return ROUTE_NOBODY;
 
     struct msg *m = make_msg(sh, in, rides);

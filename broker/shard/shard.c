@@ -270,6 +270,7 @@ static void shard_free(struct shard *sh)
     free(sh->to);
     free(sh->credit);
     free(sh->barriers);
+    free(sh->direct);
     free(sh->slots);
     free(sh->scratch);
     free(sh->hits);
@@ -312,8 +313,10 @@ static enum err shard_new(struct shards *all, unsigned index)
     sh->to = calloc(all->count, sizeof *sh->to);
     sh->credit = calloc(all->count, sizeof *sh->credit);
     sh->barriers = calloc(all->count, sizeof *sh->barriers);
+    sh->direct = calloc(all->count, sizeof *sh->direct);
     sh->scratch = malloc(SCRATCH_BYTES);
-    if (sh->to == NULL || sh->credit == NULL || sh->barriers == NULL || sh->scratch == NULL) return ERR_NOMEM;
+    if (sh->to == NULL || sh->credit == NULL || sh->barriers == NULL) return ERR_NOMEM;
+    if (sh->direct == NULL || sh->scratch == NULL) return ERR_NOMEM;
     for (unsigned i = 0; i < all->count; i++) credit_init(&sh->credit[i], CREDIT_BYTES_MAX);
     return shard_open(sh);
 }

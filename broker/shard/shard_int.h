@@ -104,6 +104,7 @@ struct shard {
     uint64_t matches; /* number of the present match, for session.matched */
 
     struct subs_found found;
+    bool *direct; /* for each shard: has it direct receivers among them? */
     struct hit *hits;
     size_t hits_count, hits_room;
     struct command_target *targets;
