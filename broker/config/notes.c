@@ -23,11 +23,10 @@ void place_origin(const struct place *p, char out[CONFIG_ORIGIN_BYTES])
     char line[16] = "";
     if (p->line > 0) snprintf(line, sizeof line, ":%u", p->line);
 
-    char file[CONFIG_ORIGIN_BYTES];
     size_t room = CONFIG_ORIGIN_BYTES - strlen(line), len = strlen(p->file);
     const char *end = len < room ? p->file : p->file + len - (room - 1); /* the end tells more */
-    log_escape(file, room, bytes_of_text(end));
-    snprintf(out, CONFIG_ORIGIN_BYTES, "%s%s", file, line);
+    log_escape(out, room, bytes_of_text(end));
+    memcpy(out + strlen(out), line, strlen(line) + 1); /* room left a place for it */
 }
 
 static void add(struct config_notes *n, bool is_error, const char *text)
