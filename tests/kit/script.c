@@ -13,7 +13,7 @@
 #include "kit/mtc_line.h"
 #include "kit/script_int.h"
 
-enum { TRACE_HEX_MAX = 48 };
+enum { TRACE_HEX_MAX = 48, SCRIPT_PATIENCE_MAX_MS = 60000 };
 
 static void say_where(struct run *r)
 {
@@ -67,9 +67,9 @@ static struct client *client_of(struct run *r, const char *name)
 static bool send_bytes(struct run *r, struct client *c, const struct out *bytes)
 {
     script_trace(r, c, "->", bytes);
-    if (c->link.fd < 0 && !link_open(&c->link, r->conf->host, r->conf->port, r->conf->wait_ms))
+    if (c->link.fd < 0 && !link_open(&c->link, r->conf->host, r->conf->port, r->wait_ms))
         return script_fail(r, "cannot connect to %s port %u", r->conf->host, r->conf->port);
-    (void)link_send(&c->link, bytes, r->conf->wait_ms);
+    (void)link_send(&c->link, bytes, r->wait_ms);
     return true;
 }
 
@@ -185,6 +185,18 @@ static void read_deviation(struct run *r, const char *line)
     (void)snprintf(r->result->deviates, sizeof r->result->deviates, "%s", why != NULL ? why : rest);
 }
 
+/* patience MS: this scenario waits for something that takes its time. */
+static void read_patience(struct run *r, const char *text)
+{
+    char *end = NULL;
+    unsigned long ms = strtoul(text, &end, 10);
+
+    if (end == text || *end != '\0' || ms > SCRIPT_PATIENCE_MAX_MS)
+        (void)script_broken(r, "patience is a number of milliseconds");
+    else if ((int)ms > r->wait_ms)
+        r->wait_ms = (int)ms;
+}
+
 /* Is it a line about the scenario rather than of it? */
 static bool read_header(struct run *r, const char *line)
 {
@@ -197,6 +209,8 @@ static bool read_header(struct run *r, const char *line)
         r->is_for_version = strchr(rest, (int)('0' + r->version)) != NULL;
     else if ((rest = after(line, "deviates")) != NULL)
         read_deviation(r, rest);
+    else if ((rest = after(line, "patience")) != NULL)
+        read_patience(r, rest);
     return rest != NULL;
 }
 
@@ -208,7 +222,7 @@ static bool run_line(struct run *r, char *line)
     while (len > 0 && isspace((unsigned char)line[len - 1])) line[--len] = '\0';
     while (isspace((unsigned char)*line)) line++;
     r->text = line;
-    if (read_header(r, line)) return true;
+    if (read_header(r, line)) return r->result->end == SCRIPT_PASSED;
     if (after(line, r->version == 5 ? "v4:" : "v5:") != NULL) return true;
     const char *mine = after(line, r->version == 5 ? "v5:" : "v4:");
     const char *wrong = line_parse(&words, mine != NULL ? mine : line, &r->vars);
@@ -241,6 +255,7 @@ void script_run(struct script_result *out, const struct script_conf *conf, const
 
     *out = (struct script_result){ .end = SCRIPT_PASSED };
     r.is_for_version = true;
+    r.wait_ms = conf->wait_ms;
     r.report = open_memstream(&out->report, &out->report_size);
     CHECK(r.report != NULL);
     make_unique(&r);

@@ -15,7 +15,7 @@ struct came {
 /* False when something came that is no packet: that is never what was expected. */
 static bool next(struct run *r, struct client *c, struct came *out)
 {
-    *out = (struct came){ .got = link_next(&c->link, r->conf->wait_ms) };
+    *out = (struct came){ .got = link_next(&c->link, r->wait_ms) };
     if (out->got == GOT_HALF) return script_fail(r, "the connection ended inside a packet");
     if (out->got == GOT_CLOSE) fprintf(r->report, "    %s <- (closed)\n", c->name);
     if (out->got != GOT_PACKET) return true;
@@ -121,7 +121,7 @@ static bool expect_packet(struct run *r, struct client *c, const struct fields *
 
     if (type == 0) return script_broken(r, "expect what? A packet, close, end or nothing");
     if (!next(r, c, &came)) return false;
-    if (came.got == GOT_SILENCE) return script_fail(r, "nothing came within %d ms", r->conf->wait_ms);
+    if (came.got == GOT_SILENCE) return script_fail(r, "nothing came within %d ms", r->wait_ms);
     if (came.got == GOT_CLOSE) return script_fail(r, "the broker closed the connection");
     bool is_good = came.type == type ? check_words(r, c, words, &came)
                                      : script_fail(r, "a %s came", mtc_type_name(came.type));
@@ -135,8 +135,7 @@ static bool expect_close(struct run *r, struct client *c)
 
     if (!next(r, c, &came)) return false;
     bool is_good = came.got == GOT_CLOSE;
-    if (came.got == GOT_SILENCE)
-        script_fail(r, "the connection was still open after %d ms", r->conf->wait_ms);
+    if (came.got == GOT_SILENCE) script_fail(r, "the connection was still open after %d ms", r->wait_ms);
     if (came.got == GOT_PACKET) script_fail(r, "a %s came", mtc_type_name(came.type));
     fields_clear(&came.fields);
     link_close(&c->link);
@@ -152,8 +151,7 @@ static bool expect_end(struct run *r, struct client *c, const struct fields *wor
     if (!next(r, c, &came)) return false;
     bool is_good = came.got == GOT_CLOSE;
     bool says_why = came.type == MTC_CONNACK || came.type == MTC_DISCONNECT;
-    if (came.got == GOT_SILENCE)
-        script_fail(r, "the connection was still open after %d ms", r->conf->wait_ms);
+    if (came.got == GOT_SILENCE) script_fail(r, "the connection was still open after %d ms", r->wait_ms);
     if (came.got == GOT_PACKET && !says_why) script_fail(r, "a %s came", mtc_type_name(came.type));
     if (came.got == GOT_PACKET && says_why) is_good = check_words(r, c, words, &came) && expect_close(r, c);
     fields_clear(&came.fields);
@@ -169,11 +167,11 @@ static bool expect_nothing(struct run *r, struct client *c)
 
     out_u8(&ping, MTC_PINGREQ << 4);
     out_u8(&ping, 0);
-    (void)link_send(&c->link, &ping, r->conf->wait_ms); /* if it is closed, that is what comes next */
+    (void)link_send(&c->link, &ping, r->wait_ms); /* if it is closed, that is what comes next */
     out_clear(&ping);
     if (!next(r, c, &came)) return false;
     bool is_good = came.got == GOT_PACKET && came.type == MTC_PINGRESP;
-    if (came.got == GOT_SILENCE) script_fail(r, "not even a PINGRESP came within %d ms", r->conf->wait_ms);
+    if (came.got == GOT_SILENCE) script_fail(r, "not even a PINGRESP came within %d ms", r->wait_ms);
     if (came.got == GOT_CLOSE) script_fail(r, "the broker closed the connection");
     if (came.got == GOT_PACKET && !is_good) script_fail(r, "a %s came", mtc_type_name(came.type));
     fields_clear(&came.fields);
@@ -198,8 +196,8 @@ bool script_drain(struct run *r, struct client *c)
 {
     enum mtc_got got = GOT_PACKET;
 
-    while (got == GOT_PACKET) got = link_next(&c->link, r->conf->wait_ms);
+    while (got == GOT_PACKET) got = link_next(&c->link, r->wait_ms);
     link_close(&c->link);
-    if (got == GOT_SILENCE) return script_fail(r, "the broker did not close within %d ms", r->conf->wait_ms);
+    if (got == GOT_SILENCE) return script_fail(r, "the broker did not close within %d ms", r->wait_ms);
     return true;
 }

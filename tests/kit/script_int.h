@@ -30,6 +30,7 @@ struct run {
     const char *text; /* of the line */
     unsigned line;
     unsigned version;
+    int wait_ms; /* of one wait: the run's, or the scenario's when that is longer */
     bool is_for_version;
     struct fields vars;
     struct client clients[SCRIPT_CLIENTS_MAX];
