@@ -378,8 +378,8 @@ void conn_end(struct shard *sh, struct conn *c, enum mqtt_rc why)
                    : why == MQTT_RC_KEEPALIVE_TIMEOUT ? EVENT_KEEPALIVE_TIMEOUT
                                                       : EVENT_CLIENT_ENDED;
     log_event(sh->log, e, LOG_TEXT("client", client), LOG_STR("reason", mqtt_rc_text((uint8_t)why)));
-    if (c->version == MQTT_V5 && (c->state == CONN_OPEN || c->state == CONN_WAITING))
-        say_disconnect(sh, c, why);
+    /* Never before CONNACK [MQTT-3.14.0-1]. */
+    if (c->version == MQTT_V5 && c->state == CONN_OPEN) say_disconnect(sh, c, why);
     conn_end_quietly(sh, c);
 }
 

@@ -9,9 +9,9 @@
 
 /* CONNECT (MQTT 5.0 section 3.1): checks, the session it gets, takeover, CONNACK. */
 
-enum { ASSIGNED_ID_BYTES = 5 + 32 + 1, CONNACK_BYTES_MAX = 128 };
+enum { ASSIGNED_ID_BYTES = 5 + 32 + 1, CONNACK_BYTES_MAX = 128, REFUSAL_BYTES = 5 };
 
-/* CONNACK with a refusal, then the end. */
+/* CONNACK with a refusal, if the client has room for one, then the end. */
 static enum mqtt_rc refuse(struct shard *sh, struct conn *c, enum mqtt_rc why)
 {
     struct connack a = { .code = (uint8_t)why };
@@ -19,7 +19,7 @@ static enum mqtt_rc refuse(struct shard *sh, struct conn *c, enum mqtt_rc why)
     metrics_add(sh->metrics, METRIC_connects_refused_total, 1);
     log_event(sh->log, EVENT_CONNECT_REFUSED, LOG_NUM("port", c->listener->port),
               LOG_STR("reason", mqtt_rc_text((uint8_t)why)));
-    uint8_t *at = conn_reserve(sh, c, CONNACK_BYTES_MAX);
+    uint8_t *at = c->max_packet < REFUSAL_BYTES ? NULL : conn_reserve(sh, c, CONNACK_BYTES_MAX);
     if (at != NULL) {
         struct wr w = { .at = at, .left = CONNACK_BYTES_MAX };
         connack_encode(&w, c->version, &a);
@@ -38,17 +38,18 @@ static enum mqtt_rc refuse_undecoded(struct shard *sh, struct conn *c, enum mqtt
     return rc;
 }
 
-static enum mqtt_rc check_will(const struct connect *p)
+static enum mqtt_rc check_will(const struct shard *sh, const struct connect *p)
 {
     if (!p->has_will) return MQTT_RC_OK;
     if (!topic_name_valid(p->will.topic)) return MQTT_RC_TOPIC_INVALID;
+    if (p->will.retain && !sh->config->retain_available) return MQTT_RC_RETAIN_NOT_SUPPORTED;
     return p->will.qos > 1 ? MQTT_RC_QOS_NOT_SUPPORTED : MQTT_RC_OK;
 }
 
 static enum mqtt_rc check(const struct shard *sh, const struct connect *p)
 {
     if (p->version == MQTT_V5 && PROPS_HAS(&p->props, auth_method)) return MQTT_RC_BAD_AUTH_METHOD;
-    enum mqtt_rc rc = check_will(p);
+    enum mqtt_rc rc = check_will(sh, p);
     if (rc != MQTT_RC_OK) return rc;
     /* A 3.1.1 client without an id must ask for a clean session [MQTT-3.1.3-7]. */
     if (p->client_id.len == 0 && p->version != MQTT_V5 && !p->clean_start) return MQTT_RC_CLIENT_ID_INVALID;
@@ -110,7 +111,9 @@ static struct session *resume(struct shard *sh, const struct connect *p, struct 
     struct session *s = sessions_find(sh, client_id);
     *destroyed = false;
     if (s == NULL) return NULL;
-    bool goes_on = !p->clean_start && s->persistent;
+    /* One that was to end with its connection ends as that is taken over (section 3.1.4). */
+    bool ends = !s->persistent || (s->conn != NULL && s->expiry_s == 0);
+    bool goes_on = !p->clean_start && !ends;
     if (s->conn != NULL) take_over(sh, s, goes_on);
     wheel_stop(sh->session_wheel, &s->timer);
     if (goes_on) {
@@ -229,24 +232,7 @@ static enum mqtt_rc open_session(struct shard *sh, struct conn *c, const struct 
     return MQTT_RC_OK;
 }
 
-enum mqtt_rc on_connect(struct shard *sh, struct conn *c, const struct frame *f)
-{
-    struct connect p;
-    enum mqtt_rc rc = connect_decode(f->body, &p);
-    if (rc == MQTT_RC_OK && p.version != MQTT_V311 && p.version != MQTT_V5) rc = MQTT_RC_UNSUPPORTED_VERSION;
-    if (rc != MQTT_RC_OK) return refuse_undecoded(sh, c, rc, p.version);
-    c->version = p.version;
-    rc = check(sh, &p);
-    if (rc != MQTT_RC_OK) return refuse(sh, c, rc);
-    if (p.client_id.len == 0 && !assign_id(sh, c)) return refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);
-
-    limit_keepalive(sh, c, p.keepalive_s);
-    if (p.version == MQTT_V5 && PROPS_HAS(&p.props, max_packet_size)) c->max_packet = p.props.max_packet_size;
-    c->limited_keepalive = c->keepalive_s != p.keepalive_s;
-    return open_session(sh, c, &p);
-}
-
-static void fill_connack(const struct shard *sh, const struct conn *c, struct connack *a)
+static void fill_connack(const struct shard *sh, const struct conn *c, uint32_t expiry_s, struct connack *a)
 {
     const struct config *conf = sh->config;
     a->session_present = c->session_present;
@@ -258,14 +244,43 @@ static void fill_connack(const struct shard *sh, const struct conn *c, struct co
     if (conf->max_packet_size > 0) PROPS_SET(&a->props, max_packet_size, conf->max_packet_size);
     if (c->limited_keepalive) PROPS_SET(&a->props, server_keepalive, c->keepalive_s);
     if (c->assigned_id != NULL) PROPS_SET(&a->props, assigned_client_id, bytes_of_text(c->assigned_id));
-    if (c->session->persistent && conf->persistent_client_expiration != UINT32_MAX)
-        PROPS_SET(&a->props, session_expiry, c->session->expiry_s);
+    if (expiry_s > 0 && conf->persistent_client_expiration != UINT32_MAX)
+        PROPS_SET(&a->props, session_expiry, expiry_s);
+}
+
+/* Has the client room for its CONNACK [MQTT-3.1.2-24]? Asked before its session is touched. */
+static bool connack_fits(const struct shard *sh, const struct conn *c, uint32_t expiry_s)
+{
+    uint8_t room[CONNACK_BYTES_MAX];
+    struct wr w = { .at = room, .left = sizeof room };
+    struct connack a = { 0 };
+    fill_connack(sh, c, expiry_s, &a);
+    connack_encode(&w, c->version, &a);
+    return sizeof room - w.left <= c->max_packet;
+}
+
+enum mqtt_rc on_connect(struct shard *sh, struct conn *c, const struct frame *f)
+{
+    struct connect p;
+    enum mqtt_rc rc = connect_decode(f->body, &p);
+    if (rc == MQTT_RC_OK && p.version != MQTT_V311 && p.version != MQTT_V5) rc = MQTT_RC_UNSUPPORTED_VERSION;
+    if (rc != MQTT_RC_OK) return refuse_undecoded(sh, c, rc, p.version);
+    c->version = p.version;
+    if (p.version == MQTT_V5 && PROPS_HAS(&p.props, max_packet_size)) c->max_packet = p.props.max_packet_size;
+    rc = check(sh, &p);
+    if (rc != MQTT_RC_OK) return refuse(sh, c, rc);
+    if (p.client_id.len == 0 && !assign_id(sh, c)) return refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);
+
+    limit_keepalive(sh, c, p.keepalive_s);
+    c->limited_keepalive = c->keepalive_s != p.keepalive_s;
+    if (!connack_fits(sh, c, wanted_expiry(sh, &p))) return refuse(sh, c, MQTT_RC_PACKET_TOO_LARGE);
+    return open_session(sh, c, &p);
 }
 
 void connack_send(struct shard *sh, struct conn *c)
 {
     struct connack a = { 0 };
-    fill_connack(sh, c, &a);
+    fill_connack(sh, c, c->session->expiry_s, &a);
     uint8_t *at = conn_reserve(sh, c, CONNACK_BYTES_MAX);
     if (at == NULL) {
         conn_drop(sh, c);
