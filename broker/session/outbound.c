@@ -105,7 +105,8 @@ bool session_next(struct session *s, struct session_send *out)
     }
     s->sent++;
     s->unacked++;
-    *out = (struct session_send){ e->msg, e->id, e->qos, dup, e->retain };
+    *out = (struct session_send){ e->msg, e->id, e->qos, dup, e->retain, false };
+    if (s->voided_count > 0) out->is_void = session_is_void(s, e->seq);
     return true;
 }
 
@@ -135,8 +136,10 @@ bool session_acked(struct session *s, uint16_t id)
 
 void session_skip(struct session *s, uint16_t id)
 {
-    bool found = session_acked(s, id);
-    CHECK(found);
+    struct session_entry *e = find_sent(s, id);
+    CHECK(e != NULL);
+    if (s->voided_count > 0) session_unvoid(s, e->seq);
+    session_acked(s, id);
 }
 
 bool session_wants_page(const struct session *s)

@@ -17,6 +17,7 @@ enum err session_new(struct session **out, const struct session_conf *conf)
     s->client_id_bytes = (uint16_t)conf->client_id.len;
     memcpy(s->client_id, conf->client_id.at, conf->client_id.len);
     map_init(&s->subs);
+    map_init(&s->noted);
     return ERR_OK;
 }
 
@@ -33,7 +34,7 @@ void session_free(struct session **owner)
     for (struct sub *sub = map_next(&s->subs, &at); sub != NULL; sub = map_next(&s->subs, &at)) free(sub);
     map_fini(&s->subs);
     session_drop_will(s);
-    free(s->fenced);
+    session_fence_free(s);
     free(s);
 }
 
@@ -52,8 +53,6 @@ void session_detach(struct session *s)
 {
     CHECK(s->conn != NULL);
     s->conn = NULL;
-    s->fences = 0;
-    session_fence_end(s);
     if (!s->persistent) return;
 
     /* Entries with an id may have reached the client: their ids stay theirs. The others the store has. */
@@ -63,39 +62,4 @@ void session_detach(struct session *s)
     s->queued_bytes = 0;
     s->fed = s->tail != s->head ? session_at(s, s->tail - 1)->seq : s->finished;
     s->feed = FEED_STORE;
-}
-
-void session_fence_begin(struct session *s)
-{
-    s->fences++;
-}
-
-void session_fence_note(struct session *s, uint64_t position)
-{
-    if (s->fences == 0) return;
-    /* Grows by powers of two, at each of which count has one bit. Without memory the message may come
-     * twice, once live and once as retained: at least once still holds. */
-    if ((s->fenced_count & (s->fenced_count - 1)) == 0) {
-        uint32_t room = s->fenced_count == 0 ? 1 : s->fenced_count * 2;
-        uint64_t *grown = realloc(s->fenced, room * sizeof *grown);
-        if (grown == NULL) return;
-        s->fenced = grown;
-    }
-    s->fenced[s->fenced_count++] = position;
-}
-
-bool session_fence_saw(const struct session *s, uint64_t version)
-{
-    for (uint32_t i = 0; i < s->fenced_count; i++)
-        if (s->fenced[i] == version) return true;
-    return false;
-}
-
-void session_fence_end(struct session *s)
-{
-    if (s->fences > 0) s->fences--;
-    if (s->fences > 0) return;
-    free(s->fenced);
-    s->fenced = NULL;
-    s->fenced_count = 0;
 }

@@ -88,8 +88,10 @@ struct session {
 
     struct map subs; /* struct sub by hash of its filter */
     struct session_will *will;
-    uint64_t *fenced; /* positions of retained messages delivered while a subscribe waits for its fence */
-    uint32_t fenced_count, fences;
+    struct map noted; /* by topic: retained messages that came live while fences > 0 */
+    uint32_t fences;
+    uint32_t voided_count;
+    uint64_t *voided; /* entries of this seq are finished instead of sent */
     uint64_t matched; /* the shard's: number of the match that touched it last, and where it stands there */
     uint32_t match_index;
     char client_id[];
@@ -119,6 +121,7 @@ struct session_send {
     uint16_t id;
     uint8_t qos;
     bool dup, retain;
+    bool is_void; /* to be skipped */
 };
 bool session_next(struct session *s, struct session_send *out);
 
@@ -139,11 +142,17 @@ void session_page(struct session *s, struct store_page *page);
  * them; gives how many there are. */
 uint32_t session_ack_state(struct session *s, uint64_t *cursor, uint64_t *open, uint32_t room);
 
-/* While a SUBSCRIBE waits for its fence, remembers retained messages that were delivered live. */
+/* While a SUBSCRIBE waits for its retained messages, or such a one is on its way through the journal,
+ * remembers which were delivered live: the version of the newest for each topic, known by its hash. */
 void session_fence_begin(struct session *s);
-void session_fence_note(struct session *s, uint64_t position);
-bool session_fence_saw(const struct session *s, uint64_t version);
+void session_fence_note(struct session *s, uint64_t topic_hash, uint64_t version);
+/* Did this version or a newer one of the topic come live? */
+bool session_fence_saw(const struct session *s, uint64_t topic_hash, uint64_t version);
 void session_fence_end(struct session *s);
+
+/* The entry with this seq, which has not been offered yet, is not to be sent: a newer message has gone before
+ * it. It stays one of the queue, is given out as void when its turn comes, and finished by session_skip. */
+void session_void(struct session *s, uint64_t seq);
 
 struct session_will_parts {
     struct bytes topic, payload, block;

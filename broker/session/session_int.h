@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * session_int - the ring of a session, for the module's own files.
+ * session_int - the ring of a session and what its fence remembers, for the module's own files.
  *
  * Thread:  the session's shard.
  * Memory:  the session's.
@@ -17,5 +17,10 @@ static inline struct session_entry *session_at(const struct session *s, uint32_t
 {
     return &s->ring[index & (s->room - 1)];
 }
+
+/* fence.c */
+bool session_is_void(const struct session *s, uint64_t seq);
+void session_unvoid(struct session *s, uint64_t seq);
+void session_fence_free(struct session *s);
 
 #endif

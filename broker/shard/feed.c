@@ -26,7 +26,7 @@ void feed_pump(struct shard *sh, struct session *s)
     if (c == NULL || c->state != CONN_OPEN) return;
     while (c->out.bytes < OUT_BYTES_QOS1_MAX && session_next(s, &n)) {
         struct conn_publish p = { n.msg, n.id, n.qos, n.dup, n.retain };
-        if (conn_send_publish(sh, c, &p)) continue;
+        if (!n.is_void && conn_send_publish(sh, c, &p)) continue;
         session_skip(s, n.id);
         feed_note_ack(sh, s);
     }

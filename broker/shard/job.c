@@ -26,6 +26,8 @@ static void leave_conn(struct subscribe_job *j)
     while (*at != j) at = &(*at)->next;
     *at = j->next;
     if (--j->conn->jobs_count < JOBS_WAITING_MAX / 2) conn_resume(j->shard, j->conn, PAUSE_JOBS);
+    if (j->is_fenced) session_fence_end(j->session);
+    j->is_fenced = false;
     j->conn = NULL;
     j->session = NULL;
 }

@@ -40,6 +40,7 @@ struct subscribe_job {
     uint16_t packet_id;
     uint16_t count; /* filters */
     bool is_unsubscribe, is_asking, is_parked;
+    bool is_fenced;             /* its session takes notes for it */
     struct subscribe walk;      /* over the filters, for the retained messages */
     struct subscribe_filter at; /* the one whose turn it is */
     uint16_t at_index;

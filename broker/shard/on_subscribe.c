@@ -101,7 +101,8 @@ static enum mqtt_rc finish(struct shard *sh, struct conn *c, struct subscribe_jo
         job_free(j);
         return MQTT_RC_QUOTA_EXCEEDED;
     }
-    if (!j->is_unsubscribe) session_fence_begin(c->session);
+    j->is_fenced = !j->is_unsubscribe;
+    if (j->is_fenced) session_fence_begin(c->session);
     fence_begin(sh, j);
     return MQTT_RC_OK;
 }

@@ -4,7 +4,8 @@
 
 /*
  * Retained messages for a new subscription (section 3.3.1.3). They are read after the fence: what is newer
- * than it was delivered live, and so was what the session noted while it waited. Read in pages, topic after
+ * than it was delivered live, and so was what the session noted while it waited; nor may an older one follow
+ * what the session has noted of its topic. Read in pages, topic after
  * topic: a million retained messages cost a page of memory, and a slow client holds up only itself.
  */
 
@@ -38,8 +39,9 @@ void retain_mail_ask(struct shard *sh, struct mail *m)
 
 /* --- the subscriber's side */
 
-/* QoS 1 for a persistent session is durable before it is sent, like any other. */
-static void put_retained(struct shard *sh, const struct session *s, struct msg *m, uint8_t qos)
+/* QoS 1 for a persistent session is durable before it is sent, like any other. On its way through the journal
+ * a newer message may get there first: the session takes notes until it has come. */
+static void put_retained(struct shard *sh, struct session *s, const struct retained_value *v, uint8_t qos)
 {
     struct command_size size = { .targets = 1, .seats = 1 };
     struct command *c = command_new(COMMAND_RETAINED, &size);
@@ -47,11 +49,13 @@ static void put_retained(struct shard *sh, const struct session *s, struct msg *
         metrics_add(sh->metrics, METRIC_publish_dropped_queue_full_total, 1);
         return;
     }
-    c->msg = msg_ref(m);
+    c->msg = msg_ref(v->msg);
+    c->version = v->version;
     c->session_no = s->session_no;
     c->targets[0] = (struct command_target){ s->session_no, (uint16_t)sh->index, qos, true };
     c->seats[0].shard = (uint16_t)sh->index;
     c->seats[0].count = 1;
+    session_fence_begin(s);
     journal_put(sh, c);
 }
 
@@ -59,7 +63,8 @@ static void deliver(struct shard *sh, struct subscribe_job *j, const struct reta
 {
     struct session *s = j->session;
     uint8_t qos = v->msg->qos < j->at.qos ? v->msg->qos : j->at.qos;
-    if (v->version > j->position || session_fence_saw(s, v->version)) return;
+    uint64_t topic = subs_hash(sh->all->subs, msg_topic(v->msg));
+    if (v->version > j->position || session_fence_saw(s, topic, v->version)) return;
     if (j->at.no_local && v->msg->from_session == s->session_no) return;
     if (qos == 0) {
         struct conn_publish p = { .msg = v->msg, .retain = true };
@@ -67,7 +72,7 @@ static void deliver(struct shard *sh, struct subscribe_job *j, const struct reta
         return;
     }
     if (s->persistent) {
-        put_retained(sh, s, v->msg, qos);
+        put_retained(sh, s, v, qos);
         return;
     }
     struct store_row row = { .msg = v->msg, .qos = qos, .retain = true };
@@ -135,7 +140,6 @@ void retain_step(struct shard *sh, struct subscribe_job *j)
         return;
     }
     if (filter_done(sh, j) && !next_filter(sh, j)) {
-        session_fence_end(j->session);
         job_free(j);
         return;
     }

@@ -188,6 +188,13 @@ static void deliver(struct shard *sh, const struct hit *h, struct msg *m)
     log_event(sh->log, EVENT_SESSION_QUEUE_FULL, LOG_TEXT("client", session_client_id(h->session)));
 }
 
+/* A retained message goes to a session live: one that has just subscribed must not get older ones after it.
+ */
+static void note_retained(struct shard *sh, struct session *s, const struct msg *m, uint64_t position)
+{
+    if (s->fences > 0) session_fence_note(s, subs_hash(sh->all->subs, msg_topic(m)), position);
+}
+
 /* To the direct receivers among sh->found. All are gathered first: delivering never changes the index, but
  * overlapping filters must be merged before anything is sent. position: of a retained publish, else 0. */
 static void deliver_direct(struct shard *sh, struct msg *m, uint64_t position)
@@ -201,7 +208,7 @@ static void deliver_direct(struct shard *sh, struct msg *m, uint64_t position)
     }
     conn_fan_begin(sh, m);
     for (size_t i = 0; i < sh->hits_count; i++) {
-        if (position != 0) session_fence_note(sh->hits[i].session, position);
+        if (position != 0) note_retained(sh, sh->hits[i].session, m, position);
         deliver(sh, &sh->hits[i], m);
     }
 }
@@ -311,10 +318,24 @@ static void apply_targets(struct shard *sh, const struct command_seat *seat)
         const struct command_target *t = &c->targets[i];
         struct session *s = sessions_find_no(sh, t->session_no);
         if (s == NULL) continue;
-        if (c->msg->retain && c->kind == COMMAND_ENQUEUE) session_fence_note(s, c->position);
+        if (c->msg->retain) note_retained(sh, s, c->msg, c->position);
         struct store_row row = { c->position, c->msg, t->qos, t->retain };
         if (session_offer(s, &row) == ERR_OK) feed_pump(sh, s);
     }
+}
+
+/* The retained message that put_retained() sent through the journal: void if a newer one has come before it.
+ */
+static void apply_copy(struct shard *sh, struct command *c)
+{
+    struct session *s = sessions_find_no(sh, c->session_no);
+    if (s == NULL) return;
+    uint64_t topic = subs_hash(sh->all->subs, msg_topic(c->msg));
+    const struct command_target *t = &c->targets[0];
+    struct store_row row = { c->position, c->msg, t->qos, t->retain };
+    if (t->session_no != 0 && session_fence_saw(s, topic, c->version)) session_void(s, c->position);
+    if (t->session_no != 0 && session_offer(s, &row) == ERR_OK) feed_pump(sh, s);
+    session_fence_end(s);
 }
 
 static void apply_retained(struct shard *sh, const struct command *c)
@@ -333,7 +354,10 @@ void route_mail_seat(struct shard *sh, struct mail *mail)
 {
     struct command_seat *seat = CONTAINER(mail, struct command_seat, mail);
     struct command *c = seat->command;
-    apply_targets(sh, seat);
+    if (c->kind == COMMAND_RETAINED)
+        apply_copy(sh, c);
+    else
+        apply_targets(sh, seat);
     if (seat->direct && subs_find(sh->all->subs, msg_topic(c->msg), &sh->found) == ERR_OK)
         deliver_direct(sh, c->msg, c->msg->retain ? c->position : 0);
     if (seat->owns_topic) apply_retained(sh, c);

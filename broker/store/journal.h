@@ -72,6 +72,7 @@ struct command {
     uint64_t position;
     uint64_t session_no, claim_no; /* fences: 0 where the kind has none */
     uint64_t conn_id, ticket;      /* the submitter's: who waits, and for what */
+    uint64_t version;              /* RETAINED: the position at which its message became the retained one */
     void *job;
     bool deferred;
     uint32_t expiry_s;
