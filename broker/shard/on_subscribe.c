@@ -22,6 +22,11 @@ static struct sub *find_sub(const struct shard *sh, const struct session *s, str
     return map_get(&s->subs, filter_hash(sh, filter), is_filter, &filter);
 }
 
+bool subscription_exists(const struct shard *sh, const struct session *s, struct bytes filter)
+{
+    return find_sub(sh, s, filter) != NULL;
+}
+
 static enum err add_sub(struct shard *sh, struct session *s, struct bytes filter, struct sub_options options)
 {
     if (s->subs.count >= SUBSCRIPTIONS_MAX) return ERR_FULL;
@@ -43,13 +48,25 @@ static enum err add_sub(struct shard *sh, struct session *s, struct bytes filter
     return ERR_OK;
 }
 
-/* A filter that is none makes the packet malformed (section 4.7.1); so nothing of it is done. */
-static bool filters_valid(struct subscribe p, uint8_t version)
+/* Has the client room for our answer [MQTT-3.1.2-24]? */
+static bool answer_fits(const struct conn *c, uint16_t count)
 {
+    uint32_t remaining = (c->version == MQTT_V5 ? 3u : 2u) + count;
+    return 1 + varint_size(remaining) + remaining <= c->max_packet;
+}
+
+/* A filter that is none makes the packet malformed (section 4.7.1); so nothing of it is done. Version 5
+ * clients know from CONNACK that there are no shared subscriptions (section 3.2.2.3.13). */
+static enum mqtt_rc filters_check(struct subscribe p, uint8_t version)
+{
+    struct bytes group, rest;
     struct subscribe_filter f;
-    while (subscribe_next(&p, version, &f))
-        if (!topic_filter_valid(f.filter)) return false;
-    return true;
+    while (subscribe_next(&p, version, &f)) {
+        if (!topic_filter_valid(f.filter)) return MQTT_RC_MALFORMED;
+        if (version == MQTT_V5 && topic_share_split(f.filter, &group, &rest))
+            return MQTT_RC_SHARED_NOT_SUPPORTED;
+    }
+    return MQTT_RC_OK;
 }
 
 /* The code for SUBACK. *wants_retained: retain handling 0 always, 1 for a new subscription [MQTT-3.3.1-9,
@@ -86,10 +103,10 @@ static struct command *new_command(const struct session *s, struct subscribe_job
     return c;
 }
 
-/* Answers now, or when the journal says so. */
+/* Answers now, or when the journal says so; never before what was asked earlier. */
 static enum mqtt_rc finish(struct shard *sh, struct conn *c, struct subscribe_job *j, struct bytes filters)
 {
-    bool waits = c->session->persistent;
+    bool waits = c->session->persistent || j->next != NULL;
     for (uint16_t i = 0; i < j->count && !j->is_unsubscribe; i++) waits |= job_wants(j)[i] != 0;
     if (!waits) {
         job_answer(sh, c, j);
@@ -111,10 +128,11 @@ enum mqtt_rc on_subscribe(struct shard *sh, struct conn *c, const struct frame *
 {
     struct subscribe p;
     enum mqtt_rc rc = subscribe_decode(f->body, c->version, &p);
+    if (rc == MQTT_RC_OK) rc = filters_check(p, c->version);
     if (rc != MQTT_RC_OK) return rc;
-    if (!filters_valid(p, c->version)) return MQTT_RC_MALFORMED;
     if (c->version == MQTT_V5 && p.props.subscription_id_count > 0)
         return MQTT_RC_SUBSCRIPTION_IDS_NOT_SUPPORTED;
+    if (!answer_fits(c, p.count)) return MQTT_RC_PACKET_TOO_LARGE;
     struct subscribe_job *j = job_new(sh, c, p.id, p.count);
     if (j == NULL) return MQTT_RC_QUOTA_EXCEEDED;
 
@@ -147,6 +165,7 @@ enum mqtt_rc on_unsubscribe(struct shard *sh, struct conn *c, const struct frame
     struct bytes filters = bytes_of(p.filters.at, p.filters.left), filter;
     for (struct unsubscribe q = p; unsubscribe_next(&q, &filter);)
         if (!topic_filter_valid(filter)) return MQTT_RC_MALFORMED;
+    if (!answer_fits(c, p.count)) return MQTT_RC_PACKET_TOO_LARGE;
 
     struct subscribe_job *j = job_new(sh, c, p.id, p.count);
     if (j == NULL) return MQTT_RC_QUOTA_EXCEEDED;

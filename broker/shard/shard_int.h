@@ -141,6 +141,12 @@ static inline void shard_post(struct shard *sh, unsigned to, struct mail *m, enu
     outbox_put(&sh->to[to], m);
 }
 
+/* What a message is known by as its publisher's: for No Local, which goes by the client id. */
+static inline uint64_t client_hash(const struct shard *sh, const struct session *s)
+{
+    return bytes_hash(session_client_id(s), sh->all->seed);
+}
+
 #define MAIL(name, handler, doc) void handler(struct shard *sh, struct mail *m);
 #include "shard/mailbox_kinds.def"
 #undef MAIL
@@ -171,6 +177,9 @@ void fence_turn(struct shard *sh);
 void feed_pump(struct shard *sh, struct session *s); /* sends what the window allows, asks for pages */
 void feed_note_ack(struct shard *sh, struct session *s);
 void feed_turn(struct shard *sh);
+
+/* on_subscribe.c */
+bool subscription_exists(const struct shard *sh, const struct session *s, struct bytes filter);
 
 /* subscribe_job.c, retain.c */
 void job_submitted(struct shard *sh, struct subscribe_job *job);
