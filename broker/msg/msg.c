@@ -27,6 +27,7 @@ enum err msg_new(struct msg **out, const struct msg_parts *parts)
         .rides_count = parts->rides_count,
         .from_shard = parts->from_shard,
         .from_session = parts->from_session,
+        .from_client = parts->from_client,
         .expires_ms = parts->expires_ms,
         .rides = rides,
         .data = data,

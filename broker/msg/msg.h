@@ -33,6 +33,7 @@ struct msg {
     uint16_t rides_count;
     uint16_t from_shard;
     uint64_t from_session; /* session_no of the publisher, for No Local; 0: none */
+    uint64_t from_client;  /* retained: its publisher's client_hash, which outlives the session */
     uint64_t expires_ms;   /* wall clock; 0: never [MQTT-3.3.2-5] */
     struct msg_ride *rides;
     const uint8_t *data;
@@ -44,7 +45,7 @@ struct msg_parts {
     bool retain;
     uint16_t rides_count; /* other shards it will be passed to */
     uint16_t from_shard;
-    uint64_t from_session, expires_ms;
+    uint64_t from_session, from_client, expires_ms;
 };
 
 /* Copies the parts. One reference, the caller's. */

@@ -80,6 +80,7 @@ enum mqtt_rc on_publish(struct shard *sh, struct conn *c, const struct frame *f)
         .qos = p.qos,
         .retain = p.retain,
         .from_session = c->session->session_no,
+        .from_client = p.retain ? client_hash(sh, c->session) : 0,
         .conn = c,
         .id = p.qos > 0 ? p.id : 0,
     };

@@ -65,7 +65,7 @@ static void deliver(struct shard *sh, struct subscribe_job *j, const struct reta
     uint8_t qos = v->msg->qos < j->at.qos ? v->msg->qos : j->at.qos;
     uint64_t topic = subs_hash(sh->all->subs, msg_topic(v->msg));
     if (v->version > j->position || session_fence_saw(s, topic, v->version)) return;
-    if (j->at.no_local && v->msg->from_session == s->session_no) return;
+    if (j->at.no_local && v->msg->from_client == client_hash(sh, s)) return; /* [MQTT-3.8.3-3] */
     if (qos == 0) {
         struct conn_publish p = { .msg = v->msg, .retain = true };
         conn_send_publish(sh, j->conn, &p);
@@ -87,8 +87,10 @@ void retain_mail_answer(struct shard *sh, struct mail *m)
     struct retained_ask *ask = CONTAINER(m, struct retained_ask, mail);
     struct subscribe_job *j = CONTAINER(ask, struct subscribe_job, ask);
     j->is_asking = false;
+    /* Unsubscribed meanwhile: nothing more of it [MQTT-3.10.4-2]. */
+    bool wanted = j->conn != NULL && subscription_exists(sh, j->session, j->at.filter);
     for (uint32_t i = 0; i < ask->count; i++) {
-        if (j->conn != NULL) deliver(sh, j, &ask->values[i]);
+        if (wanted && j->conn != NULL) deliver(sh, j, &ask->values[i]);
         if (i + 1 == ask->count) { /* the next page begins after it */
             msg_unref(&j->last);
             j->last = msg_ref(ask->values[i].msg);

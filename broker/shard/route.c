@@ -386,6 +386,7 @@ static struct msg *make_msg(struct shard *sh, const struct route_in *in, uint16_
         .rides_count = rides,
         .from_shard = (uint16_t)sh->index,
         .from_session = in->from_session,
+        .from_client = in->from_client,
         .expires_ms = in->expires_ms,
     };
     return msg_new(&m, &parts) == ERR_OK ? m : NULL;

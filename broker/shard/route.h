@@ -19,9 +19,9 @@ struct route_in {
     uint8_t qos;
     bool retain;
     uint64_t expires_ms;
-    uint64_t from_session;
-    struct conn *conn; /* NULL: a will */
-    uint16_t id;       /* whose PUBACK waits; 0: none */
+    uint64_t from_session, from_client; /* the latter with retain only */
+    struct conn *conn;                  /* NULL: a will */
+    uint16_t id;                        /* whose PUBACK waits; 0: none */
 };
 
 enum route_result {
