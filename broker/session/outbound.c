@@ -121,6 +121,11 @@ static struct session_entry *find_sent(const struct session *s, uint16_t id)
     return e->acked ? NULL : e;
 }
 
+bool session_in_flight(const struct session *s, uint16_t id)
+{
+    return find_sent(s, id) != NULL;
+}
+
 bool session_acked(struct session *s, uint16_t id)
 {
     struct session_entry *e = find_sent(s, id);

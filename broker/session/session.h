@@ -131,6 +131,9 @@ void session_skip(struct session *s, uint16_t id);
 /* False: no such packet id is on its way. */
 bool session_acked(struct session *s, uint16_t id);
 
+/* Has a message gone out with this packet id, and is it not acknowledged? */
+bool session_in_flight(const struct session *s, uint16_t id);
+
 /* Is it time to ask the store for a page? Then ask for rows after s->fed, and call _reading. */
 bool session_wants_page(const struct session *s);
 void session_reading(struct session *s);

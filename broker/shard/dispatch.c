@@ -21,6 +21,8 @@ static enum mqtt_rc on_stray_ack(struct shard *sh, struct conn *c, const struct 
     struct ack a;
     enum mqtt_rc rc = ack_decode(f, c->version, &a);
     if (rc != MQTT_RC_OK) return rc;
+    /* What is under way has QoS 1 and is acknowledged by PUBACK [MQTT-4.3.2-5]. */
+    if (f->type == PACKET_PUBREC && session_in_flight(c->session, a.id)) return MQTT_RC_PROTOCOL;
     bool is_last = f->type == PACKET_PUBCOMP || (f->type == PACKET_PUBREC && a.code >= REFUSAL_MIN);
     if (is_last) return MQTT_RC_OK;
 
