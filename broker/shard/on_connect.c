@@ -159,6 +159,13 @@ static void limit_keepalive(const struct shard *sh, struct conn *c, uint16_t wan
         c->keepalive_s = (uint16_t)most;
 }
 
+/* Whatever a client says that it takes, MQTT has no larger packet: a message may grow on its way. */
+static void limit_packet(struct conn *c, const struct props *props)
+{
+    if (PROPS_HAS(props, max_packet_size) && props->max_packet_size < c->max_packet)
+        c->max_packet = props->max_packet_size;
+}
+
 static void restart_timer(struct shard *sh, struct conn *c)
 {
     wheel_stop(sh->conn_wheel, &c->timer);
@@ -266,7 +273,7 @@ enum mqtt_rc on_connect(struct shard *sh, struct conn *c, const struct frame *f)
     if (rc == MQTT_RC_OK && p.version != MQTT_V311 && p.version != MQTT_V5) rc = MQTT_RC_UNSUPPORTED_VERSION;
     if (rc != MQTT_RC_OK) return refuse_undecoded(sh, c, rc, p.version);
     c->version = p.version;
-    if (p.version == MQTT_V5 && PROPS_HAS(&p.props, max_packet_size)) c->max_packet = p.props.max_packet_size;
+    if (p.version == MQTT_V5) limit_packet(c, &p.props);
     rc = check(sh, &p);
     if (rc != MQTT_RC_OK) return refuse(sh, c, rc);
     if (p.client_id.len == 0 && !assign_id(sh, c)) return refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);

@@ -1,0 +1,97 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Clients that ask for the most, read nothing, or come at the worst moment: the broker neither dies nor grows nor
+loses what it acknowledged, and keeps the order of what one client sent."""
+import contextlib
+import resource
+import signal
+import struct
+import threading
+
+import kit
+
+LARGEST = 268435455  # Remaining Length, MQTT 5.0 section 2.1.4
+
+
+class Hostile(kit.Test):
+    @contextlib.contextmanager
+    def at_once(self, broker):
+        """What is sent inside arrives in one turn of the loop."""
+        broker.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            broker.process.send_signal(signal.SIGCONT)
+
+    def join_with_props(self, broker, client_id, props):
+        c = kit.Client(broker.port)
+        self.addCleanup(c.close)
+        body = kit.text("MQTT") + bytes([kit.V5, 2, 0, 0]) + kit.var_int(len(props)) + props + kit.text(client_id)
+        c.send(kit.packet(kit.CONNECT, 0, body))
+        c.expect(kit.CONNACK)
+        return c
+
+    def test_a_message_that_grows_over_the_limit_of_mqtt_is_dropped(self):
+        b = self.broker("shards 1")
+        sub = self.join_with_props(b, "sub", b"\x27\xff\xff\xff\xff")  # Maximum Packet Size
+        sub.subscribe("t", 0)
+        pub = self.client(b, "pub", version=kit.V311)
+        # Version 5 adds a byte, the length of no properties.
+        pub.send(bytes([kit.PUBLISH << 4]) + kit.var_int(LARGEST) + kit.text("t"))
+        left = LARGEST - 3
+        block = bytes(kit.MIB)
+        while left > 0:
+            pub.send(block[:left])
+            left -= min(left, len(block))
+        pub.publish("t", b"next", qos=0)
+        self.assertEqual(sub.message().payload, b"next")
+
+    def test_a_taken_over_client_that_still_waits_hears_no_disconnect(self):
+        b = self.broker("shards 1")
+        for _ in range(20):
+            self.client(b, "same", clean=False, expiry=3600).close()
+            first, second = kit.Client(b.port), kit.Client(b.port)
+            with self.at_once(b):
+                first.join("same", answer=False)  # ends a durable session: CONNACK waits for the journal
+                second.join("same", answer=False)
+            kinds = [[p.kind for p in c.expect_closed()] if c is first else [c.expect(kit.CONNACK).kind]
+                     for c in (first, second)]
+            self.assertIn(kinds[0], ([], [kit.CONNACK], [kit.CONNACK, kit.DISCONNECT]))
+            first.close()
+            second.close()
+
+    def test_a_packet_of_many_filters_is_answered(self):
+        b = self.broker("shards 2")
+        c = self.client(b, "c")
+        filters = b"".join(kit.text(f"f/{i}") + b"\1" for i in range(65535))
+        c.send(kit.packet(kit.SUBSCRIBE, 2, b"\0\1\0" + filters))
+        self.assertEqual(set(c.expect(kit.SUBACK).body[3:]), {1})
+        c.send(kit.packet(kit.SUBSCRIBE, 2, b"\0\1\0" + filters + kit.text("f") + b"\1"))
+        self.assertEqual([(p.kind, p.body[:1]) for p in c.expect_closed()], [(kit.DISCONNECT, b"\x83")])
+
+    def test_filters_and_names_of_65535_bytes(self):
+        b = self.broker("shards 2")
+        c = self.client(b, "i" * 65535, clean=False, expiry=3600)
+        name = "n" * 65535
+        self.assertEqual(c.subscribe(name, 1), 1)
+        c.send(c.publish_bytes(name, b"x", 1))
+        seen = {c.receive().kind for _ in range(2)}
+        self.assertEqual(seen, {kit.PUBACK, kit.PUBLISH})
+
+    def test_descriptors_run_out_and_come_back(self):
+        b = self.broker("shards 2")
+        room = 40
+        resource.prlimit(b.process.pid, resource.RLIMIT_NOFILE, (room, room))
+        clients = [kit.Client(b.port) for _ in range(room + 20)]
+        for i, c in enumerate(clients):
+            self.addCleanup(c.close)
+            c.join(f"c{i}", answer=False)
+        kit.wait_until(lambda: "accept-failed" in b.text(), "accept-failed")
+        for c in clients[:room]:
+            c.close()
+        for c in clients[room:]:
+            c.expect(kit.CONNACK)
+
+
+if __name__ == "__main__":
+    kit.main()
