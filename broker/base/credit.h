@@ -34,14 +34,15 @@ static inline void credit_init(struct credit *c, size_t limit_bytes)
 /* False: it is taken, but the limit is passed, and mail will follow. */
 static inline bool credit_take(struct credit *c, size_t bytes)
 {
-    size_t before = atomic_fetch_add_explicit(&c->used_bytes, bytes, memory_order_relaxed);
+    /* Ordered, so that who gives these bytes back sees all that credit_heard did before. */
+    size_t before = atomic_fetch_add_explicit(&c->used_bytes, bytes, memory_order_acq_rel);
     return before + bytes <= c->limit_bytes;
 }
 
 /* True: put c->mail into an outbox to the giver. */
 static inline bool credit_give(struct credit *c, size_t bytes)
 {
-    size_t before = atomic_fetch_sub_explicit(&c->used_bytes, bytes, memory_order_relaxed);
+    size_t before = atomic_fetch_sub_explicit(&c->used_bytes, bytes, memory_order_acq_rel);
     size_t low = c->limit_bytes / 2;
     if (before <= low || before - bytes > low) return false;
     return !atomic_exchange_explicit(&c->posted, true, memory_order_acq_rel);

@@ -39,6 +39,9 @@ enum {
     OUT_BYTES_QOS0_MAX = 16 * 1024 * 1024,
     OUT_BYTES_QOS1_MAX = 1024 * 1024,
 
+    /* Above this a client asks and does not take the answers: it is read again when it has taken half. */
+    OUT_BYTES_READ_MAX = 32 * 1024 * 1024,
+
     /* Messages that wait in RAM for one clean session whose window is full. More are dropped and counted. */
     CLEAN_QUEUE_BYTES_MAX = 64 * 1024 * 1024,
 
@@ -51,6 +54,7 @@ enum {
 
     /* PUBLISHes of one connection that wait for the journal before it is no longer read. */
     ACKS_WAITING_MAX = 1024,
+    JOURNAL_BYTES_MAX = 8 * 1024 * 1024, /* the same in bytes, and whatever their QoS */
 
     /* SUBSCRIBEs and UNSUBSCRIBEs of one connection that wait for their answer: more, and it is not read. */
     JOBS_WAITING_MAX = 64,
@@ -62,6 +66,8 @@ enum {
 };
 
 static_assert(OUT_BYTES_QOS1_MAX < OUT_BYTES_QOS0_MAX, "QoS 1 must stop before QoS 0 is dropped");
+static_assert(OUT_BYTES_QOS0_MAX < OUT_BYTES_READ_MAX,
+              "messages alone must not stop a client's acknowledgements");
 static_assert(CONNECT_BYTES_MAX > 65535 * 5,
               "client id, will, user name and password at their longest must fit");
 static_assert(PAGE_ENTRIES_MAX <= TAIL_ENTRIES_MAX, "a page must fit into the tail");

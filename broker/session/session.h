@@ -92,6 +92,7 @@ struct session {
     uint32_t fences;
     uint32_t voided_count;
     uint64_t *voided; /* entries of this seq are finished instead of sent */
+    bool will_waits;  /* the shard's: the will goes through the journal, as what its client published last */
     uint64_t matched; /* the shard's: number of the match that touched it last, and where it stands there */
     uint32_t match_index;
     char client_id[];
@@ -124,6 +125,9 @@ struct session_send {
     bool is_void; /* to be skipped */
 };
 bool session_next(struct session *s, struct session_send *out);
+
+/* Would a clean session take this message (NULL: any) now? */
+bool session_has_room(const struct session *s, const struct msg *m);
 
 /* What session_next gave cannot be sent (expired, too large for the client): finished. */
 void session_skip(struct session *s, uint16_t id);

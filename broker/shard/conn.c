@@ -176,6 +176,7 @@ static size_t run_packets(struct shard *sh, struct conn *c, struct bytes in, uin
             rc = dispatch(sh, c, &f);
         }
         if (rc != MQTT_RC_OK) conn_end(sh, c, rc);
+        if (c->out.bytes > OUT_BYTES_READ_MAX && c->state == CONN_OPEN) conn_pause(sh, c, PAUSE_OUTPUT);
     }
     return c->state == CONN_ENDING || c->state == CONN_CLOSED ? in.len : done;
 }
@@ -316,6 +317,8 @@ static void bury(struct shard *sh, struct conn *c)
 
 void conn_cut(struct conn *c)
 {
+    /* Its will must not overtake what it published itself. */
+    if (c->session != NULL) c->session->will_waits = c->deferred > 0;
     c->session = NULL;
     list_remove(&c->credit_waiter);
     while (c->jobs != NULL) job_conn_gone(c->jobs);
@@ -413,7 +416,8 @@ void conn_timer(struct wheel_timer *t, void *shard)
     /* Input only notes the time; the timer follows it when it fires [MQTT-3.1.2-22]. */
     uint64_t due = c->seen_ms + silence_ms(c);
     if (c->keepalive_s == 0) return;
-    if (c->paused != 0) due = sh->now_ms + silence_ms(c);
+    /* Who is not read through no fault of its own is not silent. */
+    if ((c->paused & ~PAUSE_OUTPUT) != 0) due = sh->now_ms + silence_ms(c);
     if (due > sh->now_ms) {
         wheel_start(sh->conn_wheel, &c->timer, due);
         return;
@@ -436,6 +440,10 @@ static void flush(struct shard *sh, struct conn *c)
     if (rc != ERR_OK && rc != ERR_AGAIN) {
         conn_drop(sh, c);
         return;
+    }
+    if ((c->paused & PAUSE_OUTPUT) != 0) {
+        if (wrote > 0) c->seen_ms = sh->now_ms; /* it reads: what it says waits for us */
+        if (c->out.bytes <= OUT_BYTES_READ_MAX / 2) conn_resume(sh, c, PAUSE_OUTPUT);
     }
     bool wants = rc == ERR_AGAIN;
     if (wants != c->wants_write) {

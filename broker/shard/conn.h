@@ -31,11 +31,20 @@ struct shard;
 struct session;
 struct shards_listener;
 struct subscribe_job;
+struct command;
 
 enum conn_state { CONN_NEW, CONN_WAITING, CONN_OPEN, CONN_ENDING, CONN_CLOSED };
 
 /* Why a connection is not read for the moment. */
-enum { PAUSE_CREDIT = 1, PAUSE_ACKS = 2, PAUSE_CONNACK = 4, PAUSE_DEFERRED = 8, PAUSE_JOBS = 16 };
+enum {
+    PAUSE_CREDIT = 1,
+    PAUSE_ACKS = 2,
+    PAUSE_CONNACK = 4,
+    PAUSE_DEFERRED = 8,
+    PAUSE_JOBS = 16,
+    PAUSE_OUTPUT = 32,
+    PAUSE_JOURNAL = 64
+};
 
 /* PUBACKs leave in the order of their PUBLISHes: those of journaled ones wait here, and all after them. */
 struct acks_slot {
@@ -64,8 +73,9 @@ struct conn {
     struct acks *acks;
     struct subscribe_job *jobs; /* SUBSCRIBEs that are not finished */
     uint32_t jobs_count;
-    uint32_t max_packet; /* the client's, or PACKET_BYTES_MAX */
-    uint32_t deferred;   /* publishes that reach even clean receivers at their completion */
+    size_t journal_bytes; /* of its publishes that wait for the journal */
+    uint32_t max_packet;  /* the client's, or PACKET_BYTES_MAX */
+    uint32_t deferred;    /* publishes that reach even clean receivers at their completion */
     uint16_t keepalive_s;
     uint8_t version, state, paused;
     bool is_dirty, is_dead, is_ready, wants_write, blocked, handed_over, session_present, limited_keepalive;
@@ -112,6 +122,10 @@ void conn_defer(struct shard *sh, struct conn *c);
 void conn_deferred_done(struct shard *sh, struct conn *c);
 /* PUBACK now, or behind those that wait. */
 void conn_ack_now(struct shard *sh, struct conn *c, uint16_t id, uint8_t code);
+
+/* Bytes of its publishes that the journal has, so that a fast one cannot bury a slow disk. */
+void conn_journal_take(struct shard *sh, struct conn *c, const struct command *cmd);
+void conn_journal_give(struct shard *sh, struct conn *c, const struct command *cmd);
 
 void conn_pause(struct shard *sh, struct conn *c, uint8_t why);
 void conn_resume(struct shard *sh, struct conn *c, uint8_t why);

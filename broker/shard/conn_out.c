@@ -93,7 +93,11 @@ bool conn_send_publish(struct shard *sh, struct conn *c, const struct conn_publi
         metrics_add(sh->metrics, METRIC_publish_too_large_total, 1);
         return false;
     }
-    if (!write_publish(sh, c, &h, p->msg)) return false;
+    if (!write_publish(sh, c, &h, p->msg)) {
+        if (p->qos == 0) return false;
+        conn_doom(sh, c); /* no memory: its session keeps the message */
+        return true;
+    }
     metrics_add(sh->metrics, METRIC_messages_sent_total, 1);
     return true;
 }
@@ -203,6 +207,23 @@ void conn_defer(struct shard *sh, struct conn *c)
 void conn_deferred_done(struct shard *sh, struct conn *c)
 {
     if (--c->deferred < ACKS_WAITING_MAX / 2) conn_resume(sh, c, PAUSE_DEFERRED);
+}
+
+static size_t command_bytes(const struct command *cmd)
+{
+    return sizeof *cmd + msg_bytes(cmd->msg) + cmd->targets_count * sizeof cmd->targets[0];
+}
+
+void conn_journal_take(struct shard *sh, struct conn *c, const struct command *cmd)
+{
+    c->journal_bytes += command_bytes(cmd);
+    if (c->journal_bytes > JOURNAL_BYTES_MAX) conn_pause(sh, c, PAUSE_JOURNAL);
+}
+
+void conn_journal_give(struct shard *sh, struct conn *c, const struct command *cmd)
+{
+    c->journal_bytes -= command_bytes(cmd);
+    if (c->journal_bytes <= JOURNAL_BYTES_MAX / 2) conn_resume(sh, c, PAUSE_JOURNAL);
 }
 
 void conn_ack_now(struct shard *sh, struct conn *c, uint16_t id, uint8_t code)

@@ -39,6 +39,7 @@ static void publish_done(struct shard *sh, const struct command *cmd)
     }
     struct conn *c = waiting_conn(sh, cmd);
     if (c == NULL || c->state != CONN_OPEN) return;
+    conn_journal_give(sh, c, cmd);
     if (cmd->deferred) conn_deferred_done(sh, c);
     if (cmd->ticket != NO_ACK) conn_ack_done(sh, c, cmd->ticket - 1, MQTT_RC_OK);
 }

@@ -307,6 +307,7 @@ static enum err enqueue(struct shard *sh, struct msg *m, const struct route_in *
     }
     if (in->id != 0) c->ticket = ticket + 1;
     if (c->deferred) conn_defer(sh, in->conn);
+    if (in->conn != NULL) conn_journal_take(sh, in->conn, c);
     journal_put(sh, c);
     return ERR_OK;
 }
@@ -320,7 +321,8 @@ static void apply_targets(struct shard *sh, const struct command_seat *seat)
         if (s == NULL) continue;
         if (c->msg->retain) note_retained(sh, s, c->msg, c->position);
         struct store_row row = { c->position, c->msg, t->qos, t->retain };
-        if (session_offer(s, &row) == ERR_OK) feed_pump(sh, s);
+        session_offer(s, &row);
+        feed_pump(sh, s); /* also when it is left to the store: somebody must ask for it */
     }
 }
 
@@ -396,7 +398,7 @@ enum route_result route_publish(struct shard *sh, const struct route_in *in)
 {
     if (subs_find(sh->all->subs, in->topic, &sh->found) != ERR_OK || !find_targets(sh, in))
         return ROUTE_FAILED;
-    bool deferred = in->retain || (in->conn != NULL && in->conn->deferred > 0);
+    bool deferred = in->retain || in->waits || (in->conn != NULL && in->conn->deferred > 0);
     bool journaled = deferred || sh->targets_count > 0;
     find_direct(sh, in->qos);
     uint16_t rides = deferred ? 0 : rides_needed(sh);

@@ -81,6 +81,7 @@ static void end_turn(struct shard *sh)
         conn_run_ready(sh);
     }
     feed_turn(sh);
+    fence_turn(sh);
     hand_over(sh); /* what flushing gave rise to */
     conn_free_dead(sh);
 }

@@ -46,6 +46,34 @@ class Hostile(kit.Test):
         pub.publish("t", b"next", qos=0)
         self.assertEqual(sub.message().payload, b"next")
 
+    def test_who_reads_no_answers_is_not_read_for_ever(self):
+        b = self.broker("shards 1")
+        for name, ask in (("ping", kit.packet(kit.PINGREQ, 0, b"")),
+                          ("subscribe", kit.packet(kit.SUBSCRIBE, 2, b"\0\1\0" + kit.text("a") + b"\0"))):
+            with self.subTest(name):
+                c = self.client(b, "c-" + name)
+                before = b.resident_bytes()
+                c.socket.settimeout(5)  # how it shows that it is not read any more
+                with contextlib.suppress(TimeoutError):
+                    for _ in range(150):
+                        c.send(ask * (kit.MIB // len(ask)))
+                self.assertLess(b.resident_bytes() - before, kit.MEMORY_FACTOR * 80 * kit.MIB)
+                c.close()
+        self.client(b, "well").ping()
+
+    def test_a_reader_that_pauses_gets_every_answer(self):
+        b = self.broker("shards 1")
+        c = self.client(b, "c")
+        total = 48 * kit.MIB
+        sender = threading.Thread(target=c.send, args=(kit.packet(kit.PINGREQ, 0, b"") * (total // 2),))
+        before = b.resident_bytes()
+        sender.start()
+        kit.wait_until(lambda: b.resident_bytes() - before > 24 * kit.MIB or not sender.is_alive(), "answers")
+        while total > 0:
+            total -= len(c.socket.recv(min(kit.MIB, total)))
+        sender.join()
+        c.ping()
+
     def test_a_taken_over_client_that_still_waits_hears_no_disconnect(self):
         b = self.broker("shards 1")
         for _ in range(20):
@@ -59,6 +87,25 @@ class Hostile(kit.Test):
             self.assertIn(kinds[0], ([], [kit.CONNACK], [kit.CONNACK, kit.DISCONNECT]))
             first.close()
             second.close()
+
+    def test_a_will_does_not_overtake_what_its_client_published(self):
+        b = self.broker("shards 2")
+        sub = self.client(b, "sub")
+        sub.subscribe("state", 0)
+        for _ in range(20):
+            c = self.client(b, "c", will=("state", b"gone"))
+            c.send(c.publish_bytes("state", b"here", 0, retain=True) + kit.packet(kit.DISCONNECT, 0, b"\x04"))
+            self.assertEqual([sub.message().payload for _ in range(2)], [b"here", b"gone"])
+            c.close()
+
+    def test_retained_messages_of_qos_0_do_not_pile_up(self):
+        b = self.broker("shards 1")
+        c = self.client(b, "c")
+        before = b.resident_bytes()
+        for i in range(200):
+            c.send(c.publish_bytes("same", bytes([i]) * kit.MIB, 0, retain=True))
+        c.ping()
+        self.assertLess(b.resident_bytes() - before, kit.MEMORY_FACTOR * 100 * kit.MIB)
 
     def test_a_packet_of_many_filters_is_answered(self):
         b = self.broker("shards 2")
