@@ -50,11 +50,17 @@ static bool push(struct session *s, const struct store_row *row)
     return true;
 }
 
-static enum err offer_clean(struct session *s, const struct store_row *row)
+bool session_has_room(const struct session *s, const struct msg *m)
 {
     uint32_t waiting = s->tail - s->sent;
-    if (s->queue_messages_max > 0 && waiting >= s->queue_messages_max) return ERR_FULL;
-    if (waiting > 0 && s->queued_bytes + msg_bytes(row->msg) > s->queue_bytes_max) return ERR_FULL;
+    size_t more_bytes = m == NULL ? 0 : msg_bytes(m);
+    if (s->queue_messages_max > 0 && waiting >= s->queue_messages_max) return false;
+    return waiting == 0 || s->queued_bytes + more_bytes <= s->queue_bytes_max;
+}
+
+static enum err offer_clean(struct session *s, const struct store_row *row)
+{
+    if (!session_has_room(s, row->msg)) return ERR_FULL;
     return push(s, row) ? ERR_OK : ERR_NOMEM;
 }
 

@@ -23,13 +23,16 @@ void feed_pump(struct shard *sh, struct session *s)
 {
     struct conn *c = s->conn;
     struct session_send n;
+    bool skipped = false;
     if (c == NULL || c->state != CONN_OPEN) return;
     while (c->out.bytes < OUT_BYTES_QOS1_MAX && session_next(s, &n)) {
         struct conn_publish p = { n.msg, n.id, n.qos, n.dup, n.retain };
         if (!n.is_void && conn_send_publish(sh, c, &p)) continue;
         session_skip(s, n.id);
         feed_note_ack(sh, s);
+        skipped = true;
     }
+    if (skipped && c->jobs != NULL) conn_mark_dirty(sh, c);    /* there is room, and the flush tells them */
     if (c->out.bytes >= OUT_BYTES_QOS1_MAX) c->blocked = true; /* flushed first, then on */
     if (session_wants_page(s)) ask_page(sh, s);
 }

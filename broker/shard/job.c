@@ -15,7 +15,10 @@ struct subscribe_job *job_new(struct shard *sh, struct conn *c, uint16_t packet_
     j->session = c->session;
     j->next = c->jobs;
     c->jobs = j;
-    if (++c->jobs_count >= JOBS_WAITING_MAX) conn_pause(sh, c, PAUSE_JOBS);
+    if (++c->jobs_count >= JOBS_WAITING_MAX) {
+        conn_pause(sh, c, PAUSE_JOBS);
+        conn_mark_dirty(sh, c); /* the parked ones go on: no acknowledgement will be read for them */
+    }
     return j;
 }
 

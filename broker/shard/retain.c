@@ -82,21 +82,46 @@ static void deliver(struct shard *sh, struct subscribe_job *j, const struct reta
         metrics_add(sh->metrics, METRIC_publish_dropped_queue_full_total, 1);
 }
 
+/* Is there no room for this message (NULL: for any)? Room comes by acknowledgements; while they are not read
+ * because of all the SUBSCRIBEs, waiting for it would be for ever. */
+static bool client_is_behind(const struct subscribe_job *j, const struct msg *m)
+{
+    const struct session *s = j->session;
+    if (j->conn->out.bytes >= OUT_BYTES_QOS1_MAX) return true;
+    if ((j->conn->paused & PAUSE_JOBS) != 0) return false;
+    return s->tail - s->sent >= TAIL_ENTRIES_MAX || (!s->persistent && !session_has_room(s, m));
+}
+
+/* As far as there is room. False: what is left is asked for again, behind the last that was delivered. */
+static bool deliver_page(struct shard *sh, struct subscribe_job *j)
+{
+    struct retained_ask *ask = &j->ask;
+    uint32_t done = 0;
+    /* Gone, or unsubscribed meanwhile: nothing more of it [MQTT-3.10.4-2]. */
+    bool wanted = j->conn != NULL && subscription_exists(sh, j->session, j->at.filter);
+    for (; done < ask->count; done++) {
+        if (!wanted) continue;
+        if (client_is_behind(j, ask->values[done].msg)) break;
+        deliver(sh, j, &ask->values[done]);
+    }
+    if (done > 0) {
+        msg_unref(&j->last);
+        j->last = msg_ref(ask->values[done - 1].msg);
+        ask->after = msg_topic(j->last);
+    }
+    return done == ask->count;
+}
+
 void retain_mail_answer(struct shard *sh, struct mail *m)
 {
     struct retained_ask *ask = CONTAINER(m, struct retained_ask, mail);
     struct subscribe_job *j = CONTAINER(ask, struct subscribe_job, ask);
     j->is_asking = false;
-    /* Unsubscribed meanwhile: nothing more of it [MQTT-3.10.4-2]. */
-    bool wanted = j->conn != NULL && subscription_exists(sh, j->session, j->at.filter);
-    for (uint32_t i = 0; i < ask->count; i++) {
-        if (wanted && j->conn != NULL) deliver(sh, j, &ask->values[i]);
-        if (i + 1 == ask->count) { /* the next page begins after it */
-            msg_unref(&j->last);
-            j->last = msg_ref(ask->values[i].msg);
-            ask->after = msg_topic(j->last);
-        }
-        msg_unref(&ask->values[i].msg);
+    bool all = deliver_page(sh, j);
+    for (uint32_t i = 0; i < ask->count; i++) msg_unref(&ask->values[i].msg);
+    if (!all) {
+        j->is_parked = true;
+        return;
     }
     if (!ask->more) { /* this owner is done */
         ask->owner++;
@@ -129,12 +154,6 @@ static bool filter_done(const struct shard *sh, const struct subscribe_job *j)
     return j->ask.owner != shard_of_topic(sh->all, subs_hash(sh->all->subs, j->ask.filter));
 }
 
-static bool client_is_behind(const struct subscribe_job *j)
-{
-    return j->conn->out.bytes >= OUT_BYTES_QOS1_MAX ||
-           j->session->tail - j->session->sent >= TAIL_ENTRIES_MAX;
-}
-
 void retain_step(struct shard *sh, struct subscribe_job *j)
 {
     if (j->conn == NULL) {
@@ -145,7 +164,7 @@ void retain_step(struct shard *sh, struct subscribe_job *j)
         job_free(j);
         return;
     }
-    if (client_is_behind(j)) {
+    if (client_is_behind(j, NULL)) {
         j->is_parked = true; /* until its output is flushed */
         return;
     }

@@ -74,6 +74,44 @@ class Hostile(kit.Test):
         sender.join()
         c.ping()
 
+    def test_many_subscribes_at_once_get_all_retained_messages(self):
+        b = self.broker("shards 2")
+        pub = self.client(b, "pub")
+        pub.version = kit.V5
+        for i in range(30):
+            pub.publish(f"r/{i}", b"x", qos=1, retain=True)
+        for clean, expiry in ((True, None), (False, 3600)):
+            c = self.client(b, f"c{clean}", clean=clean, expiry=expiry)
+            # One packet each, and no acknowledgement among them.
+            c.send(b"".join(kit.packet(kit.SUBSCRIBE, 2, struct.pack(">HB", i, 0) + kit.text("r/#") + b"\1")
+                            for i in range(1, 201)))
+            answers = messages = 0
+            while answers < 200 or messages < 30 * 200:
+                p = c.receive()
+                answers += p.kind == kit.SUBACK
+                if p.kind == kit.PUBLISH:
+                    messages += 1
+                    c.send(kit.packet(kit.PUBACK, 0, struct.pack(">H", kit.Message(p, kit.V5).id)))
+
+    def test_large_retained_messages_all_reach_a_slow_clean_client(self):
+        b = self.broker("shards 2")
+        pub = self.client(b, "pub")
+        payload = bytes(2 * kit.MIB)
+        for i in range(60):
+            pub.publish(f"big/{i}", payload, qos=1, retain=True)
+        sub = self.client(b, "sub")
+        sub.subscribe("big/#", 1)
+        self.assertEqual({sub.message().topic for _ in range(60)}, {f"big/{i}" for i in range(60)})
+
+    def test_many_retained_messages_wait_for_a_client_with_a_short_queue(self):
+        b = self.broker("shards 2\nmax_queued_messages 10")
+        pub = self.client(b, "pub")
+        for i in range(500):
+            pub.publish(f"many/{i}", b"x", qos=1, retain=True)
+        sub = self.client(b, "sub")
+        sub.subscribe("many/#", 1)
+        self.assertEqual({sub.message().topic for _ in range(500)}, {f"many/{i}" for i in range(500)})
+
     def test_a_taken_over_client_that_still_waits_hears_no_disconnect(self):
         b = self.broker("shards 1")
         for _ in range(20):
