@@ -92,7 +92,6 @@ struct session {
     uint32_t fences;
     uint32_t voided_count;
     uint64_t *voided; /* entries of this seq are finished instead of sent */
-    bool will_waits;  /* the shard's: the will goes through the journal, as what its client published last */
     uint64_t matched; /* the shard's: number of the match that touched it last, and where it stands there */
     uint32_t match_index;
     char client_id[];

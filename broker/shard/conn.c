@@ -308,17 +308,17 @@ static void bury(struct shard *sh, struct conn *c)
 {
     if (c->state == CONN_CLOSED) return;
     c->state = CONN_CLOSED;
-    conn_cut(c);
+    conn_cut(sh, c);
     give_away(sh, c);
     c->is_dead = true;
     c->next_dead = sh->dead;
     sh->dead = c;
 }
 
-void conn_cut(struct conn *c)
+void conn_cut(struct shard *sh, struct conn *c)
 {
-    /* Its will must not overtake what it published itself. */
-    if (c->session != NULL) c->session->will_waits = c->deferred > 0;
+    sh->orphans += c->deferred;
+    c->deferred = 0;
     c->session = NULL;
     list_remove(&c->credit_waiter);
     while (c->jobs != NULL) job_conn_gone(c->jobs);
@@ -328,7 +328,7 @@ static void leave_session(struct shard *sh, struct conn *c)
 {
     struct session *s = c->session;
     if (s == NULL) return;
-    conn_cut(c);
+    conn_cut(sh, c);
     log_event(sh->log, EVENT_CLIENT_CLOSED, LOG_TEXT("client", session_client_id(s)));
     sessions_offline(sh, s, true);
 }

@@ -140,7 +140,7 @@ void conn_drop(struct shard *sh, struct conn *c);
 /* Drops it when the turn's output is flushed. */
 void conn_doom(struct shard *sh, struct conn *c);
 /* Forgets what ties it to its session. */
-void conn_cut(struct conn *c);
+void conn_cut(struct shard *sh, struct conn *c);
 void conn_free_dead(struct shard *sh);
 /* Reads on where a pause had stopped. */
 void conn_run_ready(struct shard *sh);

@@ -38,7 +38,10 @@ static void publish_done(struct shard *sh, const struct command *cmd)
                   LOG_NUM("sessions", cmd->dropped));
     }
     struct conn *c = waiting_conn(sh, cmd);
-    if (c == NULL || c->state != CONN_OPEN) return;
+    if (c == NULL || c->state != CONN_OPEN) {
+        if (cmd->deferred) sh->orphans--;
+        return;
+    }
     conn_journal_give(sh, c, cmd);
     if (cmd->deferred) conn_deferred_done(sh, c);
     if (cmd->ticket != NO_ACK) conn_ack_done(sh, c, cmd->ticket - 1, MQTT_RC_OK);

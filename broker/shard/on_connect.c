@@ -97,7 +97,7 @@ static void take_over(struct shard *sh, struct session *s, bool goes_on)
     struct conn *old = s->conn;
     metrics_add(sh->metrics, METRIC_takeovers_total, 1);
     log_event(sh->log, EVENT_SESSION_TAKEN_OVER, LOG_TEXT("client", session_client_id(s)));
-    conn_cut(old);
+    conn_cut(sh, old);
     session_detach(s);
     if (s->will != NULL && (s->will->delay_s == 0 || !goes_on)) sessions_will(sh, s);
     conn_end(sh, old, MQTT_RC_TAKEN_OVER);

@@ -398,7 +398,7 @@ enum route_result route_publish(struct shard *sh, const struct route_in *in)
 {
     if (subs_find(sh->all->subs, in->topic, &sh->found) != ERR_OK || !find_targets(sh, in))
         return ROUTE_FAILED;
-    bool deferred = in->retain || in->waits || (in->conn != NULL && in->conn->deferred > 0);
+    bool deferred = in->retain || sh->orphans > 0 || (in->conn != NULL && in->conn->deferred > 0);
     bool journaled = deferred || sh->targets_count > 0;
     find_direct(sh, in->qos);
     uint16_t rides = deferred ? 0 : rides_needed(sh);

@@ -21,7 +21,6 @@ struct route_in {
     uint64_t expires_ms;
     uint64_t from_session, from_client; /* the latter with retain only */
     struct conn *conn;                  /* NULL: a will */
-    bool waits;                         /* a will, and the journal still has publishes of its client */
     uint16_t id;                        /* whose PUBACK waits; 0: none */
 };
 

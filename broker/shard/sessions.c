@@ -108,7 +108,6 @@ void sessions_will(struct shard *sh, struct session *s)
         .retain = w->retain && sh->config->retain_available,
         .from_session = s->session_no,
         .from_client = w->retain ? client_hash(sh, s) : 0,
-        .waits = s->will_waits,
         .expires_ms = w->has_expiry ? sh->wall_ms + (uint64_t)w->expiry_s * 1000 : 0,
     };
     route_publish(sh, &in);

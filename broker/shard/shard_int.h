@@ -104,6 +104,9 @@ struct shard {
     uint64_t matches; /* number of the present match, for session.matched */
 
     struct subs_found found;
+    /* Deferred publishes under way of connections that are gone. While there are any, all are deferred: a
+     * will, or what the same client publishes over its next connection, must not overtake them. */
+    uint32_t orphans;
     bool *direct; /* for each shard: has it direct receivers among them? */
     struct hit *hits;
     size_t hits_count, hits_room;
