@@ -67,18 +67,20 @@ static bool queue_full(const struct store_mem *s, const struct queue *q, const s
     return s->conf.bytes_max > 0 && q->bytes + m->payload_bytes > s->conf.bytes_max;
 }
 
-/* Puts a message into the queue of a target. False: the session is gone, or its queue full. */
-static bool queue_append(struct store_mem *s, const struct command_target *t, struct command *c)
+/* Puts a message into the queue of a target. ERR_NOTFOUND: the session is gone. ERR_FULL: dropped by a limit.
+ */
+static enum err queue_append(struct store_mem *s, const struct command_target *t, struct command *c)
 {
     struct queue *q = queue_find(s, t->session_no);
-    if (q == NULL) return false;
-    if (queue_full(s, q, c->msg) || !queue_make_room(q)) {
+    if (q == NULL) return ERR_NOTFOUND;
+    if (queue_full(s, q, c->msg)) {
         c->dropped++;
-        return false;
+        return ERR_FULL;
     }
+    if (!queue_make_room(q)) return ERR_NOMEM;
     q->rows[q->head + q->count++] = (struct store_row){ c->position, msg_ref(c->msg), t->qos, t->retain };
     q->bytes += c->msg->payload_bytes;
-    return true;
+    return ERR_OK;
 }
 
 static bool is_open(const struct command_ack *ack, uint64_t seq)
@@ -119,12 +121,17 @@ static void queue_acknowledge(struct queue *q, const struct command_ack *ack)
     }
 }
 
-static void apply_enqueue(struct store_mem *s, struct command *c)
+/* Without memory for one target the publisher must not hear that all have it: it will send it again. */
+static enum command_result apply_enqueue(struct store_mem *s, struct command *c)
 {
+    enum command_result result = COMMAND_DURABLE;
     for (uint32_t i = 0; i < c->targets_count; i++) {
-        /* A target without a queue gets nothing on its shard either: session_no 0 is nobody's. */
-        if (!queue_append(s, &c->targets[i], c)) c->targets[i].session_no = 0;
+        enum err rc = queue_append(s, &c->targets[i], c);
+        if (rc == ERR_NOMEM) result = COMMAND_REFUSED;
+        /* A target without a row gets nothing on its shard either: session_no 0 is nobody's. */
+        if (rc != ERR_OK) c->targets[i].session_no = 0;
     }
+    return result;
 }
 
 static enum command_result apply_claim(struct store_mem *s, const struct command *c)
@@ -164,7 +171,7 @@ static enum command_result apply(struct store_mem *s, struct command *c)
 {
     switch (c->kind) {
     case COMMAND_ENQUEUE:
-    case COMMAND_RETAINED: apply_enqueue(s, c); return COMMAND_DURABLE;
+    case COMMAND_RETAINED: return apply_enqueue(s, c);
     case COMMAND_CLAIM: return apply_claim(s, c);
     case COMMAND_END_SESSION: return apply_end(s, c);
     case COMMAND_EXPIRY:
