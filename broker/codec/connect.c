@@ -48,7 +48,7 @@ static enum mqtt_rc will_decode(struct rd *r, uint8_t version, struct will *out)
     out->topic = rd_utf8(r);
     out->payload = rd_str(r);
     if (r->bad) return MQTT_RC_MALFORMED;
-    if (out->topic.len == 0 || (utf8_scan(out->topic) & UTF8_WILDCARD) != 0) return MQTT_RC_TOPIC_INVALID;
+    if (out->topic.len == 0 || (utf8_scan(out->topic) & UTF8_WILDCARD) != 0) return MQTT_RC_MALFORMED;
     return MQTT_RC_OK;
 }
 

@@ -29,7 +29,7 @@ enum mqtt_rc publish_decode(const struct frame *f, uint8_t version, struct publi
     if (r.bad || (text & UTF8_ILL_FORMED) != 0) return MQTT_RC_MALFORMED;
     if (out->qos == 3 || (out->qos == 0 && out->dup)) return MQTT_RC_MALFORMED; /* [MQTT-3.3.1-4, 2] */
     if (rc != MQTT_RC_OK) return rc;
-    if ((text & UTF8_WILDCARD) != 0) return MQTT_RC_TOPIC_INVALID; /* [MQTT-3.3.2-2] */
+    if ((text & UTF8_WILDCARD) != 0) return MQTT_RC_MALFORMED; /* [MQTT-3.3.2-2] */
     if (out->qos > 0 && out->id == 0) return MQTT_RC_PROTOCOL;
     if (out->topic.len == 0 && !PROPS_HAS(&out->props, topic_alias)) return MQTT_RC_PROTOCOL;
     return MQTT_RC_OK;
