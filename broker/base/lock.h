@@ -15,7 +15,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-enum lock_rank { LOCK_RANK_SUBS = 1, LOCK_RANK_LOG = 9 };
+enum lock_rank { LOCK_RANK_SUBS = 1, LOCK_RANK_WAL_NEXT = 3, LOCK_RANK_WAL_LIST = 4, LOCK_RANK_LOG = 9 };
 
 enum { LOCK_HELD_MAX = 4 };
 
