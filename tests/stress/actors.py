@@ -220,7 +220,7 @@ class Subscriber(Actor):
         self.link.send(wire.subscribe(self.version, packet_id, [topic_filter]))
 
     def unsubscribe(self, sub):
-        sub.ending = self.ledger.tick()
+        self.session.unsubscribe(sub)
         packet_id = self.packet_id()
         self.asking[packet_id] = (wire.UNSUBACK, sub, None)
         self.link.send(wire.unsubscribe(self.version, packet_id, [sub.filter]))

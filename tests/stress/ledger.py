@@ -60,7 +60,7 @@ class Session:
         self.finished = set()  # uids that the broker knows as acknowledged
         self.copies = {}    # uid -> its retained copies, but for those sent again
         self.asked = {}     # topic -> SUBSCRIBEs that ask for its retained message
-        self.start = {}     # topic -> index of the first of its retained messages that came
+        self.start = {}     # topic -> index of the first copy of its retained message
         self.floor = {}     # topic -> the retained message must be this index or newer
         self.missing = set()
         self.connections = 0
@@ -82,8 +82,14 @@ class Session:
         if sub.acked == 0:
             sub.acked = self.ledger.tick()
         for topic, index in floors.items():
-            if self.value.get(topic, -1) < index:
+            if sub.ending == 0 and self.value.get(topic, -1) < index:
                 self.floor[topic] = max(index, self.floor.get(topic, 0))
+
+    def unsubscribe(self, sub):
+        """Retained messages that have not come yet need not come any more."""
+        sub.ending = self.ledger.tick()
+        for topic in [t for t in self.floor if self.ledger.matches(sub.filter, t)]:
+            del self.floor[topic]
 
     def covers(self, m, how):
         matches = self.ledger.matches
@@ -95,7 +101,7 @@ class Session:
         return found[0] if len(found) == 1 and found[0].ending == 0 else None
 
     def follows(self, m):
-        """Whoever has got one value of a topic, early as it may be, must get all that follow."""
+        """Whoever has got a copy of the retained message must get all that follow it."""
         return m.retain and m.index > self.start.get(m.topic, m.index) and self.only(m.topic) is not None
 
     def owed(self):
@@ -109,8 +115,6 @@ class Session:
         self.missing.discard(m.uid)
         before = self.got.get(m.uid)
         self.got[m.uid] = link.number
-        if m.retain and m.topic not in self.start and self.only(m.topic) is not None:
-            self.start[m.topic] = m.index
         if m.retain and m.index >= self.floor.get(m.topic, m.index + 1):
             del self.floor[m.topic]
         if before is None:
@@ -149,6 +153,8 @@ class Session:
         """A retained message that a subscription brought."""
         self.ledger.count["retained"] += 1
         self.copies[m.uid] = self.copies.get(m.uid, 0) + 1
+        if self.only(m.topic) is not None:
+            self.start.setdefault(m.topic, m.index)
         if not m.retain:
             self.wrong("retained", m, "nobody retained it")
         elif self.copies[m.uid] > self.asked.get(m.topic, 0):
