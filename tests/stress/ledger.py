@@ -119,7 +119,8 @@ class Session:
             del self.floor[m.topic]
         if before is None:
             self.first(m, dup, retain)
-        elif retain and not dup:
+        elif retain and not (dup and self.copies.get(m.uid)):
+            # With DUP: the copy was first sent on a connection that was gone before it arrived.
             self.check_value(m)
             self.copy(m)
         else:

@@ -158,7 +158,8 @@ class Run:
                 continue
             if s.link is None or s.window < SMALL_WINDOW:  # a long queue through a window of 1 takes its time
                 s.connect(window=0)
-        return all(s.link is not None and s.ready and not s.asking for s in self.receivers())
+        # One that said DISCONNECT still has a connection until the broker has closed it.
+        return all(s.link is not None and s.ready and not s.asking and not s.leaving for s in self.receivers())
 
     def finish(self):
         self.until("the mortal to be born", lambda: all(m.link is None or m.ready for m in self.mortals))
