@@ -70,18 +70,23 @@ void mailbox_awake(struct mailbox *m)
     atomic_store_explicit(&m->sleeping, false, memory_order_relaxed);
 }
 
-struct mail *mailbox_wait(struct mailbox *m)
+struct mail *mailbox_wait_for(struct mailbox *m, int wait_ms)
 {
     for (;;) {
         struct mail *got = mailbox_take(m);
         if (got != NULL) return got;
-        if (mailbox_sleep(m)) {
-            struct pollfd p = { .fd = m->event_fd, .events = POLLIN };
-            int n = poll(&p, 1, -1);
-            CHECK(n >= 0 || errno == EINTR);
-            uint64_t count;
-            if (n > 0 && read(m->event_fd, &count, sizeof count) < 0) CHECK(errno == EAGAIN);
-            mailbox_awake(m);
-        }
+        if (!mailbox_sleep(m)) continue;
+        struct pollfd p = { .fd = m->event_fd, .events = POLLIN };
+        int n = poll(&p, 1, wait_ms);
+        CHECK(n >= 0 || errno == EINTR);
+        uint64_t count;
+        if (n > 0 && read(m->event_fd, &count, sizeof count) < 0) CHECK(errno == EAGAIN);
+        mailbox_awake(m);
+        if (n == 0) return mailbox_take(m);
     }
+}
+
+struct mail *mailbox_wait(struct mailbox *m)
+{
+    return mailbox_wait_for(m, -1);
 }

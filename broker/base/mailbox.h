@@ -71,4 +71,7 @@ void mailbox_awake(struct mailbox *m);
 /* For a thread without an epoll loop: sleeps until there is mail, and takes it. */
 struct mail *mailbox_wait(struct mailbox *m);
 
+/* The same for so many milliseconds at most; -1: no limit. NULL: none came. */
+struct mail *mailbox_wait_for(struct mailbox *m, int wait_ms);
+
 #endif
