@@ -27,7 +27,7 @@ bool subscription_exists(const struct shard *sh, const struct session *s, struct
     return find_sub(sh, s, filter) != NULL;
 }
 
-static enum err add_sub(struct shard *sh, struct session *s, struct bytes filter, struct sub_options options)
+enum err subscribe_add(struct shard *sh, struct session *s, struct bytes filter, struct sub_options options)
 {
     if (s->subs.count >= SUBSCRIPTIONS_MAX) return ERR_FULL;
     struct sub *sub = calloc(1, sizeof *sub);
@@ -85,7 +85,7 @@ static uint8_t subscribe_one(struct shard *sh, struct session *s, const struct s
 
     struct sub *had = find_sub(sh, s, f->filter);
     enum err done = had != NULL ? subs_change(sh->all->subs, sh->index, had, options)
-                                : add_sub(sh, s, f->filter, options);
+                                : subscribe_add(sh, s, f->filter, options);
     if (done != ERR_OK) return MQTT_RC_QUOTA_EXCEEDED;
     *wants_retained = f->retain_handling == 0 || (f->retain_handling == 1 && had == NULL);
     log_event(sh->log, EVENT_CLIENT_SUBSCRIBED, LOG_TEXT("client", session_client_id(s)),
@@ -98,6 +98,7 @@ static struct command *new_command(const struct session *s, struct subscribe_job
     enum command_kind kind = j->is_unsubscribe ? COMMAND_UNSUBSCRIBE : COMMAND_SUBSCRIBE;
     struct command *c = journal_fenced(s, s->persistent ? kind : COMMAND_FENCE, filters);
     if (c == NULL) return NULL;
+    if (c->kind == COMMAND_SUBSCRIBE) command_mark_refused(c, bytes_of(j->codes, j->count));
     c->job = j;
     c->conn_id = j->conn->id;
     return c;

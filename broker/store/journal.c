@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/journal.h"
 #include "base/check.h"
+#include "codec/rd.h"
 #include <stdlib.h>
 
 const char *command_name(enum command_kind kind)
@@ -44,6 +45,18 @@ void command_unref(struct command **owner)
     if (c == NULL || !ref_drop(&c->ref)) return;
     msg_unref(&c->msg);
     free(c);
+}
+
+void command_mark_refused(struct command *c, struct bytes codes)
+{
+    struct rd r = { c->data.at, c->data.len, false };
+    for (size_t i = 0; i < codes.len; i++) {
+        rd_str(&r);
+        uint8_t *options = (uint8_t *)(uintptr_t)r.at; /* the command's own copy */
+        rd_u8(&r);
+        CHECK(!r.bad);
+        if (codes.at[i] > 2) *options |= COMMAND_FILTER_REFUSED;
+    }
 }
 
 void command_put(struct outbox *o, struct command *c)

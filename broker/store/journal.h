@@ -2,10 +2,11 @@
 /*
  * journal - one order of all changes to persistent state. The seam: a local log, memory, or a cluster.
  *
- * A shard fills a command, and hands over all of a loop turn at once. The journal gives each a position,
- * makes it durable, applies it in the order of positions (checking the fencing numbers), then sends its seats
- * to their shards and, after the seats of everything up to it, the completion to the shard that submitted it.
- * So whoever sees a completion may ask any shard about the state at that position.
+ * A shard fills a command, and hands over all of a loop turn at once. The journal gives each a position (what
+ * changes nothing may have that of what came before it), makes it durable, applies it in the order of
+ * positions (checking the fencing numbers), then sends its seats to their shards and, after the seats of
+ * everything up to it, the completion to the shard that submitted it. So whoever sees a completion may ask
+ * any shard about the state at that position.
  *
  * Thread:  submit from any shard; seats and completions arrive in shards' mailboxes.
  * Memory:  takes the command; each seat and the completion hold one reference, given to their receiver.
@@ -80,7 +81,8 @@ struct command {
     uint32_t dropped; /* targets whose queue was full: told at completion */
     struct msg *msg;
     struct command_ack ack;
-    struct bytes data; /* CLAIM: client id. SUBSCRIBE, UNSUBSCRIBE: the filters as in the packet */
+    struct bytes data; /* CLAIM: client id. SUBSCRIBE, UNSUBSCRIBE: the filters as in the packet, but for
+                          COMMAND_FILTER_REFUSED in the options */
     struct command_target *targets;
     struct command_seat *seats;
 };
@@ -94,6 +96,12 @@ struct command_size {
 /* A zeroed command with room for targets, seats, open entries; one reference. NULL when out of memory. */
 struct command *command_new(enum command_kind kind, const struct command_size *size);
 void command_unref(struct command **owner);
+
+/* A bit that no packet has (section 3.8.3.1): this filter stands in its packet only. */
+enum { COMMAND_FILTER_REFUSED = 0x80 };
+
+/* Marks the filters of a SUBSCRIBE that were refused: their codes are above QoS 2. */
+void command_mark_refused(struct command *c, struct bytes codes);
 
 /* Where a journal delivers. post: a seat or page; complete: a completion. Nothing is seen before flush, and
  * flush hands over what was posted to all shards before what was completed. Called on the journal's thread.

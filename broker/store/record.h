@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * record - a command as bytes of the journal, and back.
+ *
+ * What a record holds is all that applying and folding it needs, and nothing of who submitted it: no seats,
+ * no connection. Numbers are big-endian; strings have a length of two bytes, a payload of four.
+ *
+ *   u8 kind | u8 format (1) | u64 stamp_ms | u64 session_no | u64 claim_no | then by kind:
+ *   ENQUEUE     message, u32 targets, each u64 session_no, u8 flags
+ *   RETAINED    u64 version, message, u64 session_no, u8 flags
+ *   CLAIM       u32 expiry_s, client id
+ *   EXPIRY      u32 expiry_s
+ *   SUBSCRIBE, UNSUBSCRIBE   the filters as in the packet
+ *   ACK         u64 cursor, u32 open, each u64
+ *   END_SESSION, FENCE       nothing
+ *
+ *   message: u8 flags | u64 expires_ms | u64 from_session | topic | block | payload
+ *   flags:   bits 0-1 QoS, bit 2 retain
+ *
+ * Thread:  any; no state.
+ * Memory:  record_encode borrows the command; record_decode makes a command of its own.
+ * Limits:  what a record may hold is the journal's to bound.
+ * Errors:  ERR_SYNTAX for bytes that are no record, ERR_UNKNOWN for a kind or format of a later version.
+ * Tests:   tests/unit/test_record.c
+ */
+#ifndef STORE_RECORD_H
+#define STORE_RECORD_H
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "store/journal.h"
+
+/* Bytes that record_encode will write. */
+size_t record_size(const struct command *c);
+
+/* Writes exactly record_size bytes. */
+void record_encode(const struct command *c, uint64_t stamp_ms, uint8_t *to);
+
+/* A command without seats, whose targets have no shard: as it was when applied. One reference. */
+enum err record_decode(struct bytes record, struct command **out, uint64_t *stamp_ms);
+
+#endif

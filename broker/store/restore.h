@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * restore - what a store shows at boot: sessions, then their subscriptions, then retained messages.
+ *
+ * Thread:  main, before the shards run.
+ * Memory:  all is lent for the call.
+ * Limits:  none.
+ * Errors:  the callee's first error ends the boot.
+ * Tests:   tests/e2e/test_kill9.py
+ */
+#ifndef STORE_RESTORE_H
+#define STORE_RESTORE_H
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "msg/msg.h"
+
+struct restore_session {
+    uint64_t session_no, claim_no;
+    uint32_t expiry_s;
+    struct bytes client_id;
+};
+
+struct restore_sink {
+    enum err (*session)(void *ctx, const struct restore_session *s);
+    /* options as in a SUBSCRIBE packet */
+    enum err (*subscription)(void *ctx, uint64_t session_no, struct bytes filter, uint8_t options);
+    enum err (*retained)(void *ctx, struct msg *m, uint64_t version);
+    void *ctx;
+};
+
+#endif
