@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/list.h"
+#include "store_sqlite/disk_int.h"
+
+/*
+ * A page: older rows are in the tables, newer ones in RAM. The journal sends the question to the reader as
+ * long as there may be folded rows after the position asked for; an empty answer whose snapshot is at or
+ * above all that was folded means that there are none, and RAM has the rest.
+ */
+
+static void answer(struct store_disk *s, struct store_page *p)
+{
+    p->snapshot = s->position;
+    s->conf.sink.post(s->conf.sink.ctx, p->shard, &p->answer);
+}
+
+static void ask_reader(struct store_disk *s, struct store_page *p)
+{
+    struct outbox o = { 0 };
+    s->reading_count++;
+    p->request.kind = MAIL_PAGE_READ;
+    outbox_put(&o, &p->request);
+    mailbox_hand_over(&s->reader_box, &o);
+}
+
+void disk_page(struct store_disk *s, struct store_page *p)
+{
+    if (tables_folded(s->tables, p->session_no) > p->after) {
+        ask_reader(s, p);
+        return;
+    }
+    tables_page(s->tables, p);
+    answer(s, p);
+}
+
+void disk_page_read(struct store_disk *s, struct store_page *p)
+{
+    s->reading_count--;
+    if (p->count > 0) {
+        answer(s, p);
+        return;
+    }
+    if (tables_folded(s->tables, p->session_no) > p->snapshot) {
+        ask_reader(s, p); /* more was folded since */
+        return;
+    }
+    tables_page(s->tables, p);
+    answer(s, p);
+}
+
+void disk_reader_thread(void *arg)
+{
+    struct store_disk *s = arg;
+    for (;;) {
+        struct mail *next;
+        for (struct mail *m = mailbox_wait(&s->reader_box); m != NULL; m = next) {
+            struct outbox back = { 0 };
+            next = m->next;
+            if (m->kind == MAIL_STOP) return;
+            struct store_page *p = CONTAINER(m, struct store_page, request);
+            if (db_page(s->reader, p) != ERR_OK) disk_fail(s, "page", db_error(s->reader));
+            outbox_put(&back, m);
+            mailbox_hand_over(&s->mailbox, &back);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * store_disk - the journal on this machine's disk, and the queues in SQLite behind it.
+ *
+ * Three threads. The journal applies commands in RAM, appends them to the log, syncs once for all that came
+ * meanwhile, and only then lets anybody see what happened. The fold writes what is still unacknowledged into
+ * the tables, in the background; the log's segments below its synced commits go. The reader reads pages.
+ *
+ * Thread:  start and stop from main; see journal.h and store.h for the rest.
+ * Memory:  the unfolded tail: rows and messages, at most UNFOLDED_BYTES_MAX of messages before the journal
+ *          waits for the fold.
+ * Limits:  rows_max and bytes_max for each session, of what is not folded.
+ * Errors:  store_disk_open: the error, and a text for the operator. A write or sync that fails later ends the
+ *          process: nothing that is not durable may be acknowledged, and a restart recovers.
+ * Tests:   tests/contract/journal_contract.c, tests/unit/test_store_disk.c, tests/e2e/test_kill9.py
+ */
+#ifndef STORE_SQLITE_STORE_DISK_H
+#define STORE_SQLITE_STORE_DISK_H
+
+#include "base/clock.h"
+#include "log/log.h"
+#include "store/journal.h"
+#include "store/restore.h"
+#include "store/store.h"
+
+enum { STORE_DISK_TEXT_BYTES = 1024 };
+
+struct store_disk;
+
+struct store_disk_conf {
+    struct journal_sink sink;
+    const char *dir;
+    bool sync; /* false: survives the end of the process, not a loss of power */
+    uint32_t rows_max;
+    uint64_t bytes_max;
+    struct log *log;
+    const struct clock *clock;
+};
+
+/* Opens, recovers, and shows what was there to `restore`; then store_disk_run lets the threads begin. */
+enum err store_disk_open(struct store_disk **out, const struct store_disk_conf *conf,
+                         const struct restore_sink *restore, char text[STORE_DISK_TEXT_BYTES]);
+enum err store_disk_run(struct store_disk *s);
+
+/* Which start of this store it is: 1 for the first. */
+uint64_t store_disk_boot_no(const struct store_disk *s);
+
+/* Applies and folds what was submitted, then stops. No shard may submit any more. */
+void store_disk_stop(struct store_disk **owner);
+
+struct journal store_disk_journal(struct store_disk *s);
+struct store store_disk_store(struct store_disk *s);
+
+#endif
