@@ -100,7 +100,6 @@ static void unknown(const struct place *p, const char *name)
 
 static bool option_run(struct place *p, const struct option *o, const char *value)
 {
-    if (o->when == CONFIG_WHEN_UNUSED) note_warning(p, o->name, "has no effect yet: %s", o->doc);
     bool ok = o->type == CONFIG_TYPE_directive ? o->run(p, value) : value_set(p, o, value);
     /* Even a wrong listener line begins a section: what follows is not the previous listener's. */
     if (o->id == CONFIG_ID_listener) p->listener = &p->config->listeners[p->config->listeners_count - 1];
@@ -143,4 +142,10 @@ enum err config_override_port(struct config *c, const char *value, struct config
     }
     c->ports[c->ports_count++] = (uint16_t)port;
     return ERR_OK;
+}
+
+const char *config_durability_word(enum config_durability d)
+{
+    static const char *const words[] = { "memory", "os", "disk" };
+    return words[d];
 }

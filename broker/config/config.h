@@ -57,6 +57,8 @@ void config_notes_fini(struct config_notes *n);
 enum config_protocol { CONFIG_PROTOCOL_MQTT };
 enum config_domain { CONFIG_DOMAIN_ANY, CONFIG_DOMAIN_IPV4, CONFIG_DOMAIN_IPV6 };
 
+enum config_durability { CONFIG_DURABILITY_MEMORY, CONFIG_DURABILITY_OS, CONFIG_DURABILITY_DISK };
+
 typedef uint32_t conf_word;
 
 struct config_listener {
@@ -104,6 +106,7 @@ struct config {
 #undef OPTION
 #undef OPTION_TEXT
 #undef DIRECTIVE
+    enum config_durability durability;
     unsigned log_types; /* 1 << level of each: error 0, warning 1, notice 2, information 3, debug 4 */
     struct config_dest log_dests[CONFIG_DESTS_MAX];
     size_t log_dests_count;
@@ -137,6 +140,8 @@ enum err config_override_port(struct config *c, const char *value, struct config
 
 /* After all of the above: settles what depends on several options and fills listeners. */
 enum err config_finish(struct config *c, struct config_notes *notes);
+
+const char *config_durability_word(enum config_durability d);
 
 /* --- print */
 

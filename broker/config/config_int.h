@@ -53,7 +53,7 @@ enum config_type {
     CONFIG_TYPE_group,
 };
 
-enum config_when { CONFIG_WHEN_START, CONFIG_WHEN_RELOAD, CONFIG_WHEN_UNUSED };
+enum config_when { CONFIG_WHEN_START, CONFIG_WHEN_RELOAD };
 
 typedef bool directive(const struct place *p, const char *value);
 

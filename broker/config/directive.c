@@ -74,6 +74,16 @@ bool directive_bind_address(const struct place *p, const char *value)
     return address_set(p, "bind_address", &p->config->default_listener, value) && use_default(p);
 }
 
+bool directive_durability(const struct place *p, const char *value)
+{
+    for (enum config_durability d = 0; d <= CONFIG_DURABILITY_DISK; d++) {
+        if (strcmp(value, config_durability_word(d)) != 0) continue;
+        p->config->durability = d;
+        return true;
+    }
+    return note_value(p, "durability", value, "disk, os or memory");
+}
+
 /* --- log */
 
 static bool dest_add(const struct place *p, const char *sink, const char *path)

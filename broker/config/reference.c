@@ -11,7 +11,6 @@ enum { VALUE_BYTES = CONFIG_TEXT_BYTES };
 static const char *const when_texts[] = {
     [CONFIG_WHEN_START] = "Read at start.",
     [CONFIG_WHEN_RELOAD] = "May change while the broker runs (SIGHUP).",
-    [CONFIG_WHEN_UNUSED] = "No effect yet; setting it gives a warning.",
 };
 
 /* --- what holds */
@@ -34,6 +33,9 @@ static void print_log(const struct config *c, FILE *to)
     const char *dest = c->origins[CONFIG_ID_log_dest], *type = c->origins[CONFIG_ID_log_type];
     if (dest[0] == '\0') dest = "default";
     if (type[0] == '\0') type = "default";
+    const char *durability = c->origins[CONFIG_ID_durability];
+    fprintf(to, "durability %s  # %s\n", config_durability_word(c->durability),
+            durability[0] != '\0' ? durability : "default");
     if (c->log_dests_count == 0) fprintf(to, "log_dest none  # %s\n", dest);
     for (size_t i = 0; i < c->log_dests_count; i++)
         fprintf(to, "log_dest %s%s%s  # %s\n", c->log_dests[i].sink,

@@ -6,6 +6,7 @@
 #include "net/listener.h"
 #include "shard/shard.h"
 #include "store/store_mem.h"
+#include "store_sqlite/store_disk.h"
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -22,7 +23,9 @@ struct broker {
     struct log *log;
     struct metrics *metrics;
     struct shards *shards;
-    struct store_mem *store;
+    struct store_mem *mem; /* one of the two */
+    struct store_disk *disk;
+    bool runs; /* the loops, and the store behind them */
     struct open_listener *listeners;
     size_t listeners_count;
 };
@@ -105,6 +108,50 @@ static enum err open_listeners(struct broker *b)
     return rc;
 }
 
+static bool is_on_disk(const struct config *config)
+{
+    return config->persistence && config->durability != CONFIG_DURABILITY_MEMORY;
+}
+
+static enum err run_in_memory(struct broker *b)
+{
+    struct store_mem_conf conf = {
+        .sink = shards_sink(b->shards),
+        .rows_max = b->config->max_queued_messages,
+        .bytes_max = b->config->max_queued_bytes,
+    };
+    enum err rc = store_mem_start(&b->mem, &conf);
+    if (rc != ERR_OK) return rc;
+    struct journal journal = store_mem_journal(b->mem);
+    struct store store = store_mem_store(b->mem);
+    return shards_start(b->shards, &journal, &store, 0);
+}
+
+static enum err run_on_disk(struct broker *b)
+{
+    char text[STORE_DISK_TEXT_BYTES];
+    struct restore_sink restore = shards_restore(b->shards);
+    struct store_disk_conf conf = {
+        .sink = shards_sink(b->shards),
+        .dir = b->config->persistence_location,
+        .sync = b->config->durability == CONFIG_DURABILITY_DISK,
+        .rows_max = b->config->max_queued_messages,
+        .bytes_max = b->config->max_queued_bytes,
+        .log = b->log,
+        .clock = &clock_system,
+    };
+    enum err rc = store_disk_open(&b->disk, &conf, &restore, text);
+    if (rc != ERR_OK) {
+        log_event(b->log, EVENT_STORE_FAILED, LOG_STR("persistence_location", conf.dir),
+                  LOG_STR("error", text));
+        return rc;
+    }
+    struct journal journal = store_disk_journal(b->disk);
+    struct store store = store_disk_store(b->disk);
+    rc = shards_start(b->shards, &journal, &store, store_disk_boot_no(b->disk));
+    return rc == ERR_OK ? store_disk_run(b->disk) : rc;
+}
+
 static enum err start_shards(struct broker *b)
 {
     struct shards_conf conf = {
@@ -113,23 +160,16 @@ static enum err start_shards(struct broker *b)
         .log = b->log,
         .clock = &clock_system,
     };
-    struct store_mem_conf store = {
-        .rows_max = b->config->max_queued_messages,
-        .bytes_max = b->config->max_queued_bytes,
-    };
     enum err rc = metrics_new(&b->metrics, conf.count + 1);
     conf.metrics = b->metrics;
     if (rc == ERR_OK) rc = shards_new(&b->shards, &conf);
-    if (rc == ERR_OK) {
-        store.sink = shards_sink(b->shards);
-        rc = store_mem_start(&b->store, &store);
-    }
     if (rc != ERR_OK) return rc;
+    enum config_durability d = is_on_disk(b->config) ? b->config->durability : CONFIG_DURABILITY_MEMORY;
     log_event(b->log, EVENT_BROKER_START, LOG_STR("version", LONGLINK_VERSION), LOG_NUM("shards", conf.count),
-              LOG_STR("durability", "memory"));
-    struct journal journal = store_mem_journal(b->store);
-    struct store reads = store_mem_store(b->store);
-    return shards_start(b->shards, &journal, &reads);
+              LOG_STR("durability", config_durability_word(d)));
+    rc = is_on_disk(b->config) ? run_on_disk(b) : run_in_memory(b);
+    b->runs = rc == ERR_OK;
+    return rc;
 }
 
 static void log_warnings(struct broker *b, const struct config_notes *notes)
@@ -146,10 +186,10 @@ enum err broker_start(struct broker **out, const struct config *config, const st
     b->config = config;
     enum err rc = open_log(b);
     if (rc == ERR_OK) log_warnings(b, notes);
-    if (rc == ERR_OK) rc = start_shards(b);
     if (rc == ERR_OK) rc = open_listeners(b);
-    /* Between the two: ports may be privileged, and nobody's bytes are read before the privilege is gone. */
+    /* Ports may be privileged; files and clients' bytes are for the user that stays. */
     if (rc == ERR_OK) rc = drop_to_user(config->user);
+    if (rc == ERR_OK) rc = start_shards(b);
     if (rc == ERR_OK) {
         accept_connections(b);
         return ERR_OK;
@@ -164,11 +204,12 @@ void broker_stop(struct broker **owner)
     struct broker *b = *owner;
     *owner = NULL;
     if (b == NULL) return;
-    bool runs = b->store != NULL;
+    bool runs = b->runs;
     if (runs) log_event(b->log, EVENT_BROKER_STOP);
     if (runs) shards_close_clients(b->shards);
     for (size_t i = 0; i < b->listeners_count; i++) listener_close(&b->listeners[i].net);
-    store_mem_stop(&b->store);
+    store_mem_stop(&b->mem);
+    store_disk_stop(&b->disk);
     if (runs) shards_stop(b->shards);
     shards_free(&b->shards);
     metrics_free(&b->metrics);

@@ -37,13 +37,13 @@ static enum err enrol(struct shard *sh, struct session *s)
     return rc;
 }
 
-struct session *sessions_create(struct shard *sh, struct bytes client_id, bool persistent)
+static struct session *make(struct shard *sh, struct bytes client_id, bool persistent, uint64_t session_no)
 {
     struct session *s;
     uint64_t bytes_max = sh->config->max_queued_bytes;
     struct session_conf conf = {
         .client_id = client_id,
-        .session_no = ++sh->sessions_minted * SHARDS_MAX + sh->index,
+        .session_no = session_no,
         .persistent = persistent,
         .queue_messages_max = sh->config->max_queued_messages,
         .queue_bytes_max =
@@ -55,10 +55,15 @@ struct session *sessions_create(struct shard *sh, struct bytes client_id, bool p
         return NULL;
     }
     metrics_add(sh->metrics, METRIC_sessions, 1);
-    log_event(sh->log, EVENT_SESSION_CREATED, LOG_TEXT("client", client_id),
-              LOG_NUM("persistent", persistent));
     if (persistent) metrics_add(sh->metrics, METRIC_sessions_persistent, 1);
     return s;
+}
+
+struct session *sessions_create(struct shard *sh, struct bytes client_id, bool persistent)
+{
+    log_event(sh->log, EVENT_SESSION_CREATED, LOG_TEXT("client", client_id),
+              LOG_NUM("persistent", persistent));
+    return make(sh, client_id, persistent, ++sh->sessions_minted * SHARDS_MAX + sh->index);
 }
 
 static void stop_acking(struct shard *sh, struct session *s)
@@ -153,4 +158,17 @@ void sessions_timer(struct wheel_timer *t, void *shard)
     metrics_add(sh->metrics, METRIC_sessions_expired_total, 1);
     log_event(sh->log, EVENT_SESSION_EXPIRED, LOG_TEXT("client", session_client_id(s)));
     sessions_destroy(sh, s);
+}
+
+/* From before this process started: off line, and its expiry begins anew, for nobody knows how long it has
+ * been away. */
+enum err sessions_restore(struct shard *sh, const struct restore_session *r)
+{
+    struct session *s = make(sh, r->client_id, true, r->session_no);
+    if (s == NULL) return ERR_NOMEM;
+    s->claim_no = r->claim_no;
+    s->expiry_s = r->expiry_s;
+    s->expires_ms = after_s(sh, r->expiry_s);
+    if (s->expires_ms != UINT64_MAX) wheel_start(sh->session_wheel, &s->timer, s->expires_ms);
+    return ERR_OK;
 }

@@ -350,11 +350,13 @@ enum err shards_new(struct shards **out, const struct shards_conf *conf)
     return rc;
 }
 
-enum err shards_start(struct shards *s, const struct journal *journal, const struct store *store)
+enum err shards_start(struct shards *s, const struct journal *journal, const struct store *store,
+                      uint64_t boot_no)
 {
     s->journal = *journal;
     s->store = *store;
     for (unsigned i = 0; i < s->count; i++) {
+        s->at[i]->sessions_minted = s->at[i]->claims_minted = boot_no << 32;
         char name[16];
         snprintf(name, sizeof name, "shard %hhu", (unsigned char)i);
         enum err rc = thread_start(&s->at[i]->thread, name, loop, s->at[i]);

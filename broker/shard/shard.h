@@ -18,6 +18,7 @@
 #include "log/log.h"
 #include "metrics/metrics.h"
 #include "store/journal.h"
+#include "store/restore.h"
 #include "store/store.h"
 
 struct shards;
@@ -43,8 +44,13 @@ enum err shards_new(struct shards **out, const struct shards_conf *conf);
 /* What the journal delivers to. */
 struct journal_sink shards_sink(struct shards *s);
 
-/* Runs the loops. */
-enum err shards_start(struct shards *s, const struct journal *journal, const struct store *store);
+/* Where a store shows what it remembers, before shards_start. */
+struct restore_sink shards_restore(struct shards *s);
+
+/* Runs the loops. boot_no: which start of this store it is, so that numbers minted now are new; 0 in memory.
+ */
+enum err shards_start(struct shards *s, const struct journal *journal, const struct store *store,
+                      uint64_t boot_no);
 
 /* Accepts from a descriptor. All shards have it when this returns. Borrows the listener until shards_free. */
 void shards_listen(struct shards *s, struct shards_listener *listener);

@@ -162,10 +162,14 @@ void shard_pause_accepting(struct shard *sh, uint32_t for_ms);
 struct session *sessions_find(struct shard *sh, struct bytes client_id);
 struct session *sessions_find_no(struct shard *sh, uint64_t session_no);
 struct session *sessions_create(struct shard *sh, struct bytes client_id, bool persistent);
+enum err sessions_restore(struct shard *sh, const struct restore_session *r);
 void sessions_destroy(struct shard *sh, struct session *s); /* gives its subscriptions and queue up */
 void sessions_offline(struct shard *sh, struct session *s, bool will); /* its connection is gone */
 void sessions_timer(struct wheel_timer *t, void *shard);
 void sessions_will(struct shard *sh, struct session *s); /* publishes and forgets it */
+
+/* on_subscribe.c */
+enum err subscribe_add(struct shard *sh, struct session *s, struct bytes filter, struct sub_options options);
 
 /* journal.c: commands out, completions in */
 void journal_put(struct shard *sh, struct command *c);

@@ -456,14 +456,27 @@ TEST(what_mosquitto_has_and_we_do_not_is_refused_by_name_without_its_value)
                   "all listeners; set it to false; allowed: false");
 }
 
+TEST(durability_is_one_of_three_words)
+{
+    struct bench *b = bench_new();
+    CHECK_INT(CONFIG_DURABILITY_MEMORY, b->config.durability);
+    CHECK_INT(ERR_OK, read_text(b, "durability disk\n"));
+    CHECK_INT(CONFIG_DURABILITY_DISK, b->config.durability);
+    CHECK_INT(ERR_OK, read_text(b, "durability os\n"));
+    CHECK_INT(CONFIG_DURABILITY_OS, b->config.durability);
+    CHECK_INT(ERR_SYNTAX, read_text(b, "durability always\n"));
+    check_noted(b, true, ":1: option 'durability': value 'always'");
+    CHECK_INT(CONFIG_DURABILITY_OS, b->config.durability);
+    bench_free(b);
+}
+
 TEST(what_has_no_effect_gives_a_warning_unless_it_says_what_we_do)
 {
     struct bench *b = bench_new();
-    CHECK_INT(ERR_OK, read_text(b, "autosave_interval 30\nqueue_qos0_messages true\npersistence false\n"));
+    CHECK_INT(ERR_OK, read_text(b, "autosave_interval 30\nqueue_qos0_messages true\n"));
     check_noted(b, false, ":1: option 'autosave_interval' has no effect: ");
     check_noted(b, false, ":2: option 'queue_qos0_messages' has no effect: ");
-    check_noted(b, false, ":3: option 'persistence' has no effect yet: ");
-    CHECK_INT(3, warnings(b));
+    CHECK_INT(2, warnings(b));
     bench_free(b);
 
     b = bench_new();

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shard/shard_int.h"
+#include "topic/topic.h"
+#include <stdlib.h>
+
+/* Boot: what the store remembers takes its place in the shards, before their threads run. */
+
+static enum err restore_session(void *ctx, const struct restore_session *r)
+{
+    struct shards *all = ctx;
+    struct shard *sh = all->at[shard_of_client(all, r->client_id)];
+    return sessions_restore(sh, r);
+}
+
+static struct session *find(struct shards *all, struct shard **sh, uint64_t session_no)
+{
+    for (unsigned i = 0; i < all->count; i++) {
+        struct session *s = sessions_find_no(all->at[i], session_no);
+        *sh = all->at[i];
+        if (s != NULL) return s;
+    }
+    return NULL;
+}
+
+/* Bits of a SUBSCRIBE's options byte (section 3.8.3.1). */
+enum { OPTIONS_QOS = 3, OPTIONS_NO_LOCAL = 4, OPTIONS_AS_PUBLISHED = 8 };
+
+static enum err restore_subscription(void *ctx, uint64_t session_no, struct bytes filter, uint8_t options)
+{
+    struct shards *all = ctx;
+    struct shard *sh;
+    struct bytes group, rest;
+    struct session *s = find(all, &sh, session_no);
+    /* A filter that was refused stands in its packet too. */
+    if (s == NULL || !topic_filter_valid(filter) || topic_share_split(filter, &group, &rest)) return ERR_OK;
+    struct sub_options o = {
+        .qos = (options & OPTIONS_QOS) > 0,
+        .no_local = (options & OPTIONS_NO_LOCAL) != 0,
+        .retain_as_published = (options & OPTIONS_AS_PUBLISHED) != 0,
+    };
+    epoch_online(all->epoch, sh->index);
+    enum err rc = subscribe_add(sh, s, filter, o);
+    epoch_offline(all->epoch, sh->index);
+    return rc;
+}
+
+static enum err restore_retained(void *ctx, struct msg *m, uint64_t version)
+{
+    struct shards *all = ctx;
+    struct shard *sh = all->at[shard_of_topic(all, subs_hash(all->subs, msg_topic(m)))];
+    enum err rc = retained_set(sh->retained, m, version);
+    if (rc == ERR_OK) metrics_add(sh->metrics, METRIC_retained_messages, 1);
+    return rc;
+}
+
+struct restore_sink shards_restore(struct shards *s)
+{
+    return (struct restore_sink){ restore_session, restore_subscription, restore_retained, s };
+}
