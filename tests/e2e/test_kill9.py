@@ -1,0 +1,602 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""kill -9 at random moments: nothing that was acknowledged is missing afterwards.
+
+Publishers with many messages under way, subscribers with sessions that come, go, take over and begin anew, retained
+messages that change. The broker is killed, also while it starts, or now and then told to end; it starts again on the
+same directory with another number of shards. Now and then all is quiet, and everybody must have everything.
+
+    LONGLINKD=build/release/bin/longlinkd tests/e2e/test_kill9.py --cycles 500 --seed 7
+"""
+import argparse
+import collections
+import os
+import random
+import select
+import shutil
+import signal
+import socket
+import struct
+import sys
+import tempfile
+import time
+
+import kit
+from kill9_ledger import Ledger, Retained, Session, Subscription
+
+PUBLISHERS, STEADY, KEPT, TOPICS = 5, 2, 8, 3
+SETTLE_EVERY, OPERATIONS_MAX, LONG_OPERATIONS_MAX = 6, 500, 5000
+END, MARK = "mark/end", "mark/now"
+
+FILTERS = ([f"t/{p}/{k}" for p in range(PUBLISHERS) for k in range(TOPICS)] + ["t/#", "t/+/0", "t/1/+", "+/2/#"] +
+           [f"r/{p}" for p in range(STEADY)] + ["r/#"])
+
+
+class Link:
+    """A connection that never waits."""
+
+    def __init__(self, hub, owner, version):
+        self.hub, self.owner, self.version = hub, owner, version
+        self.out, self.buffer, self.is_open = bytearray(), bytearray(), True
+        self.seen = collections.Counter()  # uids that came on it
+        self.socket = socket.create_connection(("127.0.0.1", hub.port), kit.WAIT_S)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.setblocking(False)
+        hub.add(self)
+
+    def send(self, data):
+        self.out += data
+
+    def flush(self):
+        while self.is_open and self.out:
+            try:
+                sent = self.socket.send(memoryview(self.out)[:1 << 18])
+            except BlockingIOError:
+                return
+            except OSError:
+                self.lose()
+                return
+            del self.out[:sent]
+
+    def read(self):
+        """True: there was something."""
+        try:
+            got = self.socket.recv(1 << 18)
+        except BlockingIOError:
+            return False
+        except OSError:
+            got = b""
+        self.buffer += got
+        self.parse()
+        if not got and self.is_open:
+            self.lose()
+        return bool(got)
+
+    def parse(self):
+        at = 0
+        while self.is_open and len(self.buffer) - at >= 2:
+            size, shift, i = 0, 0, at + 1
+            while i < len(self.buffer):
+                size |= (self.buffer[i] & 127) << shift
+                shift, i = shift + 7, i + 1
+                if self.buffer[i - 1] < 128:
+                    break
+            else:
+                break
+            if len(self.buffer) < i + size:
+                break
+            first, body = self.buffer[at], bytes(self.buffer[i:i + size])
+            at = i + size
+            self.owner.take(kit.Packet(first >> 4, first & 15, body))
+        if self.is_open:
+            del self.buffer[:at]
+
+    def lose(self):
+        self.drop()
+        self.owner.lost()
+
+    def drop(self, reset=False):
+        if not self.is_open:
+            return
+        self.is_open = False
+        if reset:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.hub.remove(self)
+        self.socket.close()
+
+
+class Hub:
+    def __init__(self):
+        self.port, self.links, self.poll = 0, {}, select.poll()
+
+    def add(self, link):
+        self.links[link.socket.fileno()] = link
+        self.poll.register(link.socket, select.POLLIN)
+
+    def remove(self, link):
+        self.poll.unregister(link.socket)
+        del self.links[link.socket.fileno()]
+
+    def turn(self, wait_s=0.0):
+        for link in list(self.links.values()):
+            link.flush()
+        for fd, _ in self.poll.poll(wait_s * 1000):
+            if fd in self.links:
+                self.links[fd].read()
+
+    def wait(self, holds, what):
+        ends = time.monotonic() + kit.WAIT_S
+        while not holds():
+            if time.monotonic() > ends:
+                raise AssertionError(f"not within {kit.WAIT_S} s: {what()}")
+            self.turn(0.01)
+
+    def drain(self):
+        """The broker is gone: what it sent is still to be read."""
+        for link in list(self.links.values()):
+            while link.is_open and link.read():
+                pass
+            if link.is_open:
+                link.lose()
+
+
+class Actor:
+    def __init__(self, run, client, version):
+        self.run, self.hub, self.ledger, self.rng = run, run.hub, run.ledger, run.rng
+        self.client, self.version = client, version
+        self.link, self.ready = None, False
+
+    def props(self):
+        return b"\0" if self.version == kit.V5 else b""
+
+    def open(self, clean, expiry=0, window=0):
+        props = b""
+        if expiry:
+            props += b"\x11" + struct.pack(">I", expiry)
+        if window:
+            props += b"\x21" + struct.pack(">H", window)
+        body = kit.text("MQTT") + bytes([self.version, 2 if clean else 0]) + b"\0\0"
+        body += kit.var_int(len(props)) + props if self.version == kit.V5 else b""
+        self.ready = False
+        self.link = Link(self.hub, self, self.version)
+        self.link.send(kit.packet(kit.CONNECT, 0, body + kit.text(self.client)))
+
+    def take(self, p):
+        if p.kind == kit.CONNACK:
+            if p.body[1] != 0:
+                self.ledger.violation("connack", f"{self.client}: {p.body.hex()}")
+            self.ready = True
+            self.on_connack(bool(p.body[0] & 1))
+        elif p.kind != kit.DISCONNECT:
+            self.on_packet(p)
+
+    def lost(self):
+        self.link, self.ready = None, False
+
+
+class Publisher(Actor):
+    """Up to `window` messages under way; ids are used again as soon as they are free. A steady one has retained
+    topics, and loses its connection only with the broker."""
+
+    def __init__(self, run, number):
+        super().__init__(run, f"pub-{number}", (kit.V311, kit.V5)[number % 2])
+        self.number, self.is_steady, self.window = number, number < STEADY, (20, 200, 60)[number % 3]
+        self.lives, self.waiting = 0, {}  # packet id -> (message or None, retained topic, index, packet)
+        self.stream = self.client
+
+    def connect(self):
+        self.open(True)
+
+    def on_connack(self, present):
+        again, self.waiting = list(self.waiting.values()), {}
+        if again and self.rng.random() < 0.5:
+            for m, topic, index, body in again:
+                if m is not None:
+                    m.sends += 1
+                self.send(m, topic, index, body, dup=True)
+        elif again:
+            self.give_up(again)
+
+    def give_up(self, entries):
+        """Whether they come, and when, nobody knows."""
+        self.ledger.count["unanswered"] += len(entries)
+        self.lives += 1
+        self.stream = f"{self.client}/{self.lives}"
+
+    def send(self, m, topic, index, body, dup=False):
+        packet_id = next(i for i in range(1, 65536) if i not in self.waiting)
+        self.waiting[packet_id] = (m, topic, index, body)
+        name, payload, retain = body
+        data = kit.text(name) + struct.pack(">H", packet_id) + self.props() + payload
+        self.link.send(kit.packet(kit.PUBLISH, 2 | retain | (8 if dup else 0), data))
+
+    def size(self):
+        dice = self.rng.random()
+        return 1200000 if dice < 0.0004 else 70000 if dice < 0.003 else 3000 if dice < 0.02 else self.rng.randrange(60)
+
+    def publish(self, topic, retain=False):
+        m = self.ledger.publish(topic, self.stream, self.size())
+        index = self.ledger.retained.setdefault(topic, Retained()).send(m.uid) if retain else 0
+        self.send(m, topic if retain else None, index, (topic, m.payload(), retain))
+        return m
+
+    def clear(self, topic):
+        index = self.ledger.retained.setdefault(topic, Retained()).send(None)
+        self.send(None, topic, index, (topic, b"", True))
+
+    def burst(self):
+        if self.link is None:
+            self.connect()
+        if not self.ready:
+            return
+        for _ in range(self.rng.randrange(1, self.window)):
+            if len(self.waiting) >= self.window:
+                return
+            dice = self.rng.random()
+            if self.is_steady and dice < 0.03:
+                self.clear(f"r/{self.number}")
+            elif self.is_steady and dice < 0.2:
+                self.publish(f"r/{self.number}", retain=True)
+            else:
+                self.publish(f"t/{self.number}/{self.rng.randrange(TOPICS)}")
+
+    def vanish(self):
+        if self.is_steady or not self.ready:
+            return
+        entries, self.waiting = list(self.waiting.values()), {}
+        self.give_up(entries)
+        link = self.link
+        if self.rng.random() < 0.5:
+            self.connect()  # takes over
+            self.ledger.count["takeovers"] += 1
+        else:
+            self.lost()
+        link.drop(self.rng.random() < 0.5)
+
+    def on_packet(self, p):
+        if p.kind != kit.PUBACK:
+            self.ledger.violation("packet", f"{self.client}: {p!r}")
+            return
+        packet_id = struct.unpack_from(">H", p.body)[0]
+        m, topic, index, _ = self.waiting.pop(packet_id, (None, None, -1, None))
+        if index < 0 or len(p.body) > 2 and p.body[2] >= 0x80:
+            self.ledger.violation("puback", f"{self.client}: {p!r}")
+            return
+        if m is not None:
+            self.ledger.acknowledge(m)
+        if topic is not None:
+            self.ledger.retained[topic].acknowledge(index)
+
+
+class Subscriber(Actor):
+    """Has a session that lasts."""
+
+    def __init__(self, run, number):
+        super().__init__(run, f"kept-{number}", (kit.V5, kit.V311)[number % 2])
+        self.window = (0, 0, 3, 0, 20)[number % 5]
+        self.begins_anew = True  # nobody knows what the broker has of it
+        self.asking, self.unacked, self.next_id, self.marks, self.pongs = {}, [], 0, set(), 0
+        self.is_lazy = False
+        self.session = None
+
+    def connect(self, clean=False):
+        clean = clean or self.begins_anew
+        # A clean start of version 3.1.1 has no session that lasts: it is only how to get rid of the old one.
+        self.asks_clean = clean
+        if clean:
+            self.ledger.count["discarded"] += self.session is not None
+            self.begins_anew = True
+            self.begin()
+        self.open(clean, 3600, self.window)
+
+    def begin(self):
+        self.session = self.ledger.sessions[self.client] = Session(self.ledger, self.client)
+
+    def on_connack(self, present):
+        if self.asks_clean:
+            if present:
+                self.ledger.violation("present", f"{self.client}: 1 after a clean start")
+            self.begins_anew = False
+            if self.version == kit.V311:  # gone with this connection; the next one begins it
+                self.leave()
+                self.begin()
+                return
+        elif present:
+            self.ledger.count["present"] += 1
+        elif self.session.must_exist:
+            self.ledger.violation("present", f"{self.client}: 0 although it was durable; owed {len(self.session.owed)}")
+            self.begin()
+        else:
+            self.begin()
+        self.is_lazy = self.rng.random() < 0.3
+        for f in self.rng.sample(FILTERS, 2 if not self.session.subs else 0):
+            self.subscribe(f)
+
+    def leave(self):
+        """In good order, and it waits for the broker to close: only then the session is gone for certain."""
+        self.ready = False
+        self.link.send(kit.packet(kit.DISCONNECT, 0, b""))
+
+    def lost(self):
+        super().lost()
+        self.asking, self.unacked = {}, []
+
+    def ask(self, kind, sub, tail):
+        self.next_id = self.next_id % 9 + 1
+        if self.next_id in self.asking:
+            return
+        self.asking[self.next_id] = (kind, sub, self.ledger.tick())
+        body = struct.pack(">H", self.next_id) + self.props() + kit.text(sub.filter) + tail
+        self.link.send(kit.packet(kind, 2, body))
+
+    def subscribe(self, topic_filter):
+        sub = Subscription(topic_filter, self.ledger.tick())
+        self.session.subs.append(sub)
+        self.ask(kit.SUBSCRIBE, sub, b"\1")
+
+    def unsubscribe(self, sub):
+        now = self.ledger.tick()
+        for other in self.session.subs:
+            if other.filter == sub.filter and other.ending == 0:
+                other.ending = now
+        self.ask(kit.UNSUBSCRIBE, sub, b"")
+
+    def change(self):
+        live = self.session.live()
+        if len(live) > 2 and self.rng.random() < 0.55:
+            self.unsubscribe(live[self.rng.choice(sorted(live))])
+        else:
+            self.subscribe(self.rng.choice(FILTERS))
+
+    def act(self):
+        """Whatever comes to its mind."""
+        if self.link is None:
+            self.connect(clean=self.rng.random() < 0.06)
+            return
+        if not self.ready:
+            return
+        dice = self.rng.random()
+        if dice < 0.35:
+            self.change()
+        elif dice < 0.65:
+            self.acknowledge(self.rng.randrange(1 + len(self.unacked)))
+        elif dice < 0.85:
+            link = self.link
+            self.lost()
+            link.drop(self.rng.random() < 0.5)
+        else:
+            link = self.link
+            self.lost()
+            self.connect(clean=self.rng.random() < 0.1)
+            link.drop()  # unread, what is on it
+            self.ledger.count["takeovers"] += 1
+
+    def acknowledge(self, count):
+        for packet_id in self.unacked[:count]:
+            self.link.send(kit.packet(kit.PUBACK, 0, struct.pack(">H", packet_id)))
+        del self.unacked[:count]
+
+    def on_packet(self, p):
+        if p.kind == kit.PUBLISH:
+            self.on_message(kit.Message(p, self.version))
+        elif p.kind in (kit.SUBACK, kit.UNSUBACK):
+            self.on_answer(p)
+        elif p.kind == kit.PINGRESP:
+            self.pongs += 1
+        else:
+            self.ledger.violation("packet", f"{self.client}: {p!r}")
+
+    def on_answer(self, p):
+        kind, sub, asked = self.asking.pop(struct.unpack_from(">H", p.body)[0], (0, None, 0))
+        if kind != p.kind - 1 or kind == kit.SUBSCRIBE and p.body[-1] != 1:
+            self.ledger.violation("answer", f"{self.client}: {p!r}")
+            return
+        self.session.must_exist = True
+        if kind == kit.SUBSCRIBE:
+            sub.acked = self.ledger.tick()
+        else:
+            self.session.ended(sub.filter, asked)
+
+    def on_message(self, message):
+        if message.qos != 1:
+            self.ledger.violation("qos", f"{self.client}: {message.topic}: {message.qos}")
+        self.unacked.append(message.id)
+        if message.topic == MARK:
+            self.marks.add(message.payload)
+        elif message.payload and not message.retain:
+            m = self.ledger.find(message.topic, message.payload)
+            if m is not None:
+                self.link.seen[m.uid] += 1
+                self.session.deliver(m, self.link.seen[m.uid])
+        if not self.is_lazy:
+            self.acknowledge(len(self.unacked))
+
+    def ping(self):
+        self.link.send(kit.packet(kit.PINGREQ, 0, b""))
+
+
+class Run:
+    def __init__(self, seed, say=None):
+        self.seed, self.rng, self.say = seed, random.Random(seed), say or (lambda text: None)
+        self.ledger, self.hub = Ledger(), Hub()
+        self.dir = tempfile.mkdtemp(prefix="longlink-kill9.")
+        self.publishers = [Publisher(self, i) for i in range(PUBLISHERS)]
+        self.kept = [Subscriber(self, i) for i in range(KEPT)]
+        self.broker, self.marks = None, 0
+        self.ends = collections.Counter()
+
+    def start(self):
+        conf = (f"durability {self.rng.choice(['disk', 'disk', 'os'])}\npersistence_location {self.dir}/data\n"
+                f"shards {self.rng.randrange(1, 4)}\nmax_connections -1")
+        os.makedirs(f"{self.dir}/data", exist_ok=True)
+        self.broker = kit.Broker(conf, cwd=self.dir)
+
+    def ready(self):
+        self.hub.port = self.broker.ready().port
+        self.ends["torn"] += " journal-torn " in self.broker.text()
+
+    def kill(self):
+        status = self.broker.process.poll()  # it must not have died before
+        self.broker.process.kill()
+        self.broker.process.wait()
+        self.broker.log_file.close()
+        if status is not None or "Sanitizer" in self.broker.text():
+            raise AssertionError(f"longlinkd: {status}:\n{self.broker.text()[-6000:]}")
+        self.hub.drain()
+
+    def end(self):
+        """In good order, in the midst of it."""
+        status = self.broker.stop()
+        if status != 0:
+            raise AssertionError(f"longlinkd ended with {status}:\n{self.broker.text()[-6000:]}")
+        self.hub.drain()
+
+    def act(self):
+        dice = self.rng.random()
+        if dice < 0.5:
+            self.rng.choice(self.publishers).burst()
+        elif dice < 0.97:
+            self.rng.choice(self.kept).act()
+        else:
+            self.rng.choice(self.publishers).vanish()
+
+    # the retained messages, as a newcomer sees them
+
+    def check_retained(self):
+        c = kit.Client(self.hub.port)
+        c.join("newcomer")
+        if self.marks == 0:
+            c.publish(END, b"end", 1, retain=True)
+        c.next_id += 1
+        c.send(kit.packet(kit.SUBSCRIBE, 2, struct.pack(">H", c.next_id) + b"\0" + kit.text("r/#") + b"\0" +
+                          kit.text(END) + b"\0"))
+        c.expect(kit.SUBACK)
+        seen = {}
+        while True:
+            m = c.message()
+            if m.topic == END:
+                break
+            seen[m.topic] = int(m.payload.split(b" ", 1)[0])
+        c.leave()
+        for topic, r in self.ledger.retained.items():
+            self.ledger.count["retained"] += 1
+            if not r.allows(seen.get(topic)):
+                self.ledger.violation("retained", f"{topic}: {seen.get(topic)}, not one of {r.values}")
+
+    # all quiet
+
+    def mark(self):
+        self.marks += 1
+        word = b"%d" % self.marks
+        p = self.publishers[0]
+        p.send(None, None, 0, (MARK, word, False))
+        self.hub.wait(lambda: not p.waiting, lambda: "PUBACK of the mark")
+        return word
+
+    def everybody_there(self):
+        for a in self.publishers + self.kept:
+            if a.link is None:
+                a.connect()
+        return all(a.ready for a in self.publishers + self.kept)
+
+    def all_have(self, word):
+        self.hub.wait(lambda: all(word in s.marks for s in self.kept),
+                      lambda: "the mark at " + str([(s.client, len(s.session.owed), s.link and len(s.link.seen))
+                                                    for s in self.kept if word not in s.marks]))
+
+    def settle(self):
+        self.hub.wait(self.everybody_there, lambda: "all connected")
+        self.hub.wait(lambda: not any(p.waiting for p in self.publishers), lambda: "all PUBACKs")
+        for s in self.kept:
+            s.is_lazy = False
+            s.acknowledge(len(s.unacked))
+            self.hub.wait(lambda s=s: not s.asking, lambda: "SUBACKs")
+            s.subscribe(MARK)
+        self.hub.wait(lambda: not any(s.asking for s in self.kept), lambda: "SUBACKs")
+        before = self.ledger.uid + 1
+        self.all_have(self.mark())
+        pongs = [s.pongs for s in self.kept]
+        for s in self.kept:
+            s.ping()
+        self.hub.wait(lambda: all(s.pongs > n for s, n in zip(self.kept, pongs)), lambda: "PINGRESP")
+        self.all_have(self.mark())  # durable, and so are the acknowledgements before it
+        self.ledger.settle(before)
+        for s in self.kept:
+            s.marks.clear()
+
+    def cycle(self, number, is_last):
+        self.start()
+        if self.rng.random() < 0.1 and not is_last:
+            time.sleep(self.rng.uniform(0, 0.3))  # somewhere in its start
+            self.ends["killed at start"] += 1
+            self.kill()
+            return
+        self.ready()
+        self.check_retained()
+        if is_last or number % SETTLE_EVERY == SETTLE_EVERY - 1:
+            self.settle()
+        # Now and then long enough for a fold in its midst.
+        most = LONG_OPERATIONS_MAX if self.rng.random() < 0.25 else OPERATIONS_MAX
+        for _ in range(0 if is_last else self.rng.randrange(most)):
+            self.act()
+            self.hub.turn()
+        if is_last or self.rng.random() < 0.1:
+            self.ends["ended"] += 1
+            self.end()
+        else:
+            self.ends["killed"] += 1
+            self.kill()
+
+    def go(self, cycles):
+        for i in range(cycles):
+            self.cycle(i, i == cycles - 1)
+            if self.ledger.violations:
+                break
+            if i % 10 == 9:
+                self.say(f"{i + 1} cycles: {self.figures()}")
+        return self
+
+    def figures(self):
+        return ", ".join(f"{k} {v}" for k, v in {**self.ends, **self.ledger.count}.items())
+
+    def close(self, keep=False):
+        if self.broker is not None and self.broker.process.poll() is None:
+            self.broker.process.kill()
+            self.broker.process.wait()
+        if not keep:
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Kill9(kit.Test):
+    def test_nothing_acknowledged_is_missing_after_kill_9(self):
+        run = Run(seed=9)
+        self.addCleanup(run.close)
+        run.go(8)
+        self.assertEqual(run.ledger.violations, [])
+        self.assertGreater(run.ledger.count["acknowledged"], 0)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--cycles", type=int, required=True)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    options = parser.parse_args()
+    print(f"seed {options.seed}", flush=True)
+    run = Run(options.seed, lambda text: print(text, flush=True))
+    bad = True
+    try:
+        run.go(options.cycles)
+        bad = bool(run.ledger.violations)
+    finally:
+        run.close(keep=bad)
+        print(f"{'FAILED' if bad else 'passed'}: {run.figures()}")
+        print("\n".join(run.ledger.violations[:20]))
+        if bad:
+            print(f"the directory is kept: {run.dir}")
+    sys.exit(bad)
+
+
+if __name__ == "__main__":
+    if "--cycles" in sys.argv:
+        main()
+    kit.main()

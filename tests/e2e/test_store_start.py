@@ -1,0 +1,301 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What the broker says and does at its start when the directory of its journal and tables is not as it should be."""
+import glob
+import os
+import re
+import shutil
+import sqlite3
+import tempfile
+import unittest
+
+import kit
+
+HEADER_BYTES = 4096  # of a segment of the journal
+SECTOR_BYTES = 512
+
+
+class StoreTest(kit.Test):
+    def setUp(self):
+        self.top = tempfile.mkdtemp(prefix="longlink-e2e.")
+        os.chmod(self.top, 0o755)
+        self.addCleanup(shutil.rmtree, self.top, ignore_errors=True)
+        self.killed = []
+        self.data = os.path.join(self.top, "data")
+        os.mkdir(self.data)
+
+    def conf(self, durability="disk"):
+        return f"durability {durability}\npersistence_location {self.data}\nshards 1"
+
+    def start(self, durability="disk"):
+        return self.broker(self.conf(durability))
+
+    def stop_well(self, b):
+        if b not in self.killed:
+            super().stop_well(b)
+
+    def kill(self, b):
+        self.killed.append(b)
+        b.process.kill()
+        b.process.wait()
+        b.log_file.close()
+
+    def refused(self, *words, user=None):
+        """A start that must fail with one clear line: the directory, what is wrong, what to do."""
+        path = os.path.join(self.top, "conf")
+        with open(path, "w") as f:
+            f.write(f"listener 0 127.0.0.1\nallow_anonymous true\nuser {user or 'root'}\n{self.conf()}\n")
+        command = [kit.program(), "-c", path]
+        if user:
+            command = ["setpriv", f"--reuid={user}", "--clear-groups", *command]
+        out = kit.run(*command, status=1)
+        lines = [line for line in out.splitlines() if " store-failed " in line]
+        self.assertEqual(len(lines), 1, out)
+        self.assertIn(f'persistence_location="{self.data}"', lines[0])
+        for word in words:
+            self.assertRegex(lines[0], word)
+        self.assertNotIn("broker-ready", out)
+        self.assertNotIn("ERROR: ", out)  # a sanitizer's
+        return out
+
+    # a session with some messages in the journal, or in the tables
+
+    def fill(self, b, first, last):
+        phone = kit.Client(b.port)
+        present, _ = phone.join("phone", clean=False, expiry=3600)
+        if not present:
+            phone.subscribe("inbox", 1)
+        phone.close()
+        back_end = self.client(b, "back end")
+        for i in range(first, last):
+            self.assertEqual(back_end.publish("inbox", b"%07d" % i, 1), 0)
+        back_end.leave()
+
+    def drain(self, b, last):
+        """Everything up to a message, and with it."""
+        phone = kit.Client(b.port)
+        self.addCleanup(phone.close)
+        self.assertEqual(phone.join("phone", clean=False, expiry=3600), (True, 0))
+        got = []
+        while not got or got[-1] != last:
+            got.append(int(phone.message().payload))
+        return got
+
+    def has_folded(self, payload):
+        """Whether the tables have this message already. Asks a copy: to look would change the files."""
+        with tempfile.TemporaryDirectory(prefix="longlink-e2e.") as d:
+            for path in glob.glob(f"{self.data}/longlink.db*"):
+                shutil.copy(path, d)
+            db = sqlite3.connect(os.path.join(d, "longlink.db"))
+            found = db.execute("SELECT count(*) FROM body WHERE payload = ?", (payload,)).fetchone()[0]
+            db.close()
+            return found > 0
+
+    def killed_with(self, count):
+        """A directory as kill -9 leaves it, with the last message only in the journal."""
+        while True:
+            b = self.start()
+            self.fill(b, 0, count)
+            self.kill(b)
+            if not self.has_folded(b"%07d" % (count - 1)):
+                return
+            shutil.rmtree(self.data)
+            os.mkdir(self.data)
+
+    def segment(self):
+        """The journal's newest file that has something in it, and where its last byte is."""
+        for path in sorted(glob.glob(f"{self.data}/*.wal"), reverse=True):
+            with open(path, "rb") as f:
+                content = f.read()
+            end = len(content.rstrip(b"\0"))
+            if end > HEADER_BYTES:
+                return path, content, end
+        self.fail("no segment has records: " + str(os.listdir(self.data)))
+
+    def write(self, path, offset, data):
+        with open(path, "r+b") as f:
+            f.seek(offset)
+            f.write(data)
+
+
+class Directory(StoreTest):
+    def test_a_second_broker_is_refused_and_the_first_goes_on(self):
+        b = self.start()
+        self.fill(b, 0, 3)
+        self.refused("another process|in use|locked")
+        self.assertEqual(self.drain(b, 2), [0, 1, 2])
+
+    def test_it_is_free_again_after_the_end(self):
+        b = self.start()
+        self.fill(b, 0, 3)
+        self.assertEqual(b.stop(), 0)
+        self.assertEqual(self.drain(self.start(), 2), [0, 1, 2])
+
+    def test_a_directory_that_is_missing_is_named(self):
+        os.rmdir(self.data)
+        self.refused("No such file", "must be a directory")
+        self.assertFalse(os.path.exists(self.data))
+
+    def test_a_file_instead_of_a_directory_is_named(self):
+        os.rmdir(self.data)
+        with open(self.data, "w"):
+            pass
+        self.refused("Not a directory")
+
+    @unittest.skipUnless(os.geteuid() == 0 and kit.have("setpriv"), "only root can be somebody else")
+    def test_a_directory_that_cannot_be_written_is_named(self):
+        os.chmod(self.data, 0o555)
+        self.refused("Permission denied", user="nobody")
+        self.assertEqual(os.listdir(self.data), [])
+
+
+class Tables(StoreTest):
+    def used(self):
+        b = self.start()
+        self.fill(b, 0, 3)
+        self.assertEqual(b.stop(), 0)
+        return os.path.join(self.data, "longlink.db")
+
+    def test_a_file_that_is_no_database_is_refused_and_stays(self):
+        path = self.used()
+        with open(path, "wb") as f:
+            f.write(b"garbage " * 4096)
+        self.refused(r"longlink\.db", "not a database", "backup|move")
+        self.assertEqual(os.path.getsize(path), 8 * 4096)
+
+    def test_a_damaged_one_is_refused(self):
+        path = self.used()
+        self.write(path, 4096, b"\x5a" * (os.path.getsize(path) - 4096))
+        self.refused(r"longlink\.db", "malformed", "backup|move")
+
+    def test_a_newer_one_is_refused_and_stays(self):
+        path = self.used()
+        db = sqlite3.connect(path)
+        db.execute("PRAGMA user_version = 999")
+        db.close()
+        self.refused(r"longlink\.db", "version 999", "newer")
+        db = sqlite3.connect(path)
+        self.assertEqual(db.execute("PRAGMA user_version").fetchone(), (999,))
+        db.close()
+
+
+class Journal(StoreTest):
+    def test_bytes_changed_in_the_middle_are_refused_with_file_and_offset(self):
+        self.killed_with(40)
+        path, content, end = self.segment()
+        self.assertIn(b"0000020", content)
+        at = content.index(b"0000020")
+        self.write(path, at, b"X")
+        self.refused(re.escape(path), r"offset \d+", "backup")
+        with open(path, "rb") as f:  # untouched
+            self.assertEqual(f.read(), content[:at] + b"X" + content[at + 1:])
+
+    def torn(self, harm):
+        """harm(path, where the last record's payload ends): what a crash can leave. All but the last message stays."""
+        self.killed_with(20)
+        path, content, end = self.segment()
+        last = content.rindex(b"0000019")
+        harm(path, last, end)
+        b = self.start()
+        self.assertRegex(b.text(), rf'journal-torn bytes=\d+ what="{re.escape(path)} .*offset \d+')
+        self.assertEqual(self.drain(b, 18), list(range(19)))
+        # And it goes on from there.
+        self.fill(b, 100, 102)
+        self.kill(b)
+        self.assertEqual(self.drain(self.start(), 101)[-2:], [100, 101])
+
+    def test_a_tail_that_was_cut_off_is_dropped(self):
+        def cut(path, last, end):
+            os.truncate(path, last + 3)
+        self.torn(cut)
+
+    def test_a_tail_of_zeros_is_dropped(self):
+        def zero(path, last, end):
+            self.write(path, last + 3, bytes(end - last + SECTOR_BYTES))
+        self.torn(zero)
+
+    def test_a_segment_that_is_missing_is_refused(self):
+        self.killed_with(3)
+        path, _, _ = self.segment()
+        b = os.path.basename(path)
+        os.rename(path, f"{self.data}/{int(b[:16], 16) + 5:016x}.wal")
+        self.refused(r"\.wal")
+
+
+class Subscriptions(StoreTest):
+    MOST = 100000  # of one session
+
+    def ask(self, phone, filters):
+        """The codes of the SUBACK."""
+        body = b"\0\1\0" + b"".join(kit.text(f) + b"\1" for f in filters)
+        phone.send(kit.packet(kit.SUBSCRIBE, 2, body))
+        return phone.expect(kit.SUBACK).body[3:]
+
+    def test_what_was_refused_does_not_come_back_in_the_place_of_what_was_granted(self):
+        b = self.start()
+        phone = self.client(b, "phone", clean=False, expiry=3600)
+        for first in range(0, self.MOST, 25000):
+            filters = [f"f/{i}" for i in range(first, first + 25000)]
+            self.assertEqual(self.ask(phone, filters), b"\1" * len(filters))
+        self.assertEqual(self.ask(phone, ["a/too/many", "f/5"]), b"\x97\1")
+        self.kill(b)
+
+        b = self.start()
+        self.assertEqual(b.metric("subscriptions"), self.MOST)
+        back_end = self.client(b, "back end")
+        for topic in ("a/too/many", "f/0", f"f/{self.MOST - 1}"):
+            back_end.publish(topic, topic.encode(), 1)
+        self.assertEqual([self.phone_gets(b) for _ in range(2)], ["f/0", f"f/{self.MOST - 1}"])
+
+    def phone_gets(self, b):
+        """The next message of the session, one a visit."""
+        phone = kit.Client(b.port)
+        self.assertEqual(phone.join("phone", clean=False, expiry=3600, receive_max=1), (True, 0))
+        topic = phone.message().topic
+        phone.catch_up()
+        phone.close()
+        return topic
+
+
+class Durability(StoreTest):
+    def test_os_survives_the_end_of_the_process(self):
+        b = self.start("os")
+        self.assertRegex(b.text(), 'broker-start .*durability="os"')
+        self.fill(b, 0, 30)
+        self.kill(b)
+        self.assertEqual(self.drain(self.start("os"), 29), list(range(30)))
+
+    def test_memory_leaves_the_directory_alone(self):
+        b = self.start("memory")
+        self.fill(b, 0, 3)
+        self.assertEqual(os.listdir(self.data), [])
+
+    def test_without_persistence_nothing_is_kept(self):
+        b = self.broker(self.conf() + "\npersistence false")
+        self.assertRegex(b.text(), 'broker-start .*durability="memory"')
+        self.assertEqual(os.listdir(self.data), [])
+
+    def test_a_message_of_many_records_survives(self):
+        b = self.start()
+        self.fill(b, 0, 1)
+        payload = b"".join(b"%07d" % i for i in range(10 * kit.MIB // 7))
+        self.assertEqual(self.client(b, "large").publish("inbox", payload, 1), 0)
+        self.fill(b, 1, 2)
+        self.kill(b)
+        b = self.start()
+        phone = self.client(b, "phone", clean=False, expiry=3600)
+        self.assertEqual([phone.message().payload for _ in range(3)], [b"0000000", payload, b"0000001"])
+
+    def test_every_message_survives_ends_and_kills_in_turn(self):
+        for i in range(4):
+            b = self.start()
+            self.fill(b, i * 10, i * 10 + 10)
+            if i % 2:
+                self.kill(b)
+            else:
+                self.assertEqual(b.stop(), 0)
+        self.assertEqual(self.drain(self.start(), 39), list(range(40)))
+
+
+if __name__ == "__main__":
+    kit.main()
