@@ -43,6 +43,13 @@ void mailbox_hand_over(struct mailbox *m, struct outbox *o)
         wake(m);
 }
 
+void mailbox_send(struct mailbox *m, struct mail *mail)
+{
+    struct outbox o = { 0 };
+    outbox_put(&o, mail);
+    mailbox_hand_over(m, &o);
+}
+
 struct mail *mailbox_take(struct mailbox *m)
 {
     if (atomic_load_explicit(&m->newest, memory_order_relaxed) == NULL) return NULL;

@@ -55,6 +55,9 @@ static inline bool outbox_empty(const struct outbox *o)
 /* Gives all mail of o to m and wakes its receiver if that sleeps. */
 void mailbox_hand_over(struct mailbox *m, struct outbox *o);
 
+/* The same for one piece of mail. */
+void mailbox_send(struct mailbox *m, struct mail *mail);
+
 /* Everything that arrived, oldest first, linked by next; NULL when there is nothing. */
 struct mail *mailbox_take(struct mailbox *m);
 

@@ -166,10 +166,8 @@ static void call_all(struct shards *s, void (*run)(struct shard *sh, void *arg),
 {
     struct shard_call calls[SHARDS_MAX];
     for (unsigned i = 0; i < s->count; i++) {
-        struct outbox o = { 0 };
         calls[i] = (struct shard_call){ .mail.kind = MAIL_CALL, .run = run, .arg = arg };
-        outbox_put(&o, &calls[i].mail);
-        mailbox_hand_over(&s->at[i]->mailbox, &o);
+        mailbox_send(&s->at[i]->mailbox, &calls[i].mail);
     }
     unsigned back = 0;
     while (back < s->count)

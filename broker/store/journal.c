@@ -64,5 +64,6 @@ void command_put(struct outbox *o, struct command *c)
     DCHECK(c->seats_count == 0 || c->kind == COMMAND_ENQUEUE || c->kind == COMMAND_RETAINED);
     /* The reference it came with is the completion's. */
     if (c->seats_count > 0) ref_add(&c->ref, c->seats_count);
+    c->mail.kind = JOURNAL_MAIL_COMMAND;
     outbox_put(o, &c->mail);
 }

@@ -124,6 +124,9 @@ struct journal {
     void *impl;
 };
 
+/* The kind of a command's mail; an implementation's own kinds come after it. */
+enum { JOURNAL_MAIL_COMMAND = 0 };
+
 /* Puts a command into a shard's outbox to the journal, with one reference for each seat and its completion.
  */
 void command_put(struct outbox *o, struct command *c);

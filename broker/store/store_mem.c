@@ -6,7 +6,7 @@
 #include "store/tables.h"
 #include <stdlib.h>
 
-enum { MAIL_COMMAND, MAIL_PAGE, MAIL_STOP };
+enum { MAIL_COMMAND = JOURNAL_MAIL_COMMAND, MAIL_PAGE, MAIL_STOP };
 
 struct store_mem {
     struct mailbox mailbox;
@@ -61,20 +61,14 @@ static void run(void *arg)
 static void submit(void *impl, struct outbox *commands)
 {
     struct store_mem *s = impl;
-    for (struct mail *m = commands->newest; m != NULL; m = m->next) {
-        m->kind = MAIL_COMMAND;
-        if (m == commands->oldest) break;
-    }
     mailbox_hand_over(&s->mailbox, commands);
 }
 
 static void ask_page(void *impl, struct store_page *p)
 {
     struct store_mem *s = impl;
-    struct outbox o = { 0 };
     p->request.kind = MAIL_PAGE;
-    outbox_put(&o, &p->request);
-    mailbox_hand_over(&s->mailbox, &o);
+    mailbox_send(&s->mailbox, &p->request);
 }
 
 static void destroy(struct store_mem *s)
@@ -107,10 +101,8 @@ void store_mem_stop(struct store_mem **owner)
     struct store_mem *s = *owner;
     *owner = NULL;
     if (s == NULL) return;
-    struct outbox o = { 0 };
     s->stop.kind = MAIL_STOP;
-    outbox_put(&o, &s->stop);
-    mailbox_hand_over(&s->mailbox, &o);
+    mailbox_send(&s->mailbox, &s->stop);
     thread_join(&s->thread);
     destroy(s);
 }

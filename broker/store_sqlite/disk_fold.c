@@ -50,7 +50,6 @@ static size_t targets_of(const struct fold *f)
 
 static void start_fold(struct store_disk *s)
 {
-    struct outbox o = { 0 };
     struct fold *f = calloc(1, sizeof *f);
     disk_sync(s); /* the tables never know more than the log */
     if (f == NULL) disk_fail(s, "fold", "out of memory");
@@ -66,8 +65,7 @@ static void start_fold(struct store_disk *s)
     s->unfolded_bytes = 0;
     s->is_folding = true;
     f->mail.kind = MAIL_FOLDED;
-    outbox_put(&o, &f->mail);
-    mailbox_hand_over(&s->fold_box, &o);
+    mailbox_send(&s->fold_box, &f->mail);
 }
 
 void disk_fold_if_due(struct store_disk *s, bool now)
@@ -122,14 +120,12 @@ void disk_fold_thread(void *arg)
     for (;;) {
         struct mail *next;
         for (struct mail *m = mailbox_wait(&s->fold_box); m != NULL; m = next) {
-            struct outbox back = { 0 };
             next = m->next;
             if (m->kind == MAIL_STOP) return;
             struct fold *f = CONTAINER(m, struct fold, mail);
             if (write_fold(s, f) != ERR_OK) disk_fail(s, "fold", db_error(s->writer));
             tidy_log(s, f->upto);
-            outbox_put(&back, m);
-            mailbox_hand_over(&s->mailbox, &back);
+            mailbox_send(&s->mailbox, m);
         }
     }
 }
@@ -139,7 +135,6 @@ void disk_fold_thread(void *arg)
 struct recovery {
     struct store_disk *s;
     struct bytes parts; /* of a command in several pieces */
-    size_t parts_room;
     uint64_t last;
     enum err undecoded; /* the record at last is none, or of a later version */
 };

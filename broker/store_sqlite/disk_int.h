@@ -27,7 +27,7 @@ enum {
     UNFOLDED_BYTES_MAX = 32 * 1024 * 1024,
 };
 
-enum disk_mail { MAIL_COMMAND, MAIL_PAGE, MAIL_FOLDED, MAIL_PAGE_READ, MAIL_STOP };
+enum disk_mail { MAIL_COMMAND = JOURNAL_MAIL_COMMAND, MAIL_PAGE, MAIL_FOLDED, MAIL_PAGE_READ, MAIL_STOP };
 enum record_type { RECORD_COMMAND = 1, RECORD_PART = 2 };
 
 /* Commands in order of position, and for each target of each whether it still waits. */

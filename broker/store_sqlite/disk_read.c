@@ -16,11 +16,9 @@ static void answer(struct store_disk *s, struct store_page *p)
 
 static void ask_reader(struct store_disk *s, struct store_page *p)
 {
-    struct outbox o = { 0 };
     s->reading_count++;
     p->request.kind = MAIL_PAGE_READ;
-    outbox_put(&o, &p->request);
-    mailbox_hand_over(&s->reader_box, &o);
+    mailbox_send(&s->reader_box, &p->request);
 }
 
 void disk_page(struct store_disk *s, struct store_page *p)
@@ -54,13 +52,11 @@ void disk_reader_thread(void *arg)
     for (;;) {
         struct mail *next;
         for (struct mail *m = mailbox_wait(&s->reader_box); m != NULL; m = next) {
-            struct outbox back = { 0 };
             next = m->next;
             if (m->kind == MAIL_STOP) return;
             struct store_page *p = CONTAINER(m, struct store_page, request);
             if (db_page(s->reader, p) != ERR_OK) disk_fail(s, "page", db_error(s->reader));
-            outbox_put(&back, m);
-            mailbox_hand_over(&s->mailbox, &back);
+            mailbox_send(&s->mailbox, m);
         }
     }
 }

@@ -118,20 +118,14 @@ static void run(void *arg)
 static void submit(void *impl, struct outbox *commands)
 {
     struct store_disk *s = impl;
-    for (struct mail *m = commands->newest; m != NULL; m = m->next) {
-        m->kind = MAIL_COMMAND;
-        if (m == commands->oldest) break;
-    }
     mailbox_hand_over(&s->mailbox, commands);
 }
 
 static void ask_page(void *impl, struct store_page *p)
 {
     struct store_disk *s = impl;
-    struct outbox o = { 0 };
     p->request.kind = MAIL_PAGE;
-    outbox_put(&o, &p->request);
-    mailbox_hand_over(&s->mailbox, &o);
+    mailbox_send(&s->mailbox, &p->request);
 }
 
 static const struct journal_ops disk_journal_ops = { .name = "disk", .submit = submit };
@@ -288,10 +282,8 @@ enum err store_disk_run(struct store_disk *s)
 
 static void stop_thread(struct mailbox *box, struct mail *stop, struct thread *t)
 {
-    struct outbox o = { 0 };
     stop->kind = MAIL_STOP;
-    outbox_put(&o, stop);
-    mailbox_hand_over(box, &o);
+    mailbox_send(box, stop);
     thread_join(t);
 }
 
