@@ -60,8 +60,7 @@ enum {
     JOBS_WAITING_MAX = 64,
 
     SHARDS_MAX = 256,
-    CLIENT_ID_BYTES_MAX = 65535, /* the field's own limit */
-    SUBSCRIPTIONS_MAX = 100000,  /* of one session */
+    SUBSCRIPTIONS_MAX = 100000, /* of one session */
     PACKET_ID_MAX = 65535,
 };
 

@@ -5,7 +5,7 @@ CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
     value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-INSERT INTO meta VALUES ('applied', 0), ('boot_no', 0), ('swept', 0);
+INSERT INTO meta VALUES ('applied', 0), ('boot_no', 0);
 
 CREATE TABLE session (
     session_no INTEGER PRIMARY KEY,
