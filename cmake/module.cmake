@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # module(NAME) makes the library ll_NAME of every .c file in the module's folder and links it to what
-# docs/deps.txt permits, so that link order and include permission have one source.
+# docs/deps.txt permits, so that link order and include permission have one source. LONGLINK_LEFT_OUT names files,
+# without their ending, that this build does not have.
 
 file(STRINGS ${CMAKE_SOURCE_DIR}/docs/deps.txt deps_lines REGEX "^[a-z]")
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/docs/deps.txt)
@@ -17,6 +18,9 @@ function(module name)
   set(folder ${CMAKE_SOURCE_DIR}/${DEPS_${name}_FOLDER})
   file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.c)
   list(FILTER sources EXCLUDE REGEX "/main\\.c$")
+  foreach(left_out IN LISTS LONGLINK_LEFT_OUT)
+    list(FILTER sources EXCLUDE REGEX "/${left_out}\\.c$")
+  endforeach()
   if(sources)
     add_library(ll_${name} STATIC ${sources})
     set(scope PUBLIC)

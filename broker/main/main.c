@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/failpoint.h"
 #include "main/args.h"
 #include "main/broker.h"
 #include "main/drop.h"
@@ -66,6 +67,7 @@ int main(int argc, char **argv)
 {
     static struct config config;
     struct args a;
+    if (failpoints_arm(getenv(FAILPOINT_VARIABLE)) != ERR_OK) return EXIT_FAILURE;
     enum err rc = args_read(&a, argc, argv, &config);
     int status = rc == ERR_OK ? act(&a, &config) : EXIT_FAILURE;
     args_fini(&a);

@@ -13,6 +13,7 @@
  * ones are zeros, from the last durable record on. So a record that is bad although no sector of it is
  * missing was damaged later, even if nothing follows it.
  */
+#include "base/failpoint.h"
 #include "wal/wal_int.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -287,7 +288,9 @@ static enum err write_copy(struct recovery *r, int fd)
     h.synced = r->stop;
     wal_header_put(r->last.at, r->w, &h);
     if (wal_write_all(r->w, fd, r->last.at, r->stop, 0) < r->stop) return failed(r, "write", WAL_COPY_NAME);
+    failpoint(FAIL_wal_copy_written);
     if (io->fsync(io->ctx, fd) != 0) return failed(r, "sync", WAL_COPY_NAME);
+    failpoint(FAIL_wal_copy_synced);
     return ERR_OK;
 }
 
@@ -299,16 +302,19 @@ static enum err copy_last(struct recovery *r)
 
     int fd = io->open(io->ctx, r->w->dir_fd, WAL_COPY_NAME, O_RDWR | O_CREAT | O_EXCL);
     if (fd < 0) return failed(r, "create", WAL_COPY_NAME);
+    failpoint(FAIL_wal_copy_created);
     enum err rc = write_copy(r, fd);
     io->close(io->ctx, fd);
     wal_segment_name(name, s->number);
     if (rc == ERR_OK && io->rename(io->ctx, r->w->dir_fd, WAL_COPY_NAME, name) != 0)
         rc = failed(r, "replace", name);
+    if (rc == ERR_OK) failpoint(FAIL_wal_copy_renamed);
     if (rc == ERR_OK && io->fsync(io->ctx, r->w->dir_fd) != 0) rc = failed(r, "sync the directory of", name);
     if (rc != ERR_OK) {
         io->unlink(io->ctx, r->w->dir_fd, WAL_COPY_NAME);
         return rc;
     }
+    failpoint(FAIL_wal_copy_done);
     r->w->stat.disk_bytes -= s->file_bytes - r->stop;
     s->file_bytes = r->stop;
     return ERR_OK;
@@ -336,16 +342,20 @@ static enum err keep_copy(struct recovery *r)
 static enum err mend(struct recovery *r)
 {
     struct wal *w = r->w;
+    failpoint(FAIL_wal_recover_judged);
     enum err rc = r->has_copy ? remove_file(r, WAL_COPY_NAME) : ERR_OK;
 
     /* No sync of the directory for what is removed: if it comes back, it is unused or empty again. */
-    for (; rc == ERR_OK && r->unused > 0; r->unused--)
+    for (; rc == ERR_OK && r->unused > 0; r->unused--) {
         rc = remove_segment(r, r->numbers[r->count + r->unused - 1]);
+        failpoint(FAIL_wal_recover_unused);
+    }
     if (rc != ERR_OK || r->count == 0) return rc;
     if (r->stop > WAL_HEADER_BYTES)
         return r->stop == r->last.size && r->last.header.synced == r->stop ? keep_copy(r) : copy_last(r);
 
     rc = remove_segment(r, r->numbers[r->count - 1]);
+    failpoint(FAIL_wal_recover_empty);
     if (rc == ERR_OK) wal_segment_drop_locked(w, CONTAINER(w->segments.prev, struct wal_segment, link));
     return rc;
 }

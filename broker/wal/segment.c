@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Writing: the life of a segment. made (zeros, synced, in the directory) -> begun (header, synced) -> written
  * batch by batch -> left, synced, when the next has begun. */
+#include "base/failpoint.h"
 #include "wal/wal_int.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -52,7 +53,9 @@ static enum err fill(struct wal *w, int fd, const char *name, char *error)
         if (wal_write_all(w, fd, zeros, n, done) < n) return wal_fail(w, error, "write", name);
         done += n;
     }
+    failpoint(FAIL_wal_next_filled);
     if (io->fsync(io->ctx, fd) != 0) return wal_fail(w, error, "sync", name);
+    failpoint(FAIL_wal_next_synced);
     if (io->fsync(io->ctx, w->dir_fd) != 0) return wal_fail(w, error, "sync the directory of", name);
     return ERR_OK;
 }
@@ -67,8 +70,10 @@ static enum err make_next_locked(struct wal *w, char *error)
     int fd = io->open(io->ctx, w->dir_fd, name, O_RDWR | O_CREAT | O_EXCL);
     if (fd < 0) return wal_fail(w, error, "create", name);
 
+    failpoint(FAIL_wal_next_created);
     enum err rc = fill(w, fd, name, error);
     if (rc == ERR_OK) {
+        failpoint(FAIL_wal_next_made);
         w->next_fd = fd;
         return ERR_OK;
     }
@@ -136,6 +141,7 @@ static enum err put_header(struct wal *w, struct wal_header *h)
     wal_header_put(bytes, w, h);
     if (wal_write_all(w, w->next_fd, bytes, sizeof bytes, 0) < sizeof bytes)
         return wal_fail(w, w->error, "write", name);
+    failpoint(FAIL_wal_header_written);
     if (w->io->fdatasync(w->io->ctx, w->next_fd) == 0) return ERR_OK;
     wal_fail(w, w->error, "sync", name);
     return ERR_SYS;
@@ -154,6 +160,7 @@ static enum err begin_next_locked(struct wal *w)
 
     enum err rc = put_header(w, &h);
     if (rc != ERR_OK) return rc;
+    failpoint(FAIL_wal_header_synced);
     struct wal_segment *s = wal_segment_add(w, h.number, WAL_HEADER_BYTES, w->segment_bytes);
     if (s == NULL) return ERR_NOMEM; /* the header is written again */
 
@@ -175,6 +182,7 @@ static enum err roll(struct wal *w)
     bool waits = false;
 
     if (rc != ERR_OK) return rc;
+    failpoint(FAIL_wal_roll_left);
     lock_take(&w->next_lock);
     if (w->next_fd < 0) {
         waits = true;
@@ -203,8 +211,14 @@ static uint32_t seal_batch(struct wal *w)
 static enum err write_batch(struct wal *w)
 {
     char name[WAL_NAME_BYTES];
-    uint32_t written = wal_write_all(w, w->fd, w->batch, w->batch_len, w->end);
+    uint32_t written = 0;
 
+    failpoint(FAIL_wal_batch_begun);
+    if (failpoint_is_armed(FAIL_wal_batch_half)) {
+        written = wal_write_all(w, w->fd, w->batch, w->batch_len / 2, w->end);
+        failpoint(FAIL_wal_batch_half);
+    }
+    written += wal_write_all(w, w->fd, w->batch + written, w->batch_len - written, w->end + written);
     if (written == w->batch_len) return ERR_OK;
     wal_segment_name(name, w->active->number);
     enum err rc = wal_fail(w, w->error, "write", name);
@@ -239,10 +253,14 @@ enum err wal_sync(struct wal *w)
         if (rc == ERR_OK) {
             w->chain = chain;
             w->end += w->batch_len;
+            failpoint(FAIL_wal_batch_written);
         }
     }
     if (rc == ERR_OK && w->durability == WAL_DISK) rc = sync_active(w);
-    if (rc == ERR_OK) take_note(w);
+    if (rc == ERR_OK) {
+        failpoint(FAIL_wal_batch_synced);
+        take_note(w);
+    }
     if (rc != ERR_OK && rc != ERR_FULL && rc != ERR_NOMEM) w->failed = true;
     return w->failed ? ERR_SYS : rc;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Every row of a table is used: an option is read, an event logged, a metric counted, by a module that is not the
-table's own. An option without effect says UNUSED in its row.
+"""Every row of a table is used: an option is read, an event logged, a metric counted, a failpoint passed, by a module
+that is not the table's own. An option without effect says UNUSED in its row.
 
 usage: rows.py [--root DIR]
 """
@@ -16,6 +16,7 @@ TABLES = [
     ('broker/config/listener.def', r'^LISTENER_\w+\((\w+),', r'(?:->|\.)%s\b'),
     ('broker/log/events.def', r'^EVENT\((\w+),', r'\bEVENT_%s\b'),
     ('broker/metrics/metrics.def', r'^METRIC\((\w+),', r'\bMETRIC_%s\b'),
+    ('broker/base/failpoint.def', r'^FAILPOINT\((\w+),', r'\bFAIL_%s\b'),
 ]
 # Said by the log itself, which no other module does; a protocol with one value needs no reader.
 OWN = {'LOG_LOST', 'LOG_SUPPRESSED', 'protocol'}

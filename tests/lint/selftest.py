@@ -28,6 +28,7 @@ HEADER = SPDX + '''/*
 #endif
 '''
 DEPS = '''# the table
+base    broker/base    :
 config  broker/config  :
 log     broker/log     :
 metrics broker/metrics :
@@ -99,7 +100,9 @@ def clean_tree(root):
     write(root, 'broker/config/listener.def', 'LISTENER_WORD(kind, "a b", "Read.")\n')
     write(root, 'broker/log/events.def', 'EVENT(UP, "up", INFO, NONE, "Logged.")\n')
     write(root, 'broker/metrics/metrics.def', 'METRIC(ups, COUNTER, "ups", "Counted.")\n')
-    write(root, 'broker/high/uses.h', header('uses', '/* config->wide l.kind EVENT_UP METRIC_ups */\nint uses(void);\n'))
+    write(root, 'broker/base/failpoint.def', 'FAILPOINT(half_way, "Passed.")\n')
+    uses = '/* config->wide l.kind EVENT_UP METRIC_ups FAIL_half_way */\nint uses(void);\n'
+    write(root, 'broker/high/uses.h', header('uses', uses))
 
 
 def append(name, text):
@@ -140,6 +143,7 @@ PLANTS = [
     ('rows', replace('broker/high/uses.h', 'l.kind', 'kind'), 'listener.def: kind: nothing uses it'),
     ('rows', replace('broker/high/uses.h', 'EVENT_UP', 'EVENT_UPPER'), 'events.def: UP: nothing uses it'),
     ('rows', replace('broker/high/uses.h', 'METRIC_ups', ''), 'metrics.def: ups: nothing uses it'),
+    ('rows', replace('broker/high/uses.h', 'FAIL_half_way', ''), 'failpoint.def: half_way: nothing uses it'),
     ('rows', replace('broker/config/options.def', 'UNUSED', 'START'), 'options.def: later: nothing uses it'),
 
     ('tidy', append(HIGH, function('long_one', 'void', '    low();\n' * 67)), 'long_one has 71 lines'),
