@@ -149,3 +149,9 @@ const char *config_durability_word(enum config_durability d)
     static const char *const words[] = { "memory", "os", "disk" };
     return words[d];
 }
+
+const char *config_queue_policy_word(enum config_queue_policy p)
+{
+    static const char *const words[] = { "drop-new", "drop-oldest", "refuse" };
+    return words[p];
+}

@@ -57,6 +57,8 @@ void config_notes_fini(struct config_notes *n);
 enum config_protocol { CONFIG_PROTOCOL_MQTT };
 enum config_domain { CONFIG_DOMAIN_ANY, CONFIG_DOMAIN_IPV4, CONFIG_DOMAIN_IPV6 };
 
+/* In the order of their words in config.c. */
+enum config_queue_policy { CONFIG_QUEUE_DROP_NEW, CONFIG_QUEUE_DROP_OLDEST, CONFIG_QUEUE_REFUSE };
 enum config_durability { CONFIG_DURABILITY_MEMORY, CONFIG_DURABILITY_OS, CONFIG_DURABILITY_DISK };
 
 typedef uint32_t conf_word;
@@ -107,6 +109,7 @@ struct config {
 #undef OPTION_TEXT
 #undef DIRECTIVE
     enum config_durability durability;
+    enum config_queue_policy max_queued_policy;
     unsigned log_types; /* 1 << level of each: error 0, warning 1, notice 2, information 3, debug 4 */
     struct config_dest log_dests[CONFIG_DESTS_MAX];
     size_t log_dests_count;
@@ -142,6 +145,7 @@ enum err config_override_port(struct config *c, const char *value, struct config
 enum err config_finish(struct config *c, struct config_notes *notes);
 
 const char *config_durability_word(enum config_durability d);
+const char *config_queue_policy_word(enum config_queue_policy p);
 
 /* --- print */
 

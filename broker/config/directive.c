@@ -84,6 +84,16 @@ bool directive_durability(const struct place *p, const char *value)
     return note_value(p, "durability", value, "disk, os or memory");
 }
 
+bool directive_max_queued_policy(const struct place *p, const char *value)
+{
+    for (enum config_queue_policy q = 0; q <= CONFIG_QUEUE_REFUSE; q++) {
+        if (strcmp(value, config_queue_policy_word(q)) != 0) continue;
+        p->config->max_queued_policy = q;
+        return true;
+    }
+    return note_value(p, "max_queued_policy", value, "drop-new, drop-oldest or refuse");
+}
+
 /* --- log */
 
 static bool dest_add(const struct place *p, const char *sink, const char *path)

@@ -27,15 +27,17 @@ static void print_listener(const struct config_listener *l, FILE *to)
     }
 }
 
+static void print_word(const char *name, const char *word, const char *origin, FILE *to)
+{
+    fprintf(to, "%s %s  # %s\n", name, word, origin[0] != '\0' ? origin : "default");
+}
+
 static void print_log(const struct config *c, FILE *to)
 {
     static const char *const words[] = { "error", "warning", "notice", "information", "debug" };
     const char *dest = c->origins[CONFIG_ID_log_dest], *type = c->origins[CONFIG_ID_log_type];
     if (dest[0] == '\0') dest = "default";
     if (type[0] == '\0') type = "default";
-    const char *durability = c->origins[CONFIG_ID_durability];
-    fprintf(to, "durability %s  # %s\n", config_durability_word(c->durability),
-            durability[0] != '\0' ? durability : "default");
     if (c->log_dests_count == 0) fprintf(to, "log_dest none  # %s\n", dest);
     for (size_t i = 0; i < c->log_dests_count; i++)
         fprintf(to, "log_dest %s%s%s  # %s\n", c->log_dests[i].sink,
@@ -55,6 +57,9 @@ void config_print_effective(const struct config *c, FILE *to)
         const char *origin = c->origins[o->id][0] != '\0' ? c->origins[o->id] : "default";
         fprintf(to, "%s %s  # %s\n", o->name, value[0] != '\0' ? value : "(none)", origin);
     }
+    print_word("durability", config_durability_word(c->durability), c->origins[CONFIG_ID_durability], to);
+    print_word("max_queued_policy", config_queue_policy_word(c->max_queued_policy),
+               c->origins[CONFIG_ID_max_queued_policy], to);
     print_log(c, to);
     for (size_t i = 0; i < c->listeners_count; i++) print_listener(&c->listeners[i], to);
 }

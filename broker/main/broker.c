@@ -113,12 +113,25 @@ static bool is_on_disk(const struct config *config)
     return config->persistence && config->durability != CONFIG_DURABILITY_MEMORY;
 }
 
+static struct backlog_limits limits_of(const struct config *config)
+{
+    static const enum backlog_policy policies[] = {
+        [CONFIG_QUEUE_DROP_NEW] = BACKLOG_DROP_NEW,
+        [CONFIG_QUEUE_DROP_OLDEST] = BACKLOG_DROP_OLDEST,
+        [CONFIG_QUEUE_REFUSE] = BACKLOG_REFUSE,
+    };
+    return (struct backlog_limits){
+        .messages_max = config->max_queued_messages,
+        .bytes_max = config->max_queued_bytes,
+        .policy = policies[config->max_queued_policy],
+    };
+}
+
 static enum err run_in_memory(struct broker *b)
 {
     struct store_mem_conf conf = {
         .sink = shards_sink(b->shards),
-        .rows_max = b->config->max_queued_messages,
-        .bytes_max = b->config->max_queued_bytes,
+        .limits = limits_of(b->config),
     };
     enum err rc = store_mem_start(&b->mem, &conf);
     if (rc != ERR_OK) return rc;
@@ -135,8 +148,7 @@ static enum err run_on_disk(struct broker *b)
         .sink = shards_sink(b->shards),
         .dir = b->config->persistence_location,
         .sync = b->config->durability == CONFIG_DURABILITY_DISK,
-        .rows_max = b->config->max_queued_messages,
-        .bytes_max = b->config->max_queued_bytes,
+        .limits = limits_of(b->config),
         .log = b->log,
         .clock = &clock_system,
     };

@@ -113,7 +113,13 @@ bool session_next(struct session *s, struct session_send *out)
     s->unacked++;
     *out = (struct session_send){ e->msg, e->id, e->qos, dup, e->retain, false };
     if (s->voided_count > 0) out->is_void = session_is_void(s, e->seq);
+    if (!dup && e->seq <= s->dropped_upto && e->seq > 0) out->is_void = true;
     return true;
+}
+
+void session_drop_upto(struct session *s, uint64_t seq)
+{
+    if (seq > s->dropped_upto) s->dropped_upto = seq;
 }
 
 static struct session_entry *find_sent(const struct session *s, uint16_t id)

@@ -81,8 +81,10 @@ struct session {
     uint16_t last_id;
     uint16_t client_id_bytes;
     uint64_t queued_bytes; /* waiting */
+    uint64_t dropped;      /* messages, by the limit of its queue, since this process began */
     uint64_t fed;          /* the highest seq taken into the ring */
     uint64_t finished;     /* the highest seq acknowledged */
+    uint64_t dropped_upto; /* its queue's limit cost what was not sent up to here */
     uint32_t queue_messages_max;
     uint64_t queue_bytes_max;
 
@@ -159,6 +161,9 @@ void session_fence_end(struct session *s);
 /* The entry with this seq, which has not been offered yet, is not to be sent: a newer message has gone before
  * it. It stays one of the queue, is given out as void when its turn comes, and finished by session_skip. */
 void session_void(struct session *s, uint64_t seq);
+
+/* The queue dropped its oldest, up to this seq: what of it has not been sent is not to be sent any more. */
+void session_drop_upto(struct session *s, uint64_t seq);
 
 struct session_will_parts {
     struct bytes topic, payload, block;

@@ -3,6 +3,8 @@
 
 /* Commands out, completions in; and on the journal's own thread, what it delivers. */
 
+enum { NO_ACK = 0 }; /* a command's ticket */
+
 void journal_put(struct shard *sh, struct command *c)
 {
     c->from_shard = (uint16_t)sh->index;
@@ -29,14 +31,22 @@ static struct conn *waiting_conn(struct shard *sh, const struct command *cmd)
     return cmd->conn_id == 0 ? NULL : conn_find(sh, cmd->conn_id);
 }
 
+/* No room for it: version 5 is told to try later; before it had no word for that, so the PUBACK stays away,
+ * and the connection ends [MQTT-4.13]. */
+static void publish_refused(struct shard *sh, struct conn *c, const struct command *cmd)
+{
+    metrics_add(sh->metrics, METRIC_publish_refused_total, 1);
+    log_event(sh->log, EVENT_PUBLISH_REFUSED, LOG_TEXT("client", session_client_id(c->session)),
+              LOG_TEXT("topic", msg_topic(cmd->msg)));
+    if (cmd->ticket == NO_ACK) return; /* QoS 0: nothing was promised */
+    if (c->version != MQTT_V5)
+        conn_end(sh, c, MQTT_RC_QUOTA_EXCEEDED);
+    else
+        conn_ack_done(sh, c, cmd->ticket - 1, MQTT_RC_QUOTA_EXCEEDED);
+}
+
 static void publish_done(struct shard *sh, const struct command *cmd)
 {
-    enum { NO_ACK = 0 };
-    if (cmd->dropped > 0) {
-        metrics_add(sh->metrics, METRIC_publish_dropped_queue_full_total, cmd->dropped);
-        log_event(sh->log, EVENT_SESSION_QUEUE_FULL, LOG_TEXT("topic", msg_topic(cmd->msg)),
-                  LOG_NUM("sessions", cmd->dropped));
-    }
     struct conn *c = waiting_conn(sh, cmd);
     if (c == NULL || c->state != CONN_OPEN) {
         if (cmd->deferred) sh->orphans--;
@@ -44,7 +54,10 @@ static void publish_done(struct shard *sh, const struct command *cmd)
     }
     conn_journal_give(sh, c, cmd);
     if (cmd->deferred) conn_deferred_done(sh, c);
-    if (cmd->ticket != NO_ACK) conn_ack_done(sh, c, cmd->ticket - 1, MQTT_RC_OK);
+    if (cmd->result == COMMAND_REFUSED)
+        publish_refused(sh, c, cmd);
+    else if (cmd->ticket != NO_ACK)
+        conn_ack_done(sh, c, cmd->ticket - 1, MQTT_RC_OK);
 }
 
 static void connect_done(struct shard *sh, const struct command *cmd)
@@ -58,11 +71,12 @@ static void connect_done(struct shard *sh, const struct command *cmd)
 void journal_mail_done(struct shard *sh, struct mail *m)
 {
     struct command *cmd = CONTAINER(m, struct command, completion);
-    /* A stale or refused command of a connection: it lost its session, so it ends without an answer. */
-    struct conn *loser = cmd->result == COMMAND_DURABLE ? NULL : waiting_conn(sh, cmd);
+    /* Stale: the connection lost its session, so it ends without an answer. Only publishes are refused. */
+    struct conn *loser = cmd->result == COMMAND_STALE ? waiting_conn(sh, cmd) : NULL;
     if (loser != NULL) conn_drop(sh, loser);
     switch (cmd->kind) {
-    case COMMAND_ENQUEUE: publish_done(sh, cmd); break;
+    case COMMAND_ENQUEUE:
+    case COMMAND_FIRE_WILL: publish_done(sh, cmd); break;
     case COMMAND_CLAIM:
     case COMMAND_END_SESSION: connect_done(sh, cmd); break;
     case COMMAND_SUBSCRIBE:
@@ -74,6 +88,7 @@ void journal_mail_done(struct shard *sh, struct mail *m)
             connect_done(sh, cmd);
         break;
     case COMMAND_EXPIRY:
+    case COMMAND_OFFLINE:
     case COMMAND_ACK:
     case COMMAND_RETAINED: break; /* nobody waits */
     }

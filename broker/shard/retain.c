@@ -52,7 +52,9 @@ static void put_retained(struct shard *sh, struct session *s, const struct retai
     c->msg = msg_ref(v->msg);
     c->version = v->version;
     c->session_no = s->session_no;
-    c->targets[0] = (struct command_target){ s->session_no, (uint16_t)sh->index, qos, true };
+    c->targets[0] = (struct command_target){
+        .session_no = s->session_no, .shard = (uint16_t)sh->index, .qos = qos, .retain = true
+    };
     c->seats[0].shard = (uint16_t)sh->index;
     c->seats[0].count = 1;
     session_fence_begin(s);

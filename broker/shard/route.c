@@ -173,6 +173,16 @@ static void deliver_qos0(struct shard *sh, struct session *s, bool retain)
     conn_fan_send(sh, c, retain);
 }
 
+/* The queue was at its limit. */
+static void note_dropped(struct shard *sh, struct session *s, const struct command_target *t)
+{
+    metrics_add(sh->metrics, METRIC_publish_dropped_queue_full_total, t->dropped);
+    s->dropped += t->dropped;
+    log_event(sh->log, EVENT_SESSION_QUEUE_FULL, LOG_TEXT("client", session_client_id(s)),
+              LOG_NUM("dropped", s->dropped));
+    if (t->drop_upto > 0) session_drop_upto(s, t->drop_upto);
+}
+
 static void deliver(struct shard *sh, const struct hit *h, struct msg *m)
 {
     if (h->qos == 0) {
@@ -184,8 +194,8 @@ static void deliver(struct shard *sh, const struct hit *h, struct msg *m)
         feed_pump(sh, h->session);
         return;
     }
-    metrics_add(sh->metrics, METRIC_publish_dropped_queue_full_total, 1);
-    log_event(sh->log, EVENT_SESSION_QUEUE_FULL, LOG_TEXT("client", session_client_id(h->session)));
+    struct command_target dropped = { .dropped = 1 };
+    note_dropped(sh, h->session, &dropped);
 }
 
 /* A retained message goes to a session live: one that has just subscribed must not get older ones after it.
@@ -319,6 +329,8 @@ static void apply_targets(struct shard *sh, const struct command_seat *seat)
         const struct command_target *t = &c->targets[i];
         struct session *s = sessions_find_no(sh, t->session_no);
         if (s == NULL) continue;
+        if (t->dropped > 0) note_dropped(sh, s, t);
+        if (t->is_skipped) continue;
         if (c->msg->retain) note_retained(sh, s, c->msg, c->position);
         struct store_row row = { c->position, c->msg, t->qos, t->retain };
         session_offer(s, &row);
@@ -335,8 +347,10 @@ static void apply_copy(struct shard *sh, struct command *c)
     uint64_t topic = subs_hash(sh->all->subs, msg_topic(c->msg));
     const struct command_target *t = &c->targets[0];
     struct store_row row = { c->position, c->msg, t->qos, t->retain };
-    if (t->session_no != 0 && session_fence_saw(s, topic, c->version)) session_void(s, c->position);
-    if (t->session_no != 0 && session_offer(s, &row) == ERR_OK) feed_pump(sh, s);
+    bool comes = c->result == COMMAND_DURABLE && !t->is_skipped;
+    if (t->dropped > 0) note_dropped(sh, s, t);
+    if (comes && session_fence_saw(s, topic, c->version)) session_void(s, c->position);
+    if (comes && session_offer(s, &row) == ERR_OK) feed_pump(sh, s);
     session_fence_end(s);
 }
 
@@ -352,17 +366,23 @@ static void apply_retained(struct shard *sh, const struct command *c)
                   LOG_TEXT("topic", msg_topic(c->msg)));
 }
 
+static void apply_publish(struct shard *sh, const struct command_seat *seat)
+{
+    struct command *c = seat->command;
+    apply_targets(sh, seat);
+    if (seat->direct && subs_find(sh->all->subs, msg_topic(c->msg), &sh->found) == ERR_OK)
+        deliver_direct(sh, c->msg, c->msg->retain ? c->position : 0);
+    if (seat->owns_topic) apply_retained(sh, c);
+}
+
 void route_mail_seat(struct shard *sh, struct mail *mail)
 {
     struct command_seat *seat = CONTAINER(mail, struct command_seat, mail);
     struct command *c = seat->command;
     if (c->kind == COMMAND_RETAINED)
         apply_copy(sh, c);
-    else
-        apply_targets(sh, seat);
-    if (seat->direct && subs_find(sh->all->subs, msg_topic(c->msg), &sh->found) == ERR_OK)
-        deliver_direct(sh, c->msg, c->msg->retain ? c->position : 0);
-    if (seat->owns_topic) apply_retained(sh, c);
+    else if (c->result == COMMAND_DURABLE)
+        apply_publish(sh, seat);
     command_unref(&c);
 }
 

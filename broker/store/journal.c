@@ -61,7 +61,7 @@ void command_mark_refused(struct command *c, struct bytes codes)
 
 void command_put(struct outbox *o, struct command *c)
 {
-    DCHECK(c->seats_count == 0 || c->kind == COMMAND_ENQUEUE || c->kind == COMMAND_RETAINED);
+    DCHECK(c->seats_count == 0 || command_has_targets(c->kind));
     /* The reference it came with is the completion's. */
     if (c->seats_count > 0) ref_add(&c->ref, c->seats_count);
     c->mail.kind = JOURNAL_MAIL_COMMAND;

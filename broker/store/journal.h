@@ -30,11 +30,16 @@ enum command_kind {
 
 const char *command_name(enum command_kind kind);
 
+/* Does it bring a message to targets? */
+static inline bool command_has_targets(enum command_kind kind)
+{
+    return kind == COMMAND_ENQUEUE || kind == COMMAND_RETAINED || kind == COMMAND_FIRE_WILL;
+}
+
 enum command_result {
     COMMAND_DURABLE,
-    COMMAND_STALE,   /* durable, but its session or claim is gone: it had no effect */
-    COMMAND_REFUSED, /* not accepted; it has no position */
-    COMMAND_UNKNOWN, /* the journal cannot tell: resend before anything new */
+    COMMAND_STALE,   /* durable, but its session, claim or will is gone: it had no effect */
+    COMMAND_REFUSED, /* not accepted, and without any effect: no room, or a limit that refuses */
 };
 
 /* One queue that an ENQUEUE goes into. Ordered by shard. */
@@ -42,7 +47,10 @@ struct command_target {
     uint64_t session_no;
     uint16_t shard;
     uint8_t qos;
-    bool retain; /* the flag to deliver it with: retain-as-published */
+    bool retain;        /* the flag to deliver it with: retain-as-published */
+    bool is_skipped;    /* gets nothing: its queue is full, or its session is gone */
+    uint32_t dropped;   /* entries that its queue's limit cost, this one included */
+    uint64_t drop_upto; /* not 0: the queue was full, and its entries up to here make room */
 };
 
 /* A shard's share of an applied command. */
@@ -62,6 +70,19 @@ struct command_ack {
     uint64_t *open;
 };
 
+/* A will, beside its message: seconds after the connection's end, and after it was published (UINT32_MAX:
+ * it does not expire). */
+struct command_will {
+    uint32_t delay_s, expiry_s;
+};
+
+/* Which submission it is of which process: (node, boot_no) submits n = 1, 2, 3 ... */
+struct command_origin {
+    uint16_t node;
+    uint32_t boot_no;
+    uint64_t n;
+};
+
 struct command {
     struct mail mail;       /* to the journal */
     struct mail completion; /* back to from_shard; its kind is the submitter's */
@@ -71,15 +92,19 @@ struct command {
     uint16_t from_shard;
     uint16_t seats_count;
     uint64_t position;
+    uint64_t stamp_ms; /* wall clock when it was submitted; never goes back from one position to the next */
+    struct command_origin origin;
     uint64_t session_no, claim_no; /* fences: 0 where the kind has none */
     uint64_t conn_id, ticket;      /* the submitter's: who waits, and for what */
     uint64_t version;              /* RETAINED: the position at which its message became the retained one */
     void *job;
     bool deferred;
-    uint32_t expiry_s;
+    bool keeps_will;   /* OFFLINE */
+    uint64_t sent;     /* OFFLINE: the highest seq that the client may have seen */
+    uint32_t expiry_s; /* CLAIM, EXPIRY */
     uint32_t targets_count;
-    uint32_t dropped; /* targets whose queue was full: told at completion */
-    struct msg *msg;
+    struct msg *msg;          /* CLAIM: the will's, or NULL */
+    struct command_will will; /* CLAIM */
     struct command_ack ack;
     struct bytes data; /* CLAIM: client id. SUBSCRIBE, UNSUBSCRIBE: the filters as in the packet, but for
                           COMMAND_FILTER_REFUSED in the options */

@@ -4,7 +4,14 @@
 #include "codec/rd.h"
 #include "codec/wr.h"
 
-enum { RECORD_FORMAT = 1, HEAD_BYTES = 2 + 3 * 8, TARGET_BYTES = 8 + 1, FLAG_RETAIN = 4, FLAG_QOS = 3 };
+enum {
+    RECORD_FORMAT = 1,
+    HEAD_BYTES = 2 + 8 + 14 + 2 * 8,
+    TARGET_BYTES_MIN = 8 + 1,
+    FLAG_QOS = 3,
+    FLAG_RETAIN = 4,
+    FLAG_DROPS = 8,
+};
 
 static void wr_u64(struct wr *w, uint64_t v)
 {
@@ -33,16 +40,31 @@ static uint8_t flags_of(uint8_t qos, bool retain)
 
 static size_t message_size(const struct msg *m)
 {
-    return 1 + 8 + 8 + 2 + m->topic_bytes + 4 + m->block_bytes + 4 + (size_t)m->payload_bytes;
+    return 1 + 3 * 8 + 2 + m->topic_bytes + 4 + m->block_bytes + 4 + (size_t)m->payload_bytes;
+}
+
+static size_t target_size(const struct command_target *t)
+{
+    return TARGET_BYTES_MIN + (t->drop_upto > 0 ? 8 : 0);
+}
+
+static size_t targets_size(const struct command *c)
+{
+    size_t bytes = 4;
+    for (uint32_t i = 0; i < c->targets_count; i++)
+        if (!c->targets[i].is_skipped) bytes += target_size(&c->targets[i]);
+    return bytes;
 }
 
 size_t record_size(const struct command *c)
 {
     switch (c->kind) {
     case COMMAND_ENQUEUE:
-        return HEAD_BYTES + message_size(c->msg) + 4 + (size_t)c->targets_count * TARGET_BYTES;
-    case COMMAND_RETAINED: return HEAD_BYTES + 8 + message_size(c->msg) + TARGET_BYTES;
-    case COMMAND_CLAIM: return HEAD_BYTES + 4 + 4 + c->data.len;
+    case COMMAND_FIRE_WILL: return HEAD_BYTES + message_size(c->msg) + targets_size(c);
+    case COMMAND_RETAINED: return HEAD_BYTES + 8 + message_size(c->msg) + target_size(&c->targets[0]);
+    case COMMAND_CLAIM:
+        return HEAD_BYTES + 4 + 4 + c->data.len + 1 + (c->msg != NULL ? 8 + message_size(c->msg) : 0);
+    case COMMAND_OFFLINE: return HEAD_BYTES + 8 + 1;
     case COMMAND_EXPIRY: return HEAD_BYTES + 4;
     case COMMAND_SUBSCRIBE:
     case COMMAND_UNSUBSCRIBE: return HEAD_BYTES + 4 + c->data.len;
@@ -60,18 +82,37 @@ static void put_message(struct wr *w, const struct msg *m)
     wr_u8(w, flags_of(m->qos, m->retain));
     wr_u64(w, m->expires_ms);
     wr_u64(w, m->from_session);
+    wr_u64(w, m->from_client);
     wr_str(w, msg_topic(m));
     wr_long(w, msg_block(m));
     wr_long(w, msg_payload(m));
 }
 
+static void put_target(struct wr *w, const struct command_target *t)
+{
+    wr_u64(w, t->session_no);
+    wr_u8(w, (uint8_t)(flags_of(t->qos, t->retain) | (t->drop_upto > 0 ? FLAG_DROPS : 0)));
+    if (t->drop_upto > 0) wr_u64(w, t->drop_upto);
+}
+
 static void put_targets(struct wr *w, const struct command *c)
 {
-    wr_u32(w, c->targets_count);
-    for (uint32_t i = 0; i < c->targets_count; i++) {
-        wr_u64(w, c->targets[i].session_no);
-        wr_u8(w, flags_of(c->targets[i].qos, c->targets[i].retain));
-    }
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < c->targets_count; i++) count += !c->targets[i].is_skipped;
+    wr_u32(w, count);
+    for (uint32_t i = 0; i < c->targets_count; i++)
+        if (!c->targets[i].is_skipped) put_target(w, &c->targets[i]);
+}
+
+static void put_claim(struct wr *w, const struct command *c)
+{
+    wr_u32(w, c->expiry_s);
+    wr_long(w, c->data);
+    wr_u8(w, c->msg != NULL);
+    if (c->msg == NULL) return;
+    wr_u32(w, c->will.delay_s);
+    wr_u32(w, c->will.expiry_s);
+    put_message(w, c->msg);
 }
 
 static void put_ack(struct wr *w, const struct command_ack *ack)
@@ -85,18 +126,19 @@ static void put_kind(struct wr *w, const struct command *c)
 {
     switch (c->kind) {
     case COMMAND_ENQUEUE:
+    case COMMAND_FIRE_WILL:
         put_message(w, c->msg);
         put_targets(w, c);
         break;
     case COMMAND_RETAINED:
         wr_u64(w, c->version);
         put_message(w, c->msg);
-        wr_u64(w, c->targets[0].session_no);
-        wr_u8(w, flags_of(c->targets[0].qos, c->targets[0].retain));
+        put_target(w, &c->targets[0]);
         break;
-    case COMMAND_CLAIM:
-        wr_u32(w, c->expiry_s);
-        wr_long(w, c->data);
+    case COMMAND_CLAIM: put_claim(w, c); break;
+    case COMMAND_OFFLINE:
+        wr_u64(w, c->sent);
+        wr_u8(w, c->keeps_will);
         break;
     case COMMAND_EXPIRY: wr_u32(w, c->expiry_s); break;
     case COMMAND_SUBSCRIBE:
@@ -107,12 +149,15 @@ static void put_kind(struct wr *w, const struct command *c)
     }
 }
 
-void record_encode(const struct command *c, uint64_t stamp_ms, uint8_t *to)
+void record_encode(const struct command *c, uint8_t *to)
 {
     struct wr w = { .at = to, .left = record_size(c) };
     wr_u8(&w, (uint8_t)c->kind);
     wr_u8(&w, RECORD_FORMAT);
-    wr_u64(&w, stamp_ms);
+    wr_u64(&w, c->stamp_ms);
+    wr_u16(&w, c->origin.node);
+    wr_u32(&w, c->origin.boot_no);
+    wr_u64(&w, c->origin.n);
     wr_u64(&w, c->session_no);
     wr_u64(&w, c->claim_no);
     put_kind(&w, c);
@@ -133,6 +178,7 @@ static enum err get_message(struct rd *r, struct msg **out)
     struct msg_parts parts = { .qos = flags & FLAG_QOS, .retain = (flags & FLAG_RETAIN) != 0 };
     parts.expires_ms = rd_u64(r);
     parts.from_session = rd_u64(r);
+    parts.from_client = rd_u64(r);
     parts.topic = rd_str(r);
     parts.block = rd_long(r);
     parts.payload = rd_long(r);
@@ -147,6 +193,7 @@ static void get_target(struct rd *r, struct command_target *t)
     *t = (struct command_target){ .session_no = session_no,
                                   .qos = flags & FLAG_QOS,
                                   .retain = (flags & FLAG_RETAIN) != 0 };
+    if ((flags & FLAG_DROPS) != 0) t->drop_upto = rd_u64(r);
 }
 
 static struct command *make(enum command_kind kind, uint32_t targets, uint32_t open, struct bytes data)
@@ -155,13 +202,13 @@ static struct command *make(enum command_kind kind, uint32_t targets, uint32_t o
     return command_new(kind, &size);
 }
 
-static enum err get_enqueue(struct rd *r, struct command **out)
+static enum err get_enqueue(struct rd *r, enum command_kind kind, struct command **out)
 {
     struct msg *m;
     enum err rc = get_message(r, &m);
     uint32_t count = rd_u32(r);
-    if (rc == ERR_OK && count > r->left / TARGET_BYTES) rc = ERR_SYNTAX;
-    struct command *c = rc == ERR_OK ? make(COMMAND_ENQUEUE, count, 0, bytes_of(NULL, 0)) : NULL;
+    if (rc == ERR_OK && count > r->left / TARGET_BYTES_MIN) rc = ERR_SYNTAX;
+    struct command *c = rc == ERR_OK ? make(kind, count, 0, bytes_of(NULL, 0)) : NULL;
     if (c == NULL) {
         msg_unref(&m);
         return rc == ERR_OK ? ERR_NOMEM : rc;
@@ -202,25 +249,54 @@ static enum err get_ack(struct rd *r, struct command **out)
     return ERR_OK;
 }
 
+static enum err get_claim(struct rd *r, struct command **out)
+{
+    uint32_t expiry_s = rd_u32(r);
+    struct bytes client_id = rd_long(r);
+    bool has_will = rd_u8(r) != 0;
+    struct command_will will = { 0 };
+    if (has_will) {
+        will.delay_s = rd_u32(r);
+        will.expiry_s = rd_u32(r);
+    }
+    struct msg *m = NULL;
+    enum err rc = has_will ? get_message(r, &m) : ERR_OK;
+    struct command *c = rc == ERR_OK ? make(COMMAND_CLAIM, 0, 0, client_id) : NULL;
+    if (c == NULL) {
+        msg_unref(&m);
+        return rc == ERR_OK ? ERR_NOMEM : rc;
+    }
+    c->expiry_s = expiry_s;
+    c->msg = m;
+    c->will = will;
+    *out = c;
+    return ERR_OK;
+}
+
 static enum err get_plain(struct rd *r, enum command_kind kind, struct command **out)
 {
-    bool has_expiry = kind == COMMAND_CLAIM || kind == COMMAND_EXPIRY;
-    bool has_data = kind == COMMAND_CLAIM || kind == COMMAND_SUBSCRIBE || kind == COMMAND_UNSUBSCRIBE;
-    uint32_t expiry_s = has_expiry ? rd_u32(r) : 0;
+    bool has_data = kind == COMMAND_SUBSCRIBE || kind == COMMAND_UNSUBSCRIBE;
+    uint32_t expiry_s = kind == COMMAND_EXPIRY ? rd_u32(r) : 0;
+    uint64_t sent = kind == COMMAND_OFFLINE ? rd_u64(r) : 0;
+    bool keeps_will = kind == COMMAND_OFFLINE && rd_u8(r) != 0;
     struct bytes data = has_data ? rd_long(r) : bytes_of(NULL, 0);
     *out = make(kind, 0, 0, data);
     if (*out == NULL) return ERR_NOMEM;
     (*out)->expiry_s = expiry_s;
+    (*out)->sent = sent;
+    (*out)->keeps_will = keeps_will;
     return ERR_OK;
 }
 
 static enum err get_kind(struct rd *r, uint8_t kind, struct command **out)
 {
     switch (kind) {
-    case COMMAND_ENQUEUE: return get_enqueue(r, out);
+    case COMMAND_ENQUEUE:
+    case COMMAND_FIRE_WILL: return get_enqueue(r, (enum command_kind)kind, out);
     case COMMAND_RETAINED: return get_retained(r, out);
     case COMMAND_ACK: return get_ack(r, out);
-    case COMMAND_CLAIM:
+    case COMMAND_CLAIM: return get_claim(r, out);
+    case COMMAND_OFFLINE:
     case COMMAND_EXPIRY:
     case COMMAND_SUBSCRIBE:
     case COMMAND_UNSUBSCRIBE:
@@ -230,11 +306,14 @@ static enum err get_kind(struct rd *r, uint8_t kind, struct command **out)
     }
 }
 
-enum err record_decode(struct bytes record, struct command **out, uint64_t *stamp_ms)
+enum err record_decode(struct bytes record, struct command **out)
 {
     struct rd r = { record.at, record.len, false };
     uint8_t kind = rd_u8(&r), format = rd_u8(&r);
-    *stamp_ms = rd_u64(&r);
+    uint64_t stamp_ms = rd_u64(&r);
+    struct command_origin origin = { .node = rd_u16(&r) };
+    origin.boot_no = rd_u32(&r);
+    origin.n = rd_u64(&r);
     uint64_t session_no = rd_u64(&r), claim_no = rd_u64(&r);
     *out = NULL;
     if (r.bad) return ERR_SYNTAX;
@@ -246,6 +325,8 @@ enum err record_decode(struct bytes record, struct command **out, uint64_t *stam
         rc = ERR_SYNTAX;
     }
     if (rc != ERR_OK) return rc;
+    (*out)->stamp_ms = stamp_ms;
+    (*out)->origin = origin;
     (*out)->session_no = session_no;
     (*out)->claim_no = claim_no;
     return ERR_OK;

@@ -5,16 +5,19 @@
  * What a record holds is all that applying and folding it needs, and nothing of who submitted it: no seats,
  * no connection. Numbers are big-endian; strings have a length of two bytes, a payload of four.
  *
- *   u8 kind | u8 format (1) | u64 stamp_ms | u64 session_no | u64 claim_no | then by kind:
- *   ENQUEUE     message, u32 targets, each u64 session_no, u8 flags
- *   RETAINED    u64 version, message, u64 session_no, u8 flags
- *   CLAIM       u32 expiry_s, client id
+ *   u8 kind | u8 format (1) | u64 stamp_ms | u16 node, u32 boot_no, u64 n | u64 session_no | u64 claim_no |
+ *   then by kind:
+ *   ENQUEUE, FIRE_WILL   message, u32 targets: those that are not skipped
+ *   RETAINED    u64 version, message, one target
+ *   CLAIM       u32 expiry_s, client id, u8 has a will: u32 delay_s, u32 expiry_s, message
+ *   OFFLINE     u64 sent, u8 keeps its will
  *   EXPIRY      u32 expiry_s
  *   SUBSCRIBE, UNSUBSCRIBE   the filters as in the packet
  *   ACK         u64 cursor, u32 open, each u64
  *   END_SESSION, FENCE       nothing
  *
- *   message: u8 flags | u64 expires_ms | u64 from_session | topic | block | payload
+ *   message: u8 flags | u64 expires_ms | u64 from_session | u64 from_client | topic | block | payload
+ *   target:  u64 session_no | u8 flags | u64 drop_upto, if bit 3
  *   flags:   bits 0-1 QoS, bit 2 retain
  *
  * Thread:  any; no state.
@@ -34,9 +37,9 @@
 size_t record_size(const struct command *c);
 
 /* Writes exactly record_size bytes. */
-void record_encode(const struct command *c, uint64_t stamp_ms, uint8_t *to);
+void record_encode(const struct command *c, uint8_t *to);
 
-/* A command without seats, whose targets have no shard: as it was when applied. One reference. */
-enum err record_decode(struct bytes record, struct command **out, uint64_t *stamp_ms);
+/* A command without seats, whose targets have no shard. One reference. */
+enum err record_decode(struct bytes record, struct command **out);
 
 #endif

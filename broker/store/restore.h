@@ -13,12 +13,16 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
-#include "msg/msg.h"
+#include "store/journal.h"
 
 struct restore_session {
     uint64_t session_no, claim_no;
     uint32_t expiry_s;
     struct bytes client_id;
+    uint64_t offline_ms;      /* since when, wall clock; at the latest when the last process was last seen */
+    uint64_t sent;            /* entries up to this seq may have been sent before */
+    struct msg *will;         /* NULL: none; lent */
+    struct command_will when; /* of the will */
 };
 
 struct restore_sink {

@@ -20,8 +20,11 @@ struct store_mem {
 
 static void run_command(struct store_mem *s, struct command *c)
 {
-    c->position = ++s->position;
-    c->result = tables_apply(s->tables, c);
+    c->result = tables_admit(s->tables, c);
+    if (c->result == COMMAND_DURABLE) {
+        c->position = ++s->position;
+        c->result = tables_apply(s->tables, c, true);
+    }
     for (uint32_t i = 0; i < c->seats_count; i++)
         s->sink.post(s->sink.ctx, c->seats[i].shard, &c->seats[i].mail);
     s->sink.complete(s->sink.ctx, c->from_shard, &c->completion);
@@ -80,7 +83,7 @@ static void destroy(struct store_mem *s)
 
 enum err store_mem_start(struct store_mem **out, const struct store_mem_conf *conf)
 {
-    struct tables_conf tables = { conf->rows_max, conf->bytes_max };
+    struct tables_conf tables = { conf->limits };
     struct store_mem *s = calloc(1, sizeof *s);
     *out = NULL;
     if (s == NULL) return ERR_NOMEM;

@@ -4,14 +4,14 @@
  *
  * Thread:  start and stop from main; see journal.h and store.h for the rest.
  * Memory:  a row for each queued message of a persistent session, and one reference to the message.
- * Limits:  rows_max rows and bytes_max payload bytes a session (0: none); a message more is dropped, and
- *          counted in its command.
+ * Limits:  conf->limits for each session.
  * Errors:  ERR_NOMEM, ERR_SYS from store_mem_start.
  * Tests:   tests/contract/journal_contract.c
  */
 #ifndef STORE_STORE_MEM_H
 #define STORE_STORE_MEM_H
 
+#include "store/backlog.h"
 #include "store/journal.h"
 #include "store/store.h"
 
@@ -19,8 +19,7 @@ struct store_mem;
 
 struct store_mem_conf {
     struct journal_sink sink;
-    uint32_t rows_max;
-    uint64_t bytes_max;
+    struct backlog_limits limits;
 };
 
 enum err store_mem_start(struct store_mem **out, const struct store_mem_conf *conf);

@@ -8,9 +8,11 @@
 struct queue {
     uint64_t session_no, claim_no;
     uint64_t folded; /* rows up to here are elsewhere */
-    uint64_t bytes;  /* of payload, in all rows */
+    bool has_will;
     struct store_row *rows;
     uint32_t head, count, room;
+    uint32_t expected;      /* admitted, not applied yet: there is room for their rows */
+    struct backlog backlog; /* with limits only */
 };
 
 struct tables {
@@ -34,58 +36,25 @@ static void queue_free(struct queue *q)
 {
     for (uint32_t i = 0; i < q->count; i++) msg_unref(&q->rows[q->head + i].msg);
     free(q->rows);
+    backlog_fini(&q->backlog);
     free(q);
 }
 
-static bool queue_make_room(struct queue *q)
+/* Room for this many rows beyond those that are there. */
+static bool queue_make_room(struct queue *q, uint32_t more)
 {
-    if (q->head + q->count < q->room) return true;
-    if (q->head > q->room / 2) { /* mostly a hole at the front: move down */
-        memmove(q->rows, q->rows + q->head, q->count * sizeof *q->rows);
-        q->head = 0;
-        return true;
-    }
-    uint32_t room = q->room == 0 ? 4 : q->room * 2;
+    uint32_t need = q->count + more;
+    if (q->head + need <= q->room) return true;
+    if (q->head > 0) memmove(q->rows, q->rows + q->head, q->count * sizeof *q->rows);
+    q->head = 0;
+    if (need <= q->room / 2) return true; /* mostly a hole it was, and it will be a while until the next */
+    uint32_t room = q->room < 4 ? 4 : q->room;
+    while (room < need) room *= 2;
     struct store_row *rows = realloc(q->rows, room * sizeof *rows);
-    if (rows == NULL) return false;
+    if (rows == NULL) return need <= q->room;
     q->rows = rows;
     q->room = room;
     return true;
-}
-
-static bool queue_full(const struct tables *t, const struct queue *q, const struct msg *m)
-{
-    if (t->conf.rows_max > 0 && q->count >= t->conf.rows_max) return true;
-    return t->conf.bytes_max > 0 && q->bytes + m->payload_bytes > t->conf.bytes_max;
-}
-
-/* Puts a message into the queue of a target. ERR_NOTFOUND: the session is gone. ERR_FULL: dropped by a limit.
- */
-static enum err queue_append(struct tables *t, const struct command_target *to, struct command *c)
-{
-    struct queue *q = queue_find(t, to->session_no);
-    if (q == NULL) return ERR_NOTFOUND;
-    if (queue_full(t, q, c->msg)) {
-        c->dropped++;
-        return ERR_FULL;
-    }
-    if (!queue_make_room(q)) return ERR_NOMEM;
-    q->rows[q->head + q->count++] = (struct store_row){ c->position, msg_ref(c->msg), to->qos, to->retain };
-    q->bytes += c->msg->payload_bytes;
-    return ERR_OK;
-}
-
-static bool is_open(const struct command_ack *ack, uint64_t seq)
-{
-    uint32_t low = 0, high = ack->open_count;
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (ack->open[mid] < seq)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low < ack->open_count && ack->open[low] == seq;
 }
 
 /* Drops the rows that are finished; the open ones among them move up to the rows that follow. */
@@ -97,33 +66,117 @@ static void queue_acknowledge(struct queue *q, const struct command_ack *ack)
 
     uint32_t keep_at = seen;
     for (uint32_t i = seen; i-- > 0;) {
-        if (is_open(ack, rows[i].seq)) {
+        if (command_ack_is_open(ack, rows[i].seq))
             rows[--keep_at] = rows[i];
-            continue;
-        }
-        q->bytes -= rows[i].msg->payload_bytes;
-        msg_unref(&rows[i].msg);
+        else
+            msg_unref(&rows[i].msg);
     }
     q->head += keep_at;
     q->count -= keep_at;
-    if (q->count == 0) {
+    if (q->count == 0 && q->expected == 0) {
         free(q->rows);
         q->rows = NULL;
         q->head = q->room = 0;
     }
 }
 
-/* Without memory for one target the publisher must not hear that all have it: it will send it again. */
-static enum command_result apply_enqueue(struct tables *t, struct command *c)
+static bool is_limited(const struct tables *t)
 {
-    enum command_result result = COMMAND_DURABLE;
+    return backlog_is_limited(&t->conf.limits);
+}
+
+/* What is finished leaves the queue; what the limit knows of it, too. */
+static void queue_finish(struct queue *q, const struct command_ack *ack)
+{
+    queue_acknowledge(q, ack);
+    backlog_finish(&q->backlog, ack);
+}
+
+/* --- when a command is submitted: what may fail, fails here */
+
+/* For a will or a retained message nobody can be told: it is dropped. */
+static bool refuses(const struct tables *t, const struct command *c)
+{
+    return is_limited(t) && t->conf.limits.policy == BACKLOG_REFUSE && c->kind == COMMAND_ENQUEUE;
+}
+
+static bool is_refused(struct tables *t, const struct command *c)
+{
     for (uint32_t i = 0; i < c->targets_count; i++) {
-        enum err rc = queue_append(t, &c->targets[i], c);
-        if (rc == ERR_NOMEM) result = COMMAND_REFUSED;
-        /* A target without a row gets nothing on its shard either: session_no 0 is nobody's. */
-        if (rc != ERR_OK) c->targets[i].session_no = 0;
+        const struct queue *q = queue_find(t, c->targets[i].session_no);
+        if (q != NULL && !backlog_fits(&q->backlog, &t->conf.limits, c->msg->payload_bytes)) return true;
     }
-    return result;
+    return false;
+}
+
+static bool admit_target(struct tables *t, struct command_target *to, uint32_t bytes)
+{
+    struct queue *q = queue_find(t, to->session_no);
+    if (q == NULL) return true; /* not there yet, or gone: apply will see */
+    if (!backlog_fits(&q->backlog, &t->conf.limits, bytes)) {
+        to->is_skipped = true;
+        to->dropped = 1;
+        return true;
+    }
+    if (!queue_make_room(q, q->expected + 1)) return false;
+    q->expected++;
+    if (is_limited(t)) to->dropped = backlog_expect(&q->backlog, &t->conf.limits, bytes, &to->drop_upto);
+    return true;
+}
+
+static void forget_targets(struct tables *t, const struct command *c, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct queue *q = c->targets[i].is_skipped ? NULL : queue_find(t, c->targets[i].session_no);
+        if (q == NULL || q->expected == 0) continue;
+        q->expected--;
+        if (is_limited(t)) backlog_unexpect(&q->backlog, c->msg->payload_bytes);
+    }
+}
+
+enum command_result tables_admit(struct tables *t, struct command *c)
+{
+    if (refuses(t, c) && is_refused(t, c)) return COMMAND_REFUSED;
+    for (uint32_t i = 0; i < c->targets_count; i++) {
+        if (admit_target(t, &c->targets[i], c->msg->payload_bytes)) continue;
+        forget_targets(t, c, i);
+        return COMMAND_REFUSED;
+    }
+    return COMMAND_DURABLE;
+}
+
+void tables_forget(struct tables *t, const struct command *c)
+{
+    forget_targets(t, c, c->targets_count);
+}
+
+/* --- apply */
+
+/* Puts a message into the queue of a target. */
+static void queue_append(struct tables *t, struct command_target *to, const struct command *c,
+                         bool was_admitted)
+{
+    struct queue *q = queue_find(t, to->session_no);
+    if (q == NULL) {
+        to->is_skipped = true;
+        return;
+    }
+    bool was_expected = was_admitted && q->expected > 0;
+    struct command_ack dropped = { .cursor = to->drop_upto };
+    struct backlog_entry e = { c->position, c->msg->payload_bytes };
+    if (to->drop_upto > 0) queue_finish(q, &dropped);
+    if (was_expected) q->expected--;
+    bool counted = !is_limited(t) || backlog_add(&q->backlog, e, was_expected) == ERR_OK;
+    CHECK(counted);
+    CHECK(queue_make_room(q, 1));
+    q->rows[q->head + q->count++] = (struct store_row){ c->position, msg_ref(c->msg), to->qos, to->retain };
+}
+
+static enum command_result apply_enqueue(struct tables *t, struct command *c, bool was_admitted)
+{
+    for (uint32_t i = 0; i < c->targets_count; i++)
+        if (!c->targets[i].is_skipped) queue_append(t, &c->targets[i], c, was_admitted);
+    return COMMAND_DURABLE;
 }
 
 /* The queue of a session, made if there is none. */
@@ -142,8 +195,9 @@ static struct queue *queue_make(struct tables *t, uint64_t session_no)
 static enum command_result apply_claim(struct tables *t, const struct command *c)
 {
     struct queue *q = queue_make(t, c->session_no);
-    if (q == NULL) return COMMAND_REFUSED;
+    CHECK(q != NULL);
     q->claim_no = c->claim_no;
+    q->has_will = c->msg != NULL;
     return COMMAND_DURABLE;
 }
 
@@ -155,26 +209,43 @@ static enum command_result apply_end(struct tables *t, const struct command *c)
     return COMMAND_DURABLE;
 }
 
+/* The will goes out once, whoever says so first: its connection's end, a timer, or another node. */
+static enum command_result apply_will(struct tables *t, struct queue *q, struct command *c, bool was_admitted)
+{
+    if (q == NULL || !q->has_will) {
+        if (was_admitted) tables_forget(t, c);
+        return COMMAND_STALE;
+    }
+    q->has_will = false;
+    return apply_enqueue(t, c, was_admitted);
+}
+
 /* Commands that act for a connection: is it still the one that holds the session? */
-static enum command_result apply_fenced(struct tables *t, const struct command *c)
+static enum command_result apply_fenced(struct tables *t, struct command *c, bool was_admitted)
 {
     struct queue *q = queue_find(t, c->session_no);
-    if (q == NULL || q->claim_no != c->claim_no) return COMMAND_STALE;
-    if (c->kind == COMMAND_ACK) queue_acknowledge(q, &c->ack);
+    if (q != NULL && q->claim_no != c->claim_no) q = NULL;
+    if (c->kind == COMMAND_FIRE_WILL) return apply_will(t, q, c, was_admitted);
+    if (q == NULL) return COMMAND_STALE;
+    if (c->kind == COMMAND_ACK) queue_finish(q, &c->ack);
+    if (c->kind == COMMAND_OFFLINE) q->has_will = q->has_will && c->keeps_will;
     return COMMAND_DURABLE;
 }
 
-enum command_result tables_apply(struct tables *t, struct command *c)
+/* Without memory for what the log says already the process cannot go on: CHECK. */
+enum command_result tables_apply(struct tables *t, struct command *c, bool was_admitted)
 {
     switch (c->kind) {
     case COMMAND_ENQUEUE:
-    case COMMAND_RETAINED: return apply_enqueue(t, c);
+    case COMMAND_RETAINED: return apply_enqueue(t, c, was_admitted);
     case COMMAND_CLAIM: return apply_claim(t, c);
     case COMMAND_END_SESSION: return apply_end(t, c);
     case COMMAND_EXPIRY:
     case COMMAND_SUBSCRIBE:
     case COMMAND_UNSUBSCRIBE:
-    case COMMAND_ACK: return apply_fenced(t, c);
+    case COMMAND_ACK:
+    case COMMAND_OFFLINE:
+    case COMMAND_FIRE_WILL: return apply_fenced(t, c, was_admitted);
     case COMMAND_FENCE: return COMMAND_DURABLE;
     }
     check_failed("a command kind without an apply", __FILE__, __LINE__);
@@ -238,7 +309,14 @@ enum err tables_restore(struct tables *t, const struct tables_session *s)
     if (q == NULL) return ERR_NOMEM;
     q->claim_no = s->claim_no;
     q->folded = s->folded;
+    q->has_will = s->has_will;
     return ERR_OK;
+}
+
+enum err tables_restore_entry(struct tables *t, uint64_t session_no, struct backlog_entry e)
+{
+    struct queue *q = is_limited(t) ? queue_find(t, session_no) : NULL;
+    return q == NULL ? ERR_OK : backlog_add(&q->backlog, e, false);
 }
 
 enum err tables_new(struct tables **out, const struct tables_conf *conf)

@@ -5,31 +5,40 @@
  * A queue may have an older part that is elsewhere (folded): everything up to tables_folded(). Then the rows
  * here are the newer ones.
  *
+ * A command comes twice: tables_admit when it is submitted, where limits are decided and written into it, and
+ * tables_apply when it has its position, where nothing is chosen any more.
+ *
  * Thread:  one: the journal's.
- * Memory:  a row for each queued message, and one reference to the message.
- * Limits:  conf->rows_max and bytes_max for each session, of what is here; more is dropped and counted.
+ * Memory:  a row for each message that is not elsewhere, with one reference to it; 16 bytes for each when
+ *          there are limits.
+ * Limits:  conf->limits for each queue.
  * Errors:  ERR_NOMEM from tables_new and tables_restore.
- * Tests:   tests/contract/journal_contract.c
+ * Tests:   tests/contract/journal_*.c
  */
 #ifndef STORE_TABLES_H
 #define STORE_TABLES_H
 
+#include "store/backlog.h"
 #include "store/journal.h"
 #include "store/store.h"
 
 struct tables;
 
 struct tables_conf {
-    uint32_t rows_max;  /* 0: none */
-    uint64_t bytes_max; /* of payload; 0: none */
+    struct backlog_limits limits;
 };
 
 enum err tables_new(struct tables **out, const struct tables_conf *conf);
 void tables_free(struct tables **owner);
 
-/* Applies a command that has its position: checks its fences, and appends to or shortens queues. Targets that
- * get nothing lose their session_no. */
-enum command_result tables_apply(struct tables *t, struct command *c);
+/* Before it is submitted. Marks targets that get nothing, and what must go for others. COMMAND_REFUSED: a
+ * queue is full, and nothing changes (BACKLOG_REFUSE). Else tables_apply or tables_forget follows. */
+enum command_result tables_admit(struct tables *t, struct command *c);
+void tables_forget(struct tables *t, const struct command *c);
+
+/* Applies a command that has its position: checks its fences, and appends to or shortens queues. Marks
+ * targets whose session is gone. was_admitted: by these tables, since they were made. */
+enum command_result tables_apply(struct tables *t, struct command *c, bool was_admitted);
 
 /* Fills the rows of a page from what is here. */
 void tables_page(const struct tables *t, struct store_page *p);
@@ -44,7 +53,11 @@ uint64_t tables_folded(const struct tables *t, uint64_t session_no); /* 0: nothi
 /* A session from before this process started, with rows elsewhere up to a position. */
 struct tables_session {
     uint64_t session_no, claim_no, folded;
+    bool has_will;
 };
 enum err tables_restore(struct tables *t, const struct tables_session *s);
+
+/* One of its entries elsewhere, in order of seq: needed where there are limits. */
+enum err tables_restore_entry(struct tables *t, uint64_t session_no, struct backlog_entry e);
 
 #endif

@@ -130,11 +130,11 @@ static enum err put_retained(struct db *db, const struct command *c)
 /* A message that everybody has acknowledged before the fold never becomes a row. */
 static enum err fold_enqueue(struct db *db, const struct command *c, const bool *is_live)
 {
-    bool retains = c->kind == COMMAND_ENQUEUE && c->msg->retain;
+    bool retains = c->kind != COMMAND_RETAINED && c->msg->retain;
     bool has_body = retains && c->msg->payload_bytes > 0;
     enum err rc = has_body ? put_body(db, c) : ERR_OK;
     for (uint32_t i = 0; i < c->targets_count && rc == ERR_OK; i++) {
-        if (c->targets[i].session_no == 0 || (is_live != NULL && !is_live[i])) continue;
+        if (c->targets[i].is_skipped || (is_live != NULL && !is_live[i])) continue;
         if (!has_body) rc = put_body(db, c);
         has_body = true;
         if (rc == ERR_OK) rc = put_row(db, &c->targets[i], c->position);
@@ -147,6 +147,7 @@ enum err db_fold(struct db *db, const struct command *c, const bool *is_live)
 {
     switch (c->kind) {
     case COMMAND_ENQUEUE:
+    case COMMAND_FIRE_WILL:
     case COMMAND_RETAINED: return fold_enqueue(db, c, is_live);
     case COMMAND_CLAIM: return fold_claim(db, c);
     case COMMAND_EXPIRY: return fold_expiry(db, c);
@@ -154,6 +155,7 @@ enum err db_fold(struct db *db, const struct command *c, const bool *is_live)
     case COMMAND_SUBSCRIBE: return fold_subscribe(db, c);
     case COMMAND_UNSUBSCRIBE: return fold_unsubscribe(db, c);
     case COMMAND_ACK: return fold_ack(db, c);
+    case COMMAND_OFFLINE:
     case COMMAND_FENCE: return ERR_OK;
     }
     check_failed("a command kind without a fold", __FILE__, __LINE__);

@@ -37,7 +37,7 @@ static void mark_live(const struct store_disk *s, struct fold *f)
         const struct command *c = f->commands[i];
         for (uint32_t t = 0; t < c->targets_count; t++)
             *live++ =
-                c->targets[t].session_no != 0 && tables_has(s->tables, c->targets[t].session_no, c->position);
+                !c->targets[t].is_skipped && tables_has(s->tables, c->targets[t].session_no, c->position);
     }
 }
 
@@ -153,12 +153,11 @@ static enum err recover_record(void *arg, const struct wal_record *record)
 {
     struct recovery *r = arg;
     struct command *c;
-    uint64_t stamp_ms;
     enum err rc = gather(r, record->payload);
     r->last = record->last;
     if (rc != ERR_OK || record->type == RECORD_PART) return rc;
 
-    rc = record_decode(r->parts, &c, &stamp_ms);
+    rc = record_decode(r->parts, &c);
     r->parts.len = 0;
     r->undecoded = rc;
     if (rc != ERR_OK) return rc;

@@ -51,7 +51,7 @@ struct store_disk {
     struct mailbox mailbox;
     struct thread journal;
     struct mail stop;
-    uint64_t position;
+    uint64_t position, submitted;
     struct command **unfolded; /* applied, not given to a fold yet */
     size_t unfolded_count, unfolded_room, unfolded_bytes, folding_bytes;
     uint64_t unfolded_since_ms;

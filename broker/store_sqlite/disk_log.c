@@ -35,7 +35,7 @@ void disk_append(struct store_disk *s, const struct command *c)
     size_t pieces = (bytes + WAL_PAYLOAD_BYTES_MAX - 1) / WAL_PAYLOAD_BYTES_MAX;
     uint8_t *at = scratch_for(s, bytes);
     if (c->kind != COMMAND_ACK) s->is_awaited = true; /* acknowledgements are lazy: they go with the next */
-    record_encode(c, clock_wall_ms(s->conf.clock), at);
+    record_encode(c, at);
     for (size_t i = 0; i < pieces; i++) {
         bool last = i + 1 == pieces;
         size_t from = i * WAL_PAYLOAD_BYTES_MAX;

@@ -23,13 +23,16 @@ void disk_fail(struct store_disk *s, const char *doing, const char *why)
 
 static void run_command(struct store_disk *s, struct command *c)
 {
+    c->result = tables_admit(s->tables, c);
+    if (c->result != COMMAND_DURABLE) return;
+    c->stamp_ms = clock_wall_ms(s->conf.clock);
+    c->origin = (struct command_origin){ .boot_no = (uint32_t)s->boot_no, .n = ++s->submitted };
     size_t pieces = (record_size(c) + WAL_PAYLOAD_BYTES_MAX - 1) / WAL_PAYLOAD_BYTES_MAX;
-    bool changes = c->kind != COMMAND_FENCE;
+    bool is_dropped = c->kind == COMMAND_RETAINED && c->targets[0].is_skipped;
+    bool changes = c->kind != COMMAND_FENCE && !is_dropped;
     c->position = s->position + (changes ? pieces : 0);
-    c->result = tables_apply(s->tables, c);
-    /* Without memory for one of its targets an ENQUEUE is refused, and yet has had effect for others. */
-    bool had_effect = c->result == COMMAND_DURABLE || c->targets_count > 0;
-    if (!changes || !had_effect) {
+    c->result = tables_apply(s->tables, c, true);
+    if (!changes || c->result != COMMAND_DURABLE) {
         c->position = s->position; /* takes no place */
         return;
     }
@@ -196,8 +199,13 @@ struct boot {
 static void boot_session(void *ctx, const struct command *claim)
 {
     struct boot *b = ctx;
-    struct restore_session r = { claim->session_no, claim->claim_no, claim->expiry_s, claim->data };
-    struct tables_session t = { r.session_no, r.claim_no, b->s->position };
+    struct restore_session r = {
+        .session_no = claim->session_no,
+        .claim_no = claim->claim_no,
+        .expiry_s = claim->expiry_s,
+        .client_id = claim->data,
+    };
+    struct tables_session t = { r.session_no, r.claim_no, b->s->position, false };
     if (b->rc == ERR_OK) b->rc = tables_restore(b->s->tables, &t);
     if (b->rc == ERR_OK) b->rc = b->restore->session(b->restore->ctx, &r);
 }
@@ -246,7 +254,7 @@ static void destroy(struct store_disk *s)
 enum err store_disk_open(struct store_disk **out, const struct store_disk_conf *conf,
                          const struct restore_sink *restore, char text[STORE_DISK_TEXT_BYTES])
 {
-    struct tables_conf tables = { conf->rows_max, conf->bytes_max };
+    struct tables_conf tables = { conf->limits };
     struct store_disk *s = calloc(1, sizeof *s);
     *out = NULL;
     text[0] = '\0';

@@ -9,7 +9,7 @@
  * Thread:  start and stop from main; see journal.h and store.h for the rest.
  * Memory:  the unfolded tail: rows and messages, at most UNFOLDED_BYTES_MAX of messages before the journal
  *          waits for the fold.
- * Limits:  rows_max and bytes_max for each session, of what is not folded.
+ * Limits:  conf->limits for each session.
  * Errors:  store_disk_open: the error, and a text for the operator. A write or sync that fails later ends the
  *          process: nothing that is not durable may be acknowledged, and a restart recovers.
  * Tests:   tests/contract/journal_contract.c, tests/unit/test_store_disk.c, tests/e2e/test_kill9.py
@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "log/log.h"
+#include "store/backlog.h"
 #include "store/journal.h"
 #include "store/restore.h"
 #include "store/store.h"
@@ -31,8 +32,7 @@ struct store_disk_conf {
     struct journal_sink sink;
     const char *dir;
     bool sync; /* false: survives the end of the process, not a loss of power */
-    uint32_t rows_max;
-    uint64_t bytes_max;
+    struct backlog_limits limits;
     struct log *log;
     const struct clock *clock;
 };

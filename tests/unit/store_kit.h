@@ -30,6 +30,7 @@ static inline struct msg *make_msg(const struct a_message *a)
         .qos = 1,
         .retain = a->retain,
         .from_session = 77,
+        .from_client = 78,
         .expires_ms = a->expires_ms,
     };
     CHECK_INT(ERR_OK, msg_new(&m, &parts));

@@ -692,9 +692,9 @@ static void set_again(struct bench *b, char *text)
 
 TEST(what_is_printed_can_be_set_again)
 {
-    struct bench *b =
-        bench_read("persistent_client_expiration 36h\nlog_dest none\nmax_queued_bytes 12345678901\n"
-                   "listener 1884 ::1\nmax_connections 3\n");
+    struct bench *b = bench_read("max_queued_policy drop-oldest\npersistent_client_expiration 36h\nlog_dest "
+                                 "none\nmax_queued_bytes 12345678901\n"
+                                 "listener 1884 ::1\nmax_connections 3\n");
     struct bench *again = bench_new();
     char *text = NULL;
     size_t size = 0;

@@ -411,7 +411,7 @@ TEST(a_target_that_lost_its_session_gets_no_row)
 {
     struct rig *r = rig_open();
     struct command *c = message(1, "one", (uint64_t[]){ 1, 2, 0 });
-    c->targets[0].session_no = 0;
+    c->targets[0].is_skipped = true;
     fold_alone(r, c, 1);
     CHECK_INT(1, count(r, "SELECT count(*) FROM queue"));
     rig_free(r);

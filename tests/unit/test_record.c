@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STAMP_MS = 1234567, KINDS = COMMAND_FENCE + 1 };
+enum { STAMP_MS = 1234567, KINDS = COMMAND_FIRE_WILL + 1 };
 
 static const uint64_t big = UINT64_C(0xfedcba9876543210);
 
@@ -13,12 +13,26 @@ static struct command *sample(enum command_kind kind)
     struct a_message m = { .topic = "a/b", .payload = "hello", .expires_ms = big - 3, .retain = true };
     struct command *c = NULL;
     switch (kind) {
-    case COMMAND_ENQUEUE: c = make_enqueue(9, &m, (uint64_t[]){ big, 2, 3, 0 }); break;
+    case COMMAND_ENQUEUE:
+    case COMMAND_FIRE_WILL:
+        c = make_enqueue(9, &m, (uint64_t[]){ big, 2, 3, 0 });
+        c->kind = kind;
+        c->targets[1].drop_upto = big - 5;
+        break;
     case COMMAND_RETAINED: c = make_retained(9, &m, big); break;
     case COMMAND_ACK: c = make_ack(5, big, (uint64_t[]){ 1, big - 1, 0 }); break;
     case COMMAND_CLAIM:
+        c = make_plain(kind, 5, bytes_of("some\0client", 11));
+        c->msg = make_msg(&m);
+        c->will = (struct command_will){ 7, UINT32_MAX };
+        break;
     case COMMAND_SUBSCRIBE:
     case COMMAND_UNSUBSCRIBE: c = make_plain(kind, 5, bytes_of("some\0data", 9)); break;
+    case COMMAND_OFFLINE:
+        c = make_plain(kind, 5, bytes_of(NULL, 0));
+        c->sent = big - 4;
+        c->keeps_will = true;
+        break;
     case COMMAND_EXPIRY:
     case COMMAND_END_SESSION:
     case COMMAND_FENCE: c = make_plain(kind, 5, bytes_of(NULL, 0)); break;
@@ -26,6 +40,8 @@ static struct command *sample(enum command_kind kind)
     c->session_no = big - 1;
     c->claim_no = big - 2;
     c->expiry_s = UINT32_MAX;
+    c->stamp_ms = STAMP_MS;
+    c->origin = (struct command_origin){ .node = 3, .boot_no = UINT32_MAX - 1, .n = big - 6 };
     return c;
 }
 
@@ -34,7 +50,7 @@ static struct bytes encoded(const struct command *c)
     size_t size = record_size(c);
     uint8_t *at = malloc(size);
     CHECK_TRUE(at != NULL);
-    record_encode(c, STAMP_MS, at);
+    record_encode(c, at);
     return bytes_of(at, size);
 }
 
@@ -52,6 +68,7 @@ static void check_same_message(const struct msg *a, const struct msg *b)
     CHECK_INT(a->retain, b->retain);
     CHECK_TRUE(a->expires_ms == b->expires_ms);
     CHECK_TRUE(a->from_session == b->from_session);
+    CHECK_TRUE(a->from_client == b->from_client);
 }
 
 static void check_same(const struct command *a, const struct command *b)
@@ -62,10 +79,18 @@ static void check_same(const struct command *a, const struct command *b)
     CHECK_TRUE(a->claim_no == b->claim_no);
     CHECK_INT(has_expiry ? a->expiry_s : 0, b->expiry_s);
     CHECK_TRUE(a->version == b->version);
+    CHECK_INT(a->origin.node, b->origin.node);
+    CHECK_TRUE(a->origin.boot_no == b->origin.boot_no);
+    CHECK_TRUE(a->origin.n == b->origin.n);
+    CHECK_TRUE(a->sent == b->sent);
+    CHECK_INT(a->keeps_will, b->keeps_will);
+    CHECK_TRUE(a->will.delay_s == b->will.delay_s);
+    CHECK_TRUE(a->will.expiry_s == b->will.expiry_s);
     CHECK_TRUE(bytes_equal(a->data, b->data));
     CHECK_INT(a->targets_count, b->targets_count);
     for (uint32_t i = 0; i < a->targets_count; i++) {
         CHECK_TRUE(a->targets[i].session_no == b->targets[i].session_no);
+        CHECK_TRUE(a->targets[i].drop_upto == b->targets[i].drop_upto);
         CHECK_INT(a->targets[i].qos, b->targets[i].qos);
         CHECK_INT(a->targets[i].retain, b->targets[i].retain);
     }
@@ -81,9 +106,8 @@ TEST(every_kind_comes_back_as_it_was)
     for (int kind = 0; kind < KINDS; kind++) {
         struct command *c = sample((enum command_kind)kind), *back;
         struct bytes record = encoded(c);
-        uint64_t stamp_ms;
-        CHECK_INT(ERR_OK, record_decode(record, &back, &stamp_ms));
-        CHECK_TRUE(stamp_ms == STAMP_MS);
+        CHECK_INT(ERR_OK, record_decode(record, &back));
+        CHECK_TRUE(back->stamp_ms == STAMP_MS);
         check_same(c, back);
         CHECK_INT(0, back->seats_count);
         free_bytes(record);
@@ -92,13 +116,26 @@ TEST(every_kind_comes_back_as_it_was)
     }
 }
 
+TEST(a_skipped_target_is_not_written)
+{
+    struct a_message m = { .topic = "t", .payload = "x" };
+    struct command *c = make_enqueue(1, &m, (uint64_t[]){ 5, 6, 7, 0 }), *back;
+    c->targets[1].is_skipped = true;
+    struct bytes record = encoded(c);
+    CHECK_INT(ERR_OK, record_decode(record, &back));
+    CHECK_INT(2, back->targets_count);
+    CHECK_TRUE(back->targets[0].session_no == 5 && back->targets[1].session_no == 7);
+    free_bytes(record);
+    command_unref(&c);
+    command_unref(&back);
+}
+
 TEST(a_message_without_block_payload_or_target_comes_back)
 {
     struct a_message m = { .topic = "t", .payload = "" };
     struct command *c = make_enqueue(1, &m, (uint64_t[]){ 0 }), *back;
     struct bytes record = encoded(c);
-    uint64_t stamp_ms;
-    CHECK_INT(ERR_OK, record_decode(record, &back, &stamp_ms));
+    CHECK_INT(ERR_OK, record_decode(record, &back));
     check_same(c, back);
     free_bytes(record);
     command_unref(&c);
@@ -109,11 +146,10 @@ TEST(a_message_without_block_payload_or_target_comes_back)
 static enum err decode_copy(struct bytes record)
 {
     struct command *c = NULL;
-    uint64_t stamp_ms;
     uint8_t *copy = malloc(record.len > 0 ? record.len : 1);
     CHECK_TRUE(copy != NULL);
     if (record.len > 0) memcpy(copy, record.at, record.len);
-    enum err rc = record_decode(bytes_of(copy, record.len), &c, &stamp_ms);
+    enum err rc = record_decode(bytes_of(copy, record.len), &c);
     CHECK_INT(rc == ERR_OK, c != NULL);
     command_unref(&c);
     free(copy);

@@ -56,7 +56,7 @@ static enum err open_with(struct bytes payload, char text[STORE_DISK_TEXT_BYTES]
 
 TEST(a_record_of_a_later_version_stops_the_start_and_says_so)
 {
-    uint8_t record[26] = { 200, 1 };
+    uint8_t record[40] = { 200, 1 };
     char text[STORE_DISK_TEXT_BYTES];
     CHECK_INT(ERR_UNKNOWN, open_with(bytes_of(record, sizeof record), text));
     CHECK_TRUE(strstr(text, "newer longlinkd") != NULL);

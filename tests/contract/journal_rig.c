@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "contract/journal_rig.h"
+#include "store/store_mem.h"
+#include "store_sqlite/store_disk.h"
+#include <dirent.h>
+#include <unistd.h>
+
+static void *mem_start(const struct journal_sink *sink, const struct backlog_limits *limits)
+{
+    struct store_mem *s;
+    struct store_mem_conf conf = { *sink, *limits };
+    CHECK_INT(ERR_OK, store_mem_start(&s, &conf));
+    return s;
+}
+
+static void mem_stop(void *impl)
+{
+    struct store_mem *s = impl;
+    store_mem_stop(&s);
+    CHECK_TRUE(s == NULL);
+}
+
+static struct journal mem_journal(void *impl)
+{
+    return store_mem_journal(impl);
+}
+
+static struct store mem_store(void *impl)
+{
+    return store_mem_store(impl);
+}
+
+/* --- on disk, in a directory of its own */
+
+struct on_disk {
+    struct store_disk *s;
+    char dir[64];
+};
+
+static enum err no_session(void *ctx, const struct restore_session *s)
+{
+    (void)ctx;
+    (void)s;
+    return ERR_UNKNOWN; /* the directory is new */
+}
+
+static void *disk_start(const struct journal_sink *sink, const struct backlog_limits *limits)
+{
+    char text[STORE_DISK_TEXT_BYTES];
+    struct restore_sink restore = { .session = no_session };
+    struct on_disk *d = calloc(1, sizeof *d);
+    CHECK_TRUE(d != NULL);
+    snprintf(d->dir, sizeof d->dir, "/tmp/journal_contract.XXXXXX");
+    CHECK_TRUE(mkdtemp(d->dir) != NULL);
+    struct store_disk_conf conf = {
+        .sink = *sink,
+        .dir = d->dir,
+        .limits = *limits,
+        .clock = &clock_system,
+    };
+    CHECK_INT(ERR_OK, store_disk_open(&d->s, &conf, &restore, text));
+    CHECK_INT(ERR_OK, store_disk_run(d->s));
+    return d;
+}
+
+static void disk_stop(void *impl)
+{
+    struct on_disk *d = impl;
+    store_disk_stop(&d->s);
+    CHECK_TRUE(d->s == NULL);
+    DIR *files = opendir(d->dir);
+    CHECK_TRUE(files != NULL);
+    for (const struct dirent *e = readdir(files); e != NULL; e = readdir(files))
+        if (e->d_name[0] != '.') unlinkat(dirfd(files), e->d_name, 0);
+    closedir(files);
+    CHECK_INT(0, rmdir(d->dir));
+    free(d);
+}
+
+static struct journal disk_journal(void *impl)
+{
+    return store_disk_journal(((struct on_disk *)impl)->s);
+}
+
+static struct store disk_store(void *impl)
+{
+    return store_disk_store(((struct on_disk *)impl)->s);
+}
+
+const struct implementation implementations[] = {
+    { "memory", mem_start, mem_stop, mem_journal, mem_store },
+    { "disk", disk_start, disk_stop, disk_journal, disk_store },
+};
+
+const size_t implementations_count = sizeof implementations / sizeof implementations[0];
+
+/* --- the rig */
+
+static void post(void *ctx, unsigned shard, struct mail *mail)
+{
+    struct rig *r = ctx;
+    outbox_put(&r->posted[shard], mail);
+}
+
+static void complete(void *ctx, unsigned shard, struct mail *mail)
+{
+    struct rig *r = ctx;
+    outbox_put(&r->completed[shard], mail);
+}
+
+static void flush(void *ctx)
+{
+    struct rig *r = ctx;
+    for (unsigned i = 0; i < SHARDS; i++) mailbox_hand_over(&r->mailboxes[i], &r->posted[i]);
+    for (unsigned i = 0; i < SHARDS; i++) mailbox_hand_over(&r->mailboxes[i], &r->completed[i]);
+}
+
+struct rig *open_rig(const struct implementation *of, struct backlog_limits limits)
+{
+    struct rig *r = calloc(1, sizeof *r);
+    CHECK_TRUE(r != NULL);
+    struct journal_sink sink = { post, complete, flush, r };
+    r->of = of;
+    for (unsigned i = 0; i < SHARDS; i++) CHECK_INT(ERR_OK, mailbox_open(&r->mailboxes[i]));
+    r->impl = of->start(&sink, &limits);
+    r->journal = of->journal(r->impl);
+    r->store = of->store(r->impl);
+    return r;
+}
+
+static void note(struct rig *r, unsigned shard, const struct command *c, const struct command_seat *seat)
+{
+    struct arrival e = {
+        .kind = seat != NULL ? KIND_SEAT : KIND_DONE,
+        .command = c->kind,
+        .result = c->result,
+        .position = c->position,
+        .ticket = c->ticket,
+    };
+    const struct command_target *first = seat != NULL && seat->count > 0 ? &c->targets[seat->first] : NULL;
+    if (first != NULL && !first->is_skipped) e.target = first->session_no;
+    for (uint32_t i = 0; i < c->targets_count; i++) e.dropped += c->targets[i].dropped;
+    CHECK_TRUE(r->events[shard] < LOG_MAX);
+    r->log[shard][r->events[shard]++] = e;
+}
+
+static void free_page(struct store_page *p)
+{
+    for (uint32_t i = 0; p != NULL && i < p->count; i++) msg_unref(&p->rows[i].msg);
+    free(p);
+}
+
+void take_one(struct rig *r, unsigned shard, struct mail *m)
+{
+    struct command *c;
+    if (m->kind == KIND_PAGE) {
+        free_page(r->page);
+        r->page = CONTAINER(m, struct store_page, answer);
+        CHECK_TRUE(r->events[shard] < LOG_MAX);
+        r->log[shard][r->events[shard]++] = (struct arrival){ .kind = KIND_PAGE };
+        return;
+    }
+    if (m->kind == KIND_SEAT) {
+        struct command_seat *seat = CONTAINER(m, struct command_seat, mail);
+        CHECK_INT(shard, seat->shard);
+        c = seat->command;
+        note(r, shard, c, seat);
+    } else {
+        CHECK_INT(KIND_DONE, m->kind);
+        c = CONTAINER(m, struct command, completion);
+        CHECK_INT(shard, c->from_shard);
+        note(r, shard, c, NULL);
+    }
+    command_unref(&c);
+}
+
+void take(struct rig *r, unsigned shard, struct mail *m)
+{
+    while (m != NULL) {
+        struct mail *next = m->next;
+        take_one(r, shard, m);
+        m = next;
+    }
+}
+
+/* Takes what has come to a shard, and notes it. */
+void look(struct rig *r, unsigned shard)
+{
+    take(r, shard, mailbox_take(&r->mailboxes[shard]));
+}
+
+size_t count_of(const struct rig *r, unsigned shard, uint32_t kind)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->events[shard]; i++) n += r->log[shard][i].kind == kind;
+    return n;
+}
+
+/* Waits until so many events of a kind have come to a shard. */
+void wait_for(struct rig *r, unsigned shard, uint32_t kind, size_t count)
+{
+    while (count_of(r, shard, kind) < count) take(r, shard, mailbox_wait(&r->mailboxes[shard]));
+}
+
+const struct arrival *last(const struct rig *r, unsigned shard, uint32_t kind)
+{
+    for (size_t i = r->events[shard]; i-- > 0;)
+        if (r->log[shard][i].kind == kind) return &r->log[shard][i];
+    return NULL;
+}
+
+void close_rig(struct rig *r)
+{
+    if (r->impl != NULL) r->of->stop(r->impl);
+    for (unsigned i = 0; i < SHARDS; i++) {
+        look(r, i);
+        mailbox_close(&r->mailboxes[i]);
+    }
+    free_page(r->page);
+    free(r);
+}
+
+/* --- commands */
+
+struct command *new_command(enum command_kind kind, const struct command_size *size, unsigned from)
+{
+    struct command *c = command_new(kind, size);
+    CHECK_TRUE(c != NULL);
+    c->from_shard = (uint16_t)from;
+    c->completion.kind = KIND_DONE;
+    for (uint16_t i = 0; i < c->seats_count; i++) c->seats[i].mail.kind = KIND_SEAT;
+    return c;
+}
+
+struct command *fenced(enum command_kind kind, uint64_t session_no, uint64_t claim_no)
+{
+    /* The client id of a CLAIM: one for each session. */
+    struct command_size size = { 0 };
+    if (kind == COMMAND_CLAIM) size.data = bytes_of(&session_no, sizeof session_no);
+    struct command *c = new_command(kind, &size, 0);
+    c->session_no = session_no;
+    c->claim_no = claim_no;
+    return c;
+}
+
+/* A message for some sessions, one target each on shards 0, 1, ... in turn; session_nos ends with 0. */
+struct command *enqueue(const uint64_t *session_nos, unsigned from)
+{
+    struct command_size size = { 0 };
+    while (session_nos[size.targets] != 0) size.targets++;
+    size.seats = size.targets < SHARDS ? size.targets : SHARDS;
+    struct command *c = new_command(COMMAND_ENQUEUE, &size, from);
+    struct msg_parts parts = { .topic = bytes_of_text("t"),
+                               .payload = bytes_of_text("ten bytes!"),
+                               .qos = 1 };
+    CHECK_INT(ERR_OK, msg_new(&c->msg, &parts));
+    CHECK_TRUE(size.targets <= SHARDS);
+    for (uint32_t i = 0; i < size.targets; i++) {
+        c->targets[i] = (struct command_target){
+            .session_no = session_nos[i], .shard = (uint16_t)i, .qos = 1, .retain = i == 1
+        };
+        c->seats[i].shard = (uint16_t)i;
+        c->seats[i].first = i;
+        c->seats[i].count = 1;
+    }
+    return c;
+}
+
+void submit(struct rig *r, struct command *c)
+{
+    struct outbox o = { 0 };
+    command_put(&o, c);
+    journal_submit(&r->journal, &o);
+}
+
+/* Submits, and gives the completion. */
+struct arrival run(struct rig *r, struct command *c)
+{
+    unsigned from = c->from_shard;
+    size_t before = count_of(r, from, KIND_DONE);
+    submit(r, c);
+    wait_for(r, from, KIND_DONE, before + 1);
+    return *last(r, from, KIND_DONE);
+}
+
+void claim(struct rig *r, uint64_t session_no, uint64_t claim_no)
+{
+    CHECK_INT(COMMAND_DURABLE, run(r, fenced(COMMAND_CLAIM, session_no, claim_no)).result);
+}
+
+/* Puts so many messages into a queue; gives the position of the first. */
+uint64_t fill(struct rig *r, uint64_t session_no, unsigned count)
+{
+    const uint64_t to[] = { session_no, 0 };
+    uint64_t first = run(r, enqueue(to, 0)).position;
+    for (unsigned i = 1; i < count; i++) CHECK_INT(first + i, run(r, enqueue(to, 0)).position);
+    return first;
+}
+
+struct arrival acknowledge(struct rig *r, uint64_t session_no, uint64_t claim_no,
+                           const struct command_ack *ack)
+{
+    struct command_size size = { .open = ack->open_count };
+    struct command *c = new_command(COMMAND_ACK, &size, 0);
+    c->session_no = session_no;
+    c->claim_no = claim_no;
+    c->ack.cursor = ack->cursor;
+    for (uint32_t i = 0; i < ack->open_count; i++) c->ack.open[i] = ack->open[i];
+    return run(r, c);
+}
+
+/* --- pages */
+
+void ask(struct rig *r, unsigned shard, uint64_t session_no, uint64_t after, uint32_t limit)
+{
+    struct store_page *p = calloc(1, sizeof *p);
+    CHECK_TRUE(p != NULL);
+    p->answer.kind = KIND_PAGE;
+    p->shard = (uint16_t)shard;
+    p->session_no = session_no;
+    p->after = after;
+    p->limit = limit;
+    store_page(&r->store, p);
+}
+
+const struct store_page *page(struct rig *r, uint64_t session_no, uint64_t after, uint32_t limit)
+{
+    size_t before = count_of(r, 1, KIND_PAGE);
+    ask(r, 1, session_no, after, limit);
+    wait_for(r, 1, KIND_PAGE, before + 1);
+    return r->page;
+}
+
+/* The whole queue is these positions. */
+void expect_queue(struct rig *r, uint64_t session_no, const uint64_t *positions, uint32_t count)
+{
+    const struct store_page *p = page(r, session_no, 0, PAGE_ENTRIES_MAX);
+    CHECK_INT(count, p->count);
+    for (uint32_t i = 0; i < count; i++) CHECK_INT(positions[i], p->rows[i].seq);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kit/test.h"
+#include "store/backlog.h"
+
+static const struct backlog_limits three = { .messages_max = 3, .policy = BACKLOG_DROP_OLDEST };
+
+static void add(struct backlog *b, uint64_t seq, uint32_t bytes)
+{
+    CHECK_INT(ERR_OK, backlog_add(b, (struct backlog_entry){ seq, bytes }, false));
+}
+
+TEST(up_to_the_limit_nothing_is_dropped)
+{
+    struct backlog b = { 0 };
+    uint64_t drop_upto;
+    for (uint64_t seq = 1; seq <= 3; seq++) {
+        CHECK_INT(0, backlog_expect(&b, &three, 10, &drop_upto));
+        CHECK_INT(0, drop_upto);
+        CHECK_INT(ERR_OK, backlog_add(&b, (struct backlog_entry){ seq, 10 }, true));
+    }
+    CHECK_INT(3, b.count);
+    CHECK_INT(0, b.expected);
+    CHECK_INT(30, b.bytes);
+    backlog_fini(&b);
+}
+
+TEST(what_is_expected_counts_and_only_what_is_there_can_make_room)
+{
+    struct backlog b = { 0 };
+    uint64_t drop_upto;
+    add(&b, 7, 1);
+    add(&b, 9, 1);
+    CHECK_INT(0, backlog_expect(&b, &three, 1, &drop_upto));
+    CHECK_INT(1, backlog_expect(&b, &three, 1, &drop_upto));
+    CHECK_INT(7, drop_upto);
+    CHECK_INT(1, backlog_expect(&b, &three, 1, &drop_upto));
+    CHECK_INT(9, drop_upto);
+    CHECK_TRUE(!backlog_fits(&b, &three, 1)); /* three are expected, and none of them is there to go */
+    backlog_unexpect(&b, 1);
+    CHECK_TRUE(backlog_fits(&b, &three, 1));
+    backlog_fini(&b);
+}
+
+TEST(as_many_go_as_the_bytes_need)
+{
+    const struct backlog_limits bytes = { .bytes_max = 100, .policy = BACKLOG_DROP_OLDEST };
+    struct backlog b = { 0 };
+    uint64_t drop_upto;
+    for (uint64_t seq = 1; seq <= 10; seq++) add(&b, seq, 10);
+    CHECK_TRUE(!backlog_fits(&b, &bytes, 101)); /* not even alone */
+    CHECK_INT(3, backlog_expect(&b, &bytes, 25, &drop_upto));
+    CHECK_INT(3, drop_upto);
+    CHECK_INT(95, b.bytes);
+    backlog_fini(&b);
+}
+
+TEST(without_that_policy_a_full_one_has_no_room)
+{
+    const struct backlog_limits refusing = { .messages_max = 1, .policy = BACKLOG_REFUSE };
+    struct backlog b = { 0 };
+    CHECK_TRUE(backlog_fits(&b, &refusing, 1));
+    add(&b, 1, 1);
+    CHECK_TRUE(!backlog_fits(&b, &refusing, 1));
+    backlog_fini(&b);
+}
+
+TEST(the_finished_leave_and_the_open_stay_in_order)
+{
+    struct backlog b = { 0 };
+    uint64_t open[] = { 2, 5 };
+    struct command_ack ack = { .cursor = 6, .open_count = 2, .open = open };
+    for (uint64_t seq = 1; seq <= 8; seq++) add(&b, seq, 10);
+    backlog_finish(&b, &ack);
+    CHECK_INT(4, b.count);
+    CHECK_INT(40, b.bytes);
+    const uint64_t left[] = { 2, 5, 7, 8 };
+    for (int i = 0; i < 4; i++) CHECK_INT(left[i], b.entries[b.head + (uint32_t)i].seq);
+    struct command_ack all = { .cursor = UINT64_MAX };
+    backlog_finish(&b, &all);
+    CHECK_INT(0, b.count);
+    CHECK_INT(0, b.bytes);
+    backlog_fini(&b);
+}
+
+TEST(a_long_life_keeps_no_more_room_than_its_longest_queue_needs)
+{
+    struct backlog b = { 0 };
+    for (uint64_t seq = 1; seq <= 100000; seq++) {
+        struct command_ack ack = { .cursor = seq > 5 ? seq - 5 : 0 };
+        add(&b, seq, 1);
+        backlog_finish(&b, &ack);
+    }
+    CHECK_INT(5, b.count);
+    CHECK_TRUE(b.room <= 32);
+    backlog_fini(&b);
+}
