@@ -416,6 +416,8 @@ class Subscriber(Actor):
 
 
 class Run:
+    durabilities = ("disk", "disk", "os")
+
     def __init__(self, seed, say=None):
         self.seed, self.rng, self.say = seed, random.Random(seed), say or (lambda text: None)
         self.ledger, self.hub = Ledger(), Hub()
@@ -426,7 +428,7 @@ class Run:
         self.ends = collections.Counter()
 
     def start(self):
-        conf = (f"durability {self.rng.choice(['disk', 'disk', 'os'])}\npersistence_location {self.dir}/data\n"
+        conf = (f"durability {self.rng.choice(self.durabilities)}\npersistence_location {self.dir}/data\n"
                 f"shards {self.rng.randrange(1, 4)}\nmax_connections -1")
         os.makedirs(f"{self.dir}/data", exist_ok=True)
         self.broker = kit.Broker(conf, cwd=self.dir)
