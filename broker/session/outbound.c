@@ -102,8 +102,9 @@ bool session_next(struct session *s, struct session_send *out)
     if (s->sent == s->tail || s->unacked >= s->window) return false;
 
     struct session_entry *e = session_at(s, s->sent);
-    bool dup = e->id != 0;
-    if (!dup) {
+    bool is_first = e->id == 0; /* of this process; an earlier one may have sent it, under another id */
+    bool dup = !is_first || (e->seq > 0 && e->seq <= s->resent_upto);
+    if (is_first) {
         if (!span_left(s)) return false;
         s->last_id = id_after(s->last_id);
         e->id = s->last_id;
@@ -113,7 +114,7 @@ bool session_next(struct session *s, struct session_send *out)
     s->unacked++;
     *out = (struct session_send){ e->msg, e->id, e->qos, dup, e->retain, false };
     if (s->voided_count > 0) out->is_void = session_is_void(s, e->seq);
-    if (!dup && e->seq <= s->dropped_upto && e->seq > 0) out->is_void = true;
+    if (is_first && e->seq <= s->dropped_upto && e->seq > 0) out->is_void = true;
     return true;
 }
 
@@ -136,6 +137,16 @@ static struct session_entry *find_sent(const struct session *s, uint16_t id)
 bool session_in_flight(const struct session *s, uint16_t id)
 {
     return find_sent(s, id) != NULL;
+}
+
+uint64_t session_sent_upto(const struct session *s)
+{
+    for (uint32_t i = s->tail; i != s->head; i--) {
+        const struct session_entry *e = session_at(s, i - 1);
+        if (e->id == 0 || e->acked) continue;
+        return e->seq > s->resent_upto ? e->seq : s->resent_upto;
+    }
+    return s->resent_upto;
 }
 
 bool session_acked(struct session *s, uint16_t id)

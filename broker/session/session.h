@@ -85,6 +85,7 @@ struct session {
     uint64_t fed;          /* the highest seq taken into the ring */
     uint64_t finished;     /* the highest seq acknowledged */
     uint64_t dropped_upto; /* its queue's limit cost what was not sent up to here */
+    uint64_t resent_upto;  /* entries up to here may have been sent before this process began */
     uint32_t queue_messages_max;
     uint64_t queue_bytes_max;
 
@@ -138,6 +139,9 @@ bool session_acked(struct session *s, uint16_t id);
 
 /* Has a message gone out with this packet id, and is it not acknowledged? */
 bool session_in_flight(const struct session *s, uint16_t id);
+
+/* Up to which seq may the client have seen entries that it has not acknowledged? 0: none. */
+uint64_t session_sent_upto(const struct session *s);
 
 /* Is it time to ask the store for a page? Then ask for rows after s->fed, and call _reading. */
 bool session_wants_page(const struct session *s);

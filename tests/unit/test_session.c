@@ -207,6 +207,65 @@ TEST(a_new_connection_gets_what_is_unacknowledged_again_with_dup_ids_and_order)
     close_session(s);
 }
 
+TEST(what_an_earlier_process_may_have_sent_goes_out_with_dup_and_in_order)
+{
+    struct session *s = open_session(true);
+    s->resent_upto = 3;
+    session_attach(s, &conn, 2);
+    session_reading(s);
+    give_page(s, 2, 4);
+    expect_next(s, 2, 1, true);
+    expect_next(s, 3, 2, true);
+    CHECK_TRUE(session_acked(s, 1));
+    expect_next(s, 4, 3, false);
+    CHECK_TRUE(session_acked(s, 2));
+    session_detach(s);
+
+    session_attach(s, &conn, 9);
+    expect_next(s, 4, 3, true); /* and this one sent it */
+    session_reading(s);
+    give_page(s, 5, 1);
+    expect_next(s, 5, 4, false);
+    close_session(s);
+}
+
+TEST(up_to_where_messages_may_be_sent_again_with_dup_is_known)
+{
+    struct session *s = live_session(5);
+    CHECK_INT(0, session_sent_upto(s));
+    offer_some(s, 11, 17);
+    CHECK_INT(0, session_sent_upto(s)); /* none is sent yet */
+    for (uint16_t id = 1; id <= 5; id++) expect_next(s, 10u + id, id, false);
+    CHECK_INT(15, session_sent_upto(s));
+    CHECK_TRUE(session_acked(s, 5));
+    CHECK_INT(14, session_sent_upto(s));
+    session_detach(s);
+    CHECK_INT(14, session_sent_upto(s));
+    session_attach(s, &conn, 5);
+    CHECK_INT(14, session_sent_upto(s)); /* not sent over this connection, but over the last */
+    for (uint16_t id = 1; id <= 4; id++) {
+        expect_next(s, 10u + id, id, true);
+        CHECK_TRUE(session_acked(s, id));
+    }
+    CHECK_INT(0, session_sent_upto(s));
+    close_session(s);
+}
+
+TEST(what_an_earlier_process_sent_stays_so_until_it_is_through)
+{
+    struct session *s = open_session(true);
+    s->resent_upto = 20;
+    session_attach(s, &conn, 2);
+    session_reading(s);
+    give_page(s, 11, 3);
+    expect_next(s, 11, 1, true);
+    CHECK_INT(20, session_sent_upto(s));
+    CHECK_TRUE(session_acked(s, 1));
+    session_detach(s);
+    CHECK_INT(20, session_sent_upto(s));
+    close_session(s);
+}
+
 TEST(what_was_not_sent_is_left_to_the_store_when_the_connection_goes)
 {
     struct session *s = live_session(2);
@@ -419,6 +478,31 @@ TEST(a_void_entry_is_given_out_as_void_whenever_it_comes)
     session_skip(s, n.id);
     CHECK_TRUE(session_next(s, &n) && !n.is_void && n.msg == msg_of(4));
     CHECK_INT(0, s->voided_count);
+    close_session(s);
+}
+
+/* Its queue's limit took these from the store as well: what has gone out is the client's to acknowledge. */
+TEST(what_a_limit_dropped_is_void_unless_it_was_sent)
+{
+    struct session *s = live_session(2);
+    struct session_send n;
+    offer_some(s, 1, 5);
+    expect_next(s, 1, 1, false);
+    expect_next(s, 2, 2, false);
+    session_drop_upto(s, 4);
+    session_drop_upto(s, 3); /* an older one, late */
+    CHECK_TRUE(session_acked(s, 1));
+    CHECK_TRUE(session_next(s, &n) && n.is_void && n.msg == msg_of(3));
+    session_skip(s, n.id);
+    session_detach(s);
+
+    session_attach(s, &conn, 3);
+    CHECK_TRUE(session_next(s, &n) && !n.is_void && n.dup && n.msg == msg_of(2));
+    session_reading(s);
+    give_page(s, 4, 2);
+    CHECK_TRUE(session_next(s, &n) && n.is_void && n.msg == msg_of(4));
+    session_skip(s, n.id);
+    CHECK_TRUE(session_next(s, &n) && !n.is_void && !n.dup && n.msg == msg_of(5));
     close_session(s);
 }
 
