@@ -2,7 +2,9 @@
 #include "base/check.h"
 #include "store_sqlite/db_int.h"
 #include "store_sqlite/schema.h"
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char *const texts[] = {
 #define STATEMENT(name, sql) sql,
@@ -12,11 +14,25 @@ static const char *const texts[] = {
 
 static _Thread_local char open_error[DB_ERROR_BYTES];
 
+/* A write without room can be tried again when there is some. After a sync that failed nobody knows what the
+ * disk has: that is no lack of room, whatever the reason given. */
+static bool is_no_room(struct db *db)
+{
+    int code = sqlite3_extended_errcode(db->handle), why = sqlite3_system_errno(db->handle);
+    if ((code & 0xff) == SQLITE_FULL) return true;
+    if (code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC) return false;
+    return (code & 0xff) == SQLITE_IOERR && (why == ENOSPC || why == EDQUOT);
+}
+
 enum err db_fail(struct db *db, const char *doing)
 {
     snprintf(db->error, sizeof db->error, "%s: %s", doing, sqlite3_errmsg(db->handle));
-    int code = sqlite3_errcode(db->handle) & 0xff;
-    return code == SQLITE_NOTADB || code == SQLITE_CORRUPT ? ERR_SYNTAX : ERR_SYS;
+    switch (sqlite3_errcode(db->handle) & 0xff) {
+    case SQLITE_NOTADB:
+    case SQLITE_CORRUPT: return ERR_SYNTAX;
+    case SQLITE_NOMEM: return ERR_NOMEM;
+    default: return is_no_room(db) ? ERR_FULL : ERR_SYS;
+    }
 }
 
 const char *db_error(const struct db *db)
@@ -112,8 +128,8 @@ enum err db_open_writer(struct db **out, const char *path)
     enum err rc = open_at(out, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
     if (rc == ERR_OK) rc = execute(*out, "PRAGMA auto_vacuum = INCREMENTAL");
     if (rc == ERR_OK) rc = execute(*out, "PRAGMA journal_mode = WAL");
-    /* A commit is synced before the journal's segments below it go. */
-    if (rc == ERR_OK) rc = execute(*out, "PRAGMA synchronous = FULL");
+    /* Commits are synced here (sync_wal), when asked for; what SQLite syncs itself is around checkpoints. */
+    if (rc == ERR_OK) rc = execute(*out, "PRAGMA synchronous = NORMAL");
     /* Rows of 200 sessions come interleaved: the pages that a fold touches should stay, and be written back
      * once for many folds. */
     if (rc == ERR_OK) rc = execute(*out, "PRAGMA cache_size = -32768");
@@ -163,18 +179,65 @@ uint64_t db_applied(struct db *db)
     return meta_get(db, "applied", &applied) == ERR_OK ? applied : 0;
 }
 
-enum err db_boot(struct db *db, uint64_t *boot_no)
+enum err db_meta(struct db *db, struct db_meta *out)
 {
-    enum err rc = db_begin(db);
-    if (rc == ERR_OK) rc = meta_get(db, "boot_no", boot_no);
-    if (rc == ERR_OK) rc = meta_set(db, "boot_no", ++*boot_no);
-    if (rc == ERR_OK) rc = db_run(db, db_statement(db, SQL_commit));
+    *out = (struct db_meta){ 0 };
+    enum err rc = meta_get(db, "boot_no", &out->boot_no);
+    if (rc == ERR_OK) rc = meta_get(db, "heartbeat_ms", &out->heartbeat_ms);
+    if (rc == ERR_OK) rc = meta_get(db, "client_key", &out->client_key);
     return rc;
 }
 
 enum err db_begin(struct db *db)
 {
     return db_run(db, db_statement(db, SQL_begin));
+}
+
+void db_rollback(struct db *db)
+{
+    for (int i = 0; i < STATEMENTS_COUNT; i++) sqlite3_reset(db->statements[i]);
+    /* SQLite may have done it already; and what it cannot write now it forgets all the same. */
+    if (sqlite3_get_autocommit(db->handle) == 0) sqlite3_step(db_statement(db, SQL_rollback));
+}
+
+/* The commits are in the -wal file. SQLite would sync it at each of them. */
+static enum err sync_wal(struct db *db)
+{
+    sqlite3_file *wal = NULL;
+    if (sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) != SQLITE_OK)
+        return db_fail(db, "sync");
+    if (wal->pMethods == NULL) return ERR_OK; /* nothing has ever been written */
+    if (wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL) == SQLITE_OK) return ERR_OK;
+    snprintf(db->error, sizeof db->error, "sync of the -wal file: %s", strerror(errno));
+    return ERR_SYS;
+}
+
+static enum err commit(struct db *db, bool is_lazy)
+{
+    enum err rc = db_run(db, db_statement(db, SQL_commit));
+    return rc == ERR_OK && !is_lazy ? sync_wal(db) : rc;
+}
+
+/* A transaction around one change of meta. */
+static enum err set_durably(struct db *db, const char *name, uint64_t value)
+{
+    enum err rc = db_begin(db);
+    if (rc != ERR_OK) return rc;
+    rc = meta_set(db, name, value);
+    if (rc == ERR_OK) rc = commit(db, false);
+    if (rc != ERR_OK) db_rollback(db);
+    return rc;
+}
+
+enum err db_boot(struct db *db, uint64_t *boot_no)
+{
+    enum err rc = meta_get(db, "boot_no", boot_no);
+    return rc == ERR_OK ? set_durably(db, "boot_no", ++*boot_no) : rc;
+}
+
+enum err db_heartbeat(struct db *db, uint64_t ms)
+{
+    return set_durably(db, "heartbeat_ms", ms);
 }
 
 /* Looks at the next bodies, round after round, and deletes those that nothing names. */
@@ -201,12 +264,32 @@ static enum err sweep(struct db *db)
     return db_run(db, s);
 }
 
-enum err db_commit(struct db *db, uint64_t applied)
+static enum err put_origins(struct db *db, const struct db_progress *p)
+{
+    enum err rc = ERR_OK;
+    for (uint32_t i = 0; i < p->origins_count && rc == ERR_OK; i++) {
+        sqlite3_stmt *s = db_statement(db, SQL_origin);
+        if (s == NULL) return db_fail(db, "origin");
+        db_bind_u64(s, 1, p->origins[i].node);
+        db_bind_u64(s, 2, p->origins[i].boot_no);
+        db_bind_u64(s, 3, p->origins[i].n);
+        rc = db_run(db, s);
+    }
+    return rc;
+}
+
+enum err db_commit_progress(struct db *db, const struct db_progress *p)
 {
     enum err rc = sweep(db);
-    if (rc == ERR_OK) rc = meta_set(db, "applied", applied);
-    if (rc == ERR_OK) rc = db_run(db, db_statement(db, SQL_commit));
-    return rc;
+    if (rc == ERR_OK) rc = meta_set(db, "applied", p->applied);
+    if (rc == ERR_OK && p->heartbeat_ms != 0) rc = meta_set(db, "heartbeat_ms", p->heartbeat_ms);
+    if (rc == ERR_OK) rc = put_origins(db, p);
+    return rc == ERR_OK ? commit(db, p->is_lazy) : rc;
+}
+
+enum err db_commit(struct db *db, uint64_t applied)
+{
+    return db_commit_progress(db, &(struct db_progress){ .applied = applied });
 }
 
 enum err db_read_message(sqlite3_stmt *s, int topic_column, struct msg **out)
@@ -225,6 +308,7 @@ enum err db_read_message(sqlite3_stmt *s, int topic_column, struct msg **out)
         .retain = (flags & 4) != 0,
         .expires_ms = (uint64_t)sqlite3_column_int64(s, topic_column + 4),
         .from_session = (uint64_t)sqlite3_column_int64(s, topic_column + 5),
+        .from_client = (uint64_t)sqlite3_column_int64(s, topic_column + 6),
     };
     return msg_new(out, &parts);
 }

@@ -6,16 +6,19 @@
  * A db is one connection. One writes (the fold); others read.
  *
  * Thread:  one at a time for each connection.
- * Memory:  a page's messages are the caller's.
+ * Memory:  a page's messages are the caller's; all that db_restore shows is lent.
  * Limits:  PAGE_ENTRIES_MAX rows a page.
- * Errors:  ERR_SYS: SQLite's, db_error says what; ERR_SYNTAX: the file is no database, or a damaged one;
- *          ERR_UNKNOWN: its schema is newer than this program.
- * Tests:   tests/unit/test_db.c
+ * Errors:  ERR_FULL: no room to write; db_rollback, and the transaction may be tried again from its begin.
+ *          ERR_SYS: reading, writing or syncing failed; ERR_NOMEM; ERR_SYNTAX: the file is no database, or a
+ *          damaged one; ERR_UNKNOWN: its schema is newer than this program. db_error says more.
+ * Tests:   tests/unit/test_db.c, tests/unit/test_db_boot.c
  */
 #ifndef STORE_SQLITE_DB_H
 #define STORE_SQLITE_DB_H
 
+#include "store/backlog.h"
 #include "store/journal.h"
+#include "store/restore.h"
 #include "store/store.h"
 
 struct db;
@@ -33,17 +36,58 @@ uint64_t db_applied(struct db *db);
 /* Counts this start, durably, and gives its number. */
 enum err db_boot(struct db *db, uint64_t *boot_no);
 
+struct db_meta {
+    uint64_t boot_no;
+    uint64_t
+        heartbeat_ms; /* when the broker was last known to be alive: at the latest when the file was made */
+    uint64_t client_key; /* random, made once with the file */
+};
+enum err db_meta(struct db *db, struct db_meta *out);
+
+/* The broker is alive, and has nothing to fold. Durable. */
+enum err db_heartbeat(struct db *db, uint64_t ms);
+
 /* One transaction: begin, any number of commands in order of position, commit with the position up to which
- * all is in. The commit is synced. is_live says for each target of an ENQUEUE whether it still waits; NULL:
- * all that have a session_no. */
+ * all is in; or rollback, after any error. is_live says for each target of a message whether it still waits;
+ * NULL: all that are not skipped. */
 enum err db_begin(struct db *db);
 enum err db_fold(struct db *db, const struct command *c, const bool *is_live);
-enum err db_commit(struct db *db, uint64_t applied);
+
+struct db_progress {
+    uint64_t applied;
+    uint64_t heartbeat_ms;                /* 0: as it was */
+    const struct command_origin *origins; /* the last of each node that submitted something */
+    uint32_t origins_count;
+    bool is_lazy; /* durable with the next commit that is not: many small transactions, one sync */
+};
+enum err db_commit_progress(struct db *db, const struct db_progress *p);
+enum err db_commit(struct db *db, uint64_t applied); /* not lazy */
+void db_rollback(struct db *db);
+
+/* A publisher's own id of a message. Both belong between begin and commit. */
+struct db_mid {
+    struct bytes client_id, mid;
+    uint64_t stamp_ms;
+};
+enum err db_mid_put(struct db *db, const struct db_mid *mid);
+enum err db_mids_forget(struct db *db, uint64_t before_ms);
 
 /* Fills count, rows and snapshot of a page. */
 enum err db_page(struct db *db, struct store_page *page);
 
-/* Everything but queues, for boot. */
+/* For boot, in this order, whatever is not NULL: what restore.h says (offline_ms is 0 for a session that was
+ * connected); the entries of all queues, each queue's in order of seq; ids of publishers' messages, oldest
+ * first; the last submissions. The context of all is the sink's. The callee's error ends it and is given
+ * back; db_error is empty then. */
+struct db_restore {
+    struct restore_sink sink;
+    enum err (*entry)(void *ctx, uint64_t session_no, struct backlog_entry e);
+    enum err (*mid)(void *ctx, const struct db_mid *mid);
+    enum err (*origin)(void *ctx, const struct command_origin *o);
+};
+enum err db_restore(struct db *db, const struct db_restore *to);
+
+/* The older form of db_restore. */
 struct db_visitor {
     void (*session)(void *ctx,
                     const struct command *claim); /* session_no, claim_no, expiry_s, data: client id */

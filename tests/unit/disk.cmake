@@ -1,5 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 unit_test(backlog store)
 unit_test(record store)
-unit_test(db store_sqlite)
+
+add_library(db_kit STATIC unit/db_kit.c)
+target_include_directories(db_kit PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(db_kit PUBLIC ll_store_sqlite ll_test_kit)
+foreach(name db db_boot)
+  unit_test(${name} store_sqlite)
+  target_link_libraries(test_${name} PRIVATE db_kit)
+endforeach()
+
 unit_test(store_disk store_sqlite)

@@ -1,187 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "codec/wr.h"
-#include "store_sqlite/db.h"
-#include "unit/store_kit.h"
+#include "unit/db_kit.h"
 #include <sqlite3.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-enum { PATH_BYTES = 96, SEEN_BYTES = 4096, NEVER_S = 3600 };
-
-/* A database in a directory of its own, and two connections to it. */
-struct rig {
-    char dir[64], path[PATH_BYTES];
-    struct db *writer, *reader;
-    struct store_page page;
-    char seen[SEEN_BYTES]; /* what boot would see */
-};
-
-static void open_both(struct rig *r)
-{
-    CHECK_INT(ERR_OK, db_open_writer(&r->writer, r->path));
-    CHECK_INT(ERR_OK, db_open_reader(&r->reader, r->path));
-}
-
-static void close_both(struct rig *r)
-{
-    db_close(&r->reader);
-    db_close(&r->writer);
-}
-
-static struct rig *rig_new(void)
-{
-    struct rig *r = calloc(1, sizeof *r);
-    CHECK_TRUE(r != NULL);
-    snprintf(r->dir, sizeof r->dir, "/tmp/test_db.XXXXXX");
-    CHECK_TRUE(mkdtemp(r->dir) != NULL);
-    snprintf(r->path, sizeof r->path, "%s/longlink.db", r->dir);
-    return r;
-}
-
-static struct rig *rig_open(void)
-{
-    struct rig *r = rig_new();
-    open_both(r);
-    return r;
-}
-
-static void drop_page(struct rig *r)
-{
-    for (uint32_t i = 0; i < r->page.count; i++) msg_unref(&r->page.rows[i].msg);
-    r->page.count = 0;
-}
-
-static void rig_free(struct rig *r)
-{
-    static const char *const ends[] = { "", "-wal", "-shm" };
-    char path[PATH_BYTES + 8];
-    drop_page(r);
-    close_both(r);
-    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
-        snprintf(path, sizeof path, "%s%s", r->path, ends[i]);
-        unlink(path);
-    }
-    CHECK_INT(0, rmdir(r->dir));
-    free(r);
-}
-
-static void reopen(struct rig *r)
-{
-    close_both(r);
-    open_both(r);
-}
-
-/* --- folding */
-
-static void fold(struct rig *r, struct command *c, const bool *is_live)
-{
-    CHECK_INT(ERR_OK, db_fold(r->writer, c, is_live));
-    command_unref(&c);
-}
-
-/* One command in a transaction of its own. */
-static void fold_alone(struct rig *r, struct command *c, uint64_t position)
-{
-    CHECK_INT(ERR_OK, db_begin(r->writer));
-    fold(r, c, NULL);
-    CHECK_INT(ERR_OK, db_commit(r->writer, position));
-}
-
-static struct command *claim(uint64_t session_no, const char *client)
-{
-    struct command *c = make_plain(COMMAND_CLAIM, session_no, bytes_of_text(client));
-    c->claim_no = session_no + 1000;
-    c->expiry_s = NEVER_S;
-    return c;
-}
-
-static struct command *filters(enum command_kind kind, uint64_t session_no, const char *filter, int options)
-{
-    uint8_t packet[128];
-    struct wr w = { .at = packet, .left = sizeof packet };
-    wr_str(&w, bytes_of_text(filter));
-    if (options >= 0) wr_u8(&w, (uint8_t)options);
-    return make_plain(kind, session_no, bytes_of(packet, sizeof packet - w.left));
-}
-
-static struct command *message(uint64_t position, const char *payload, const uint64_t *sessions)
-{
-    struct a_message m = { .topic = "t", .payload = payload, .expires_ms = 5 };
-    return make_enqueue(position, &m, sessions);
-}
-
-static struct command *retain(uint64_t position, const char *topic, const char *payload)
-{
-    struct a_message m = { .topic = topic, .payload = payload, .retain = true };
-    return make_enqueue(position, &m, (uint64_t[]){ 0 });
-}
-
-/* --- looking */
-
-static void see_session(void *ctx, const struct command *c)
-{
-    struct rig *r = ctx;
-    size_t at = strlen(r->seen);
-    snprintf(r->seen + at, sizeof r->seen - at, "session %d %.*s claim %d expiry %u;", (int)c->session_no,
-             (int)c->data.len, (const char *)c->data.at, (int)c->claim_no, (unsigned)c->expiry_s);
-}
-
-static void see_subscription(void *ctx, uint64_t session_no, struct bytes filter, uint8_t options)
-{
-    struct rig *r = ctx;
-    size_t at = strlen(r->seen);
-    snprintf(r->seen + at, sizeof r->seen - at, "sub %d %.*s %d;", (int)session_no, (int)filter.len,
-             (const char *)filter.at, options);
-}
-
-static void see_retained(void *ctx, struct msg *m, uint64_t version)
-{
-    struct rig *r = ctx;
-    size_t at = strlen(r->seen);
-    snprintf(r->seen + at, sizeof r->seen - at, "retained %.*s=%.*s %d;", (int)m->topic_bytes,
-             (const char *)msg_topic(m).at, (int)m->payload_bytes, (const char *)msg_payload(m).at,
-             (int)version);
-}
-
-static const char *at_boot(struct rig *r)
-{
-    struct db_visitor v = { see_session, see_subscription, see_retained, r };
-    r->seen[0] = '\0';
-    CHECK_INT(ERR_OK, db_visit(r->writer, &v));
-    return r->seen;
-}
-
-static const char *page(struct rig *r, uint64_t session_no, uint64_t after, uint32_t limit)
-{
-    drop_page(r);
-    r->page.session_no = session_no;
-    r->page.after = after;
-    r->page.limit = limit;
-    CHECK_INT(ERR_OK, db_page(r->reader, &r->page));
-    r->seen[0] = '\0';
-    for (uint32_t i = 0; i < r->page.count; i++) {
-        const struct store_row *row = &r->page.rows[i];
-        size_t at = strlen(r->seen);
-        snprintf(r->seen + at, sizeof r->seen - at, "%d:%.*s ", (int)row->seq, (int)row->msg->payload_bytes,
-                 (const char *)msg_payload(row->msg).at);
-    }
-    return r->seen;
-}
-
-static int count(struct rig *r, const char *sql)
-{
-    sqlite3 *handle;
-    sqlite3_stmt *s;
-    CHECK_INT(SQLITE_OK, sqlite3_open_v2(r->path, &handle, SQLITE_OPEN_READONLY, NULL));
-    CHECK_INT(SQLITE_OK, sqlite3_prepare_v2(handle, sql, -1, &s, NULL));
-    CHECK_INT(SQLITE_ROW, sqlite3_step(s));
-    int n = sqlite3_column_int(s, 0);
-    sqlite3_finalize(s);
-    sqlite3_close(handle);
-    return n;
-}
 
 static int bodies(struct rig *r)
 {
@@ -269,6 +90,7 @@ TEST(a_message_keeps_all_its_parts)
     CHECK_INT(false, row->msg->retain);
     CHECK_INT(5, row->msg->expires_ms);
     CHECK_INT(77, row->msg->from_session);
+    CHECK_INT(78, row->msg->from_client);
     CHECK_TRUE(bytes_equal(msg_topic(row->msg), bytes_of_text("t")));
     CHECK_TRUE(bytes_equal(msg_block(row->msg), bytes_of_text("\x01\x01")));
     CHECK_TRUE(bytes_equal(msg_payload(row->msg), bytes_of_text("hello")));
@@ -455,7 +277,7 @@ TEST(what_was_committed_is_there_after_reopening)
     struct rig *r = rig_open();
     fold_alone(r, claim(1, "phone"), 1);
     fold_alone(r, message(UINT64_C(1) << 60, "far", (uint64_t[]){ 1, 0 }), UINT64_C(1) << 60);
-    reopen(r);
+    rig_reopen(r);
     assert_string_equal(at_boot(r), "session 1 phone claim 1001 expiry 3600;");
     page(r, 1, 0, 10);
     CHECK_INT(1, r->page.count);
@@ -470,7 +292,7 @@ TEST(what_was_not_committed_is_not)
     fold_alone(r, claim(1, "phone"), 1);
     CHECK_INT(ERR_OK, db_begin(r->writer));
     fold(r, claim(2, "watch"), NULL);
-    reopen(r);
+    rig_reopen(r);
     assert_string_equal(at_boot(r), "session 1 phone claim 1001 expiry 3600;");
     CHECK_INT(1, db_applied(r->writer));
     rig_free(r);
@@ -483,7 +305,7 @@ TEST(each_start_has_its_number)
         uint64_t boot_no;
         CHECK_INT(ERR_OK, db_boot(r->writer, &boot_no));
         CHECK_INT(want, boot_no);
-        reopen(r);
+        rig_reopen(r);
     }
     rig_free(r);
 }
@@ -503,20 +325,12 @@ TEST(a_page_sees_all_of_a_commit_or_nothing)
     rig_free(r);
 }
 
-static void execute(const char *path, const char *sql)
-{
-    sqlite3 *handle;
-    CHECK_INT(SQLITE_OK, sqlite3_open(path, &handle));
-    CHECK_INT(SQLITE_OK, sqlite3_exec(handle, sql, NULL, NULL, NULL));
-    sqlite3_close(handle);
-}
-
 TEST(an_empty_file_is_brought_to_the_newest_schema)
 {
     struct rig *r = rig_new();
     FILE *f = fopen(r->path, "wb");
     CHECK_TRUE(f != NULL && fclose(f) == 0);
-    open_both(r);
+    rig_open_both(r);
     CHECK_TRUE(count(r, "PRAGMA user_version") >= 1);
     assert_string_equal(at_boot(r), "");
     CHECK_INT(0, db_applied(r->writer));
@@ -527,8 +341,8 @@ TEST(a_newer_schema_is_refused_and_nothing_changed)
 {
     struct rig *r = rig_open();
     fold_alone(r, claim(1, "phone"), 1);
-    close_both(r);
-    execute(r->path, "PRAGMA user_version = 999");
+    rig_close_both(r);
+    execute(r, "PRAGMA user_version = 999");
     CHECK_INT(ERR_UNKNOWN, db_open_writer(&r->writer, r->path));
     CHECK_TRUE(r->writer == NULL);
     CHECK_TRUE(strstr(db_error(NULL), "999") != NULL);
@@ -558,15 +372,17 @@ TEST(a_damaged_page_is_an_error_with_a_text)
 {
     struct rig *r = rig_open();
     five_messages(r);
-    close_both(r); /* all of it is in the one file now */
+    rig_close_both(r); /* all of it is in the one file now */
     FILE *f = fopen(r->path, "r+b");
     CHECK_TRUE(f != NULL && fseek(f, 4096, SEEK_SET) == 0);
     for (int i = 0; i < 8 * 4096; i++) CHECK_TRUE(fputc(0x5a, f) != EOF);
     CHECK_INT(0, fclose(f));
 
-    struct db_visitor v = { see_session, see_subscription, see_retained, r };
     enum err rc = db_open_writer(&r->writer, r->path);
-    if (rc == ERR_OK) rc = db_visit(r->writer, &v);
+    if (rc == ERR_OK) rc = db_begin(r->writer);
+    struct command *c = message(16, "m6", (uint64_t[]){ 1, 0 });
+    if (rc == ERR_OK) rc = db_fold(r->writer, c, NULL);
+    command_unref(&c);
     CHECK_INT(ERR_SYNTAX, rc);
     CHECK_TRUE(strstr(db_error(r->writer), "malformed") != NULL);
     rig_free(r);
