@@ -173,6 +173,15 @@ static void restart_timer(struct shard *sh, struct conn *c)
         wheel_start(sh->conn_wheel, &c->timer, sh->now_ms + (uint64_t)c->keepalive_s * 1500);
 }
 
+/* Its will is the session's like its queue is, and outlives the process [MQTT-3.1.2-7]. */
+static bool journal_will(const struct shard *sh, const struct session *s, struct command *cmd)
+{
+    const struct session_will *w = s->will;
+    cmd->will = (struct command_will){ w->delay_s, w->has_expiry ? w->expiry_s : UINT32_MAX };
+    cmd->msg = sessions_will_msg(sh, s);
+    return cmd->msg != NULL;
+}
+
 /* Commands may follow without waiting for it: the numbers that fence them are ours already. */
 static enum err claim(struct shard *sh, struct conn *c, struct session *s)
 {
@@ -180,6 +189,10 @@ static enum err claim(struct shard *sh, struct conn *c, struct session *s)
     if (!s->persistent) return ERR_OK;
     struct command *cmd = journal_fenced(s, COMMAND_CLAIM, session_client_id(s));
     if (cmd == NULL) return ERR_NOMEM;
+    if (s->will != NULL && !journal_will(sh, s, cmd)) {
+        command_unref(&cmd);
+        return ERR_NOMEM;
+    }
     cmd->conn_id = c->id;
     journal_put(sh, cmd);
     return ERR_OK;

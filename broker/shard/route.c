@@ -10,8 +10,9 @@
  *   direct receivers of this shard      -> now
  *   direct receivers of another shard   -> one mail, and that shard looks its own up again
  *
- * A retained publish, and all that a connection publishes behind one that is still on its way through the
- * journal, reaches direct receivers at completion too, so that nothing overtakes.
+ * A retained publish, the will of a persistent session, and all that a connection publishes behind one that
+ * is still on its way through the journal, reaches direct receivers at completion too, so that nothing
+ * overtakes.
  */
 
 /* Does a subscription of this kind get it through the journal? */
@@ -296,30 +297,44 @@ static uint32_t fill_seats(struct shard *sh, struct command *c, const struct rou
     return seats;
 }
 
+/* Its connection will hear of it. */
+static enum err wait_for_journal(struct shard *sh, struct command *c, const struct route_in *in)
+{
+    uint64_t ticket = 0;
+    if (in->id != 0 && conn_ack_wait(sh, in->conn, in->id, &ticket) != ERR_OK) return ERR_NOMEM;
+    if (in->id != 0) c->ticket = ticket + 1;
+    c->conn_id = in->conn->id;
+    if (c->deferred) conn_defer(sh, in->conn);
+    conn_journal_take(sh, in->conn, c);
+    return ERR_OK;
+}
+
 static enum err enqueue(struct shard *sh, struct msg *m, const struct route_in *in, bool deferred)
 {
     struct command_size size = {
         .targets = (uint32_t)sh->targets_count,
         .seats = fill_seats(sh, NULL, in, deferred),
     };
-    struct command *c = command_new(COMMAND_ENQUEUE, &size);
+    struct command *c = command_new(in->will_of != NULL ? COMMAND_FIRE_WILL : COMMAND_ENQUEUE, &size);
     if (c == NULL) return ERR_NOMEM;
     c->msg = msg_ref(m);
     if (sh->targets_count > 0) memcpy(c->targets, sh->targets, sh->targets_count * sizeof *c->targets);
     fill_seats(sh, c, in, deferred);
-    c->deferred = deferred && in->conn != NULL;
-    c->conn_id = in->conn != NULL ? in->conn->id : 0;
-
-    uint64_t ticket = 0;
-    if (in->id != 0 && conn_ack_wait(sh, in->conn, in->id, &ticket) != ERR_OK) {
-        command_unref(&c);
-        return ERR_NOMEM;
+    c->deferred = deferred;
+    if (in->will_of != NULL) {
+        c->session_no = in->will_of->session_no;
+        c->claim_no = in->will_of->claim_no;
     }
-    if (in->id != 0) c->ticket = ticket + 1;
-    if (c->deferred) conn_defer(sh, in->conn);
-    if (in->conn != NULL) conn_journal_take(sh, in->conn, c);
-    journal_put(sh, c);
-    return ERR_OK;
+    enum err rc = ERR_OK;
+    if (in->conn != NULL)
+        rc = wait_for_journal(sh, c, in);
+    else if (deferred)
+        sh->orphans++;
+    if (rc == ERR_OK)
+        journal_put(sh, c);
+    else
+        command_unref(&c);
+    return rc;
 }
 
 static void apply_targets(struct shard *sh, const struct command_seat *seat)
@@ -418,7 +433,8 @@ enum route_result route_publish(struct shard *sh, const struct route_in *in)
 {
     if (subs_find(sh->all->subs, in->topic, &sh->found) != ERR_OK || !find_targets(sh, in))
         return ROUTE_FAILED;
-    bool deferred = in->retain || sh->orphans > 0 || (in->conn != NULL && in->conn->deferred > 0);
+    bool deferred =
+        in->retain || in->will_of != NULL || sh->orphans > 0 || (in->conn != NULL && in->conn->deferred > 0);
     bool journaled = deferred || sh->targets_count > 0;
     find_direct(sh, in->qos);
     uint16_t rides = deferred ? 0 : rides_needed(sh);

@@ -22,6 +22,7 @@ struct route_in {
     uint64_t from_session, from_client; /* the latter with retain only */
     struct conn *conn;                  /* NULL: a will */
     uint16_t id;                        /* whose PUBACK waits; 0: none */
+    const struct session *will_of; /* whose durable will it is: the journal decides whether it goes out */
 };
 
 enum route_result {

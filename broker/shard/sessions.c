@@ -114,8 +114,10 @@ void sessions_will(struct shard *sh, struct session *s)
         .from_session = s->session_no,
         .from_client = w->retain ? client_hash(sh, s) : 0,
         .expires_ms = w->has_expiry ? sh->wall_ms + (uint64_t)w->expiry_s * 1000 : 0,
+        .will_of = s->persistent ? s : NULL,
     };
-    route_publish(sh, &in);
+    if (route_publish(sh, &in) == ROUTE_FAILED)
+        log_event(sh->log, EVENT_MEMORY_REFUSED, LOG_TEXT("will_of", session_client_id(s)));
     metrics_add(sh->metrics, METRIC_wills_published_total, 1);
     log_event(sh->log, EVENT_WILL_PUBLISHED, LOG_TEXT("client", session_client_id(s)),
               LOG_TEXT("topic", w->topic));
@@ -123,13 +125,50 @@ void sessions_will(struct shard *sh, struct session *s)
     session_drop_will(s);
 }
 
-static uint64_t after_s(const struct shard *sh, uint32_t seconds)
+struct msg *sessions_will_msg(const struct shard *sh, const struct session *s)
 {
-    return seconds == UINT32_MAX ? UINT64_MAX : sh->now_ms + (uint64_t)seconds * 1000;
+    const struct session_will *w = s->will;
+    struct msg *m;
+    struct msg_parts parts = {
+        .topic = w->topic,
+        .block = w->block,
+        .payload = w->payload,
+        .qos = w->qos,
+        .retain = w->retain,
+        .from_session = s->session_no,
+        .from_client = w->retain ? client_hash(sh, s) : 0,
+    };
+    return msg_new(&m, &parts) == ERR_OK ? m : NULL;
 }
 
-/* Off line: the will after its delay, the end after the expiry; the earlier of the two fires both when the
- * session ends first (MQTT 5.0 section 3.1.3.2.2). */
+/* For the journal: since when it is off line, and what its client may have seen. Nobody waits for it. */
+static void put_offline(struct shard *sh, const struct session *s)
+{
+    struct command *c = journal_fenced(s, COMMAND_OFFLINE, bytes_of(NULL, 0));
+    CHECK(c != NULL); /* small and fixed; without it a will that was withdrawn would go out after a crash */
+    c->sent = session_sent_upto(s);
+    c->keeps_will = s->will != NULL;
+    journal_put(sh, c);
+}
+
+/* When so many seconds have passed since then. UINT32_MAX: never. */
+static uint64_t due_ms(const struct shard *sh, uint32_t seconds, uint64_t passed_ms)
+{
+    if (seconds == UINT32_MAX) return UINT64_MAX;
+    uint64_t all_ms = (uint64_t)seconds * 1000;
+    return all_ms > passed_ms ? sh->now_ms + all_ms - passed_ms : sh->now_ms;
+}
+
+/* The will after its delay, the end after the expiry; the earlier of the two fires both when the session ends
+ * first (MQTT 5.0 section 3.1.3.2.2). passed_ms: since it went off line. */
+static void start_timer(struct shard *sh, struct session *s, uint64_t passed_ms)
+{
+    s->expires_ms = due_ms(sh, s->expiry_s, passed_ms);
+    uint64_t will_ms = s->will == NULL ? UINT64_MAX : due_ms(sh, s->will->delay_s, passed_ms);
+    uint64_t next_ms = will_ms < s->expires_ms ? will_ms : s->expires_ms;
+    if (next_ms != UINT64_MAX) wheel_start(sh->session_wheel, &s->timer, next_ms);
+}
+
 void sessions_offline(struct shard *sh, struct session *s, bool will)
 {
     session_detach(s);
@@ -140,10 +179,8 @@ void sessions_offline(struct shard *sh, struct session *s, bool will)
         sessions_destroy(sh, s);
         return;
     }
-    s->expires_ms = after_s(sh, s->expiry_s);
-    uint64_t will_ms = s->will == NULL ? UINT64_MAX : after_s(sh, s->will->delay_s);
-    uint64_t next_ms = will_ms < s->expires_ms ? will_ms : s->expires_ms;
-    if (next_ms != UINT64_MAX) wheel_start(sh->session_wheel, &s->timer, next_ms);
+    put_offline(sh, s);
+    start_timer(sh, s, 0);
 }
 
 void sessions_timer(struct wheel_timer *t, void *shard)
@@ -160,15 +197,34 @@ void sessions_timer(struct wheel_timer *t, void *shard)
     sessions_destroy(sh, s);
 }
 
-/* From before this process started: off line, and its expiry begins anew, for nobody knows how long it has
- * been away. */
+static enum err restore_will(struct session *s, const struct restore_session *r)
+{
+    const struct msg *m = r->will;
+    if (m == NULL) return ERR_OK;
+    struct session_will_parts parts = {
+        .topic = msg_topic(m),
+        .payload = msg_payload(m),
+        .block = msg_block(m),
+        .qos = m->qos,
+        .retain = m->retain,
+        .delay_s = r->when.delay_s,
+        .has_expiry = r->when.expiry_s != UINT32_MAX,
+        .expiry_s = r->when.expiry_s,
+    };
+    return session_set_will(s, &parts);
+}
+
+/* From before this process started: off line since then, if the clock was not set back meanwhile. What has
+ * become due fires in the first turn. */
 enum err sessions_restore(struct shard *sh, const struct restore_session *r)
 {
     struct session *s = make(sh, r->client_id, true, r->session_no);
     if (s == NULL) return ERR_NOMEM;
     s->claim_no = r->claim_no;
     s->expiry_s = r->expiry_s;
-    s->expires_ms = after_s(sh, r->expiry_s);
-    if (s->expires_ms != UINT64_MAX) wheel_start(sh->session_wheel, &s->timer, s->expires_ms);
-    return ERR_OK;
+    s->resent_upto = r->sent;
+    bool known = r->offline_ms > 0 && r->offline_ms < sh->wall_ms;
+    enum err rc = restore_will(s, r);
+    start_timer(sh, s, known ? sh->wall_ms - r->offline_ms : 0);
+    return rc;
 }

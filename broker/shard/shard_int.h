@@ -104,8 +104,9 @@ struct shard {
     uint64_t matches; /* number of the present match, for session.matched */
 
     struct subs_found found;
-    /* Deferred publishes under way of connections that are gone. While there are any, all are deferred: a
-     * will, or what the same client publishes over its next connection, must not overtake them. */
+    /* Deferred publishes under way of connections that are gone, wills among them. While there are any, all
+     * are deferred: a will, or what the same client publishes over its next connection, must not overtake
+     * them. */
     uint32_t orphans;
     bool *direct; /* for each shard: has it direct receivers among them? */
     struct hit *hits;
@@ -166,7 +167,8 @@ enum err sessions_restore(struct shard *sh, const struct restore_session *r);
 void sessions_destroy(struct shard *sh, struct session *s); /* gives its subscriptions and queue up */
 void sessions_offline(struct shard *sh, struct session *s, bool will); /* its connection is gone */
 void sessions_timer(struct wheel_timer *t, void *shard);
-void sessions_will(struct shard *sh, struct session *s); /* publishes and forgets it */
+void sessions_will(struct shard *sh, struct session *s);                        /* publishes and forgets it */
+struct msg *sessions_will_msg(const struct shard *sh, const struct session *s); /* for the journal; or NULL */
 
 /* on_subscribe.c */
 enum err subscribe_add(struct shard *sh, struct session *s, struct bytes filter, struct sub_options options);
