@@ -87,6 +87,10 @@ static const char *contradiction(const struct bench_conf *c, const struct option
                "write to";
     if (c->rate > 0 && c->gather > 0)
         return "--gather and --rate: the sleep would be counted as the broker's latency; leave out --gather";
+    if (c->part != BENCH_ALL && c->scenario != BENCH_OFFLINE)
+        return "--part is for --scenario offline; the others have one part";
+    if (c->part != BENCH_ALL && (c->seed == 0 || c->messages == 0))
+        return "--part needs --seed and --messages, the same for both parts: they name what was enqueued";
     if (c->threads > c->clients) return "--threads: more than --clients; a thread would have nothing to do";
     return NULL;
 }
@@ -138,5 +142,24 @@ struct bench_plan bench_plan_of(const struct bench_conf *c)
         p.counts_delivery = false;
         break;
     }
+    if (c->persistent != 0) p.persistent = true;
     return p;
+}
+
+/* Of total dealt out to so many, one each in turn: how many the n-th gets. */
+static uint64_t dealt(uint64_t total, uint32_t among, uint32_t n)
+{
+    return total / among + (n < total % among ? 1 : 0);
+}
+
+uint64_t bench_quota_of(const struct bench_conf *conf, const struct bench_plan *plan, uint32_t publisher)
+{
+    return conf->messages == 0 ? UINT64_MAX : dealt(conf->messages, plan->publishers, publisher);
+}
+
+uint64_t bench_share_of(const struct bench_conf *conf, const struct bench_plan *plan, uint32_t stream)
+{
+    uint32_t publisher = stream % plan->publishers;
+    uint32_t streams = (uint32_t)dealt(plan->streams, plan->publishers, publisher);
+    return dealt(bench_quota_of(conf, plan, publisher), streams, stream / plan->publishers);
 }

@@ -17,6 +17,7 @@
 #include "cli/options.h"
 
 enum bench_scenario { BENCH_PAIRS, BENCH_FANOUT, BENCH_FANIN, BENCH_HOLD, BENCH_OFFLINE };
+enum bench_part { BENCH_ALL, BENCH_ENQUEUE, BENCH_DRAIN };
 
 /* One member for each row, named as in the table: a number (SECONDS in milliseconds) or text. */
 struct bench_conf {
@@ -49,5 +50,9 @@ struct bench_plan {
 };
 
 struct bench_plan bench_plan_of(const struct bench_conf *conf);
+
+/* Messages of publisher p, UINT64_MAX without --messages; and, with --messages, of a stream. */
+uint64_t bench_quota_of(const struct bench_conf *conf, const struct bench_plan *plan, uint32_t publisher);
+uint64_t bench_share_of(const struct bench_conf *conf, const struct bench_plan *plan, uint32_t stream);
 
 #endif

@@ -7,7 +7,7 @@
  * never has more than `window` of them at once.
  *
  * Thread:  one owner.
- * Memory:  four bytes for each message of the window.
+ * Memory:  twelve bytes for each message of the window.
  * Limits:  window <= FLOW_WINDOW_MAX, so that packet ids of unfinished messages differ.
  * Errors:  none; running out of memory ends the program.
  * Tests:   tests/unit/test_bench_flow.c
@@ -21,7 +21,8 @@
 enum { FLOW_WINDOW_MAX = 32768, FLOW_IDS = 65535 };
 
 struct flow {
-    uint32_t *waits; /* deliveries still missing, and FLOW_WAITS_ACK; by number & mask */
+    uint32_t *waits;    /* deliveries still missing, and FLOW_WAITS_ACK; by number & mask */
+    uint64_t *since_ns; /* when each was to be sent; by number & mask */
     uint32_t mask, window;
     uint32_t unacked, unacked_max; /* unacked_max: the peer's Receive Maximum */
     uint64_t oldest, next;
@@ -44,12 +45,12 @@ static inline uint16_t flow_packet_id(uint64_t seq)
     return (uint16_t)(seq % FLOW_IDS + 1);
 }
 
-/* Opens the next message, which waits for so many deliveries, and a PUBACK when wants_ack. Returns its
- * number. */
-uint64_t flow_send(struct flow *f, uint32_t deliveries, bool wants_ack);
+/* Opens the next message, to be sent at since_ns, which waits for so many deliveries, and a PUBACK when
+ * wants_ack. Returns its number. */
+uint64_t flow_send(struct flow *f, uint32_t deliveries, bool wants_ack, uint64_t since_ns);
 
-/* A PUBACK came. False when no message waits for it. */
-bool flow_ack(struct flow *f, uint16_t packet_id);
+/* A PUBACK came, for the message of *since_ns. False when no message waits for it. */
+bool flow_ack(struct flow *f, uint16_t packet_id, uint64_t *since_ns);
 
 /* One delivery of message seq was made, or given up. One too many, or of a finished message, changes nothing.
  */

@@ -77,15 +77,24 @@ static void on_suback(struct worker *w, struct conn *c, const struct frame *f)
         client_is_ready(w, c);
 }
 
+/* What was to be sent at since_ns, within the measured time, is here now. */
+static void take_latency(const struct worker *w, struct hist *h, uint64_t since_ns)
+{
+    if (since_ns < w->measure_from_ns || since_ns >= w->measure_to_ns) return;
+    hist_add(h, w->now_ns > since_ns ? w->now_ns - since_ns : 0);
+}
+
 static void on_puback(struct worker *w, struct conn *c, const struct frame *f)
 {
     struct ack ack;
+    uint64_t since_ns;
     enum mqtt_rc rc = ack_decode(f, w->bench->version, &ack);
-    if (rc != MQTT_RC_OK || !c->is_publisher || !flow_ack(&publisher_of(w, c)->flow, ack.id)) {
+    if (rc != MQTT_RC_OK || !c->is_publisher || !flow_ack(&publisher_of(w, c)->flow, ack.id, &since_ns)) {
         worker_fail(w, c, "the broker sent a PUBACK that is malformed or that nothing waits for");
         return;
     }
     w->counts.acked++;
+    take_latency(w, &w->pubacks, since_ns);
     if (ack.code >= SUBACK_FAILED) w->counts.refused++;
     if (w->publishing) send_list(w, publisher_of(w, c));
 }
@@ -97,8 +106,7 @@ static void take_delivery(struct worker *w, const struct payload_head *head, uin
     w->counts.delivered++;
     if (!w->bench->plan.counts_delivery) return;
     send_credit(w, head->stream, head->seq - skipped, skipped + 1);
-    if (head->intended_ns >= w->measure_from_ns && head->intended_ns < w->measure_to_ns)
-        hist_add(&w->hist, w->now_ns > head->intended_ns ? w->now_ns - head->intended_ns : 0);
+    take_latency(w, &w->hist, head->intended_ns);
 }
 
 static void acknowledge(struct worker *w, struct conn *c, uint16_t id)

@@ -9,7 +9,10 @@
  *
  *   live:     SUBSCRIBE  CONNECT  [WARM]  RUN  DRAIN  END
  *   hold:     SUBSCRIBE  HOLD  END               (its clients are subscribers that do not subscribe)
- *   offline:  SUBSCRIBE  LEAVE  CONNECT  RUN  DRAIN  RETURN  FORGET  END
+ *   offline:  SUBSCRIBE  LEAVE  CONNECT  RUN  DRAIN  RETURN  END    (--part ends before RETURN, or begins
+ * there)
+ *
+ * Before its END, a run whose sessions were persistent has FORGET.
  *
  * Thread:  a worker's fields are its own, but for its door. What one worker writes for another or for the
  *          conductor (stream_sent, trackers, marks) is read in a later phase, after the lock was passed.
@@ -137,7 +140,7 @@ struct worker {
     struct counts counts;
     struct mark begin, end, return_begin, return_end;
     uint64_t measure_from_ns, measure_to_ns;
-    struct hist hist;
+    struct hist hist, pubacks; /* of deliveries, or of CONNACKs; of PUBACKs */
     struct door door;
     char problem[BENCH_PROBLEM_MAX];
 };

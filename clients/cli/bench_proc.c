@@ -39,6 +39,7 @@ enum err proc_read(uint64_t pid, struct proc_sample *out)
     enum err rc = read_text(pid, "status", text);
     if (rc != ERR_OK) return rc;
     out->rss_bytes = status_bytes(text, "\nVmRSS:");
+    out->peak_bytes = status_bytes(text, "\nVmHWM:");
     out->anon_bytes = status_bytes(text, "\nRssAnon:");
 
     rc = read_text(pid, "stat", text);

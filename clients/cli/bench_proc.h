@@ -17,7 +17,7 @@
 
 struct proc_sample {
     double cpu_user_s, cpu_system_s;
-    uint64_t rss_bytes, anon_bytes; /* VmRSS, RssAnon */
+    uint64_t rss_bytes, anon_bytes, peak_bytes; /* VmRSS, RssAnon, VmHWM */
 };
 
 enum err proc_read(uint64_t pid, struct proc_sample *out);

@@ -72,6 +72,15 @@ static void take_latency(struct report *r, const struct hist *h)
     set(r, FIG_latency_max_us, us(h->max));
 }
 
+static void take_pubacks(struct report *r, const struct hist *h)
+{
+    if (h->count == 0) return;
+    set(r, FIG_puback_p50_us, us(hist_quantile(h, 0.5)));
+    set(r, FIG_puback_p99_us, us(hist_quantile(h, 0.99)));
+    set(r, FIG_puback_p999_us, us(hist_quantile(h, 0.999)));
+    set(r, FIG_puback_max_us, us(h->max));
+}
+
 static void take_connect(struct report *r, const struct bench *b, const struct run_result *result,
                          const struct hist *h)
 {
@@ -95,6 +104,7 @@ static void take_memory(struct report *r, const struct run_result *result, int a
     set(r, FIG_anon_before_bytes, (double)first->anon_bytes);
     set(r, FIG_rss_after_bytes, (double)result->samples[after].broker.rss_bytes);
     set(r, FIG_anon_after_bytes, (double)result->samples[after].broker.anon_bytes);
+    set(r, FIG_rss_peak_bytes, (double)result->samples[after].broker.peak_bytes);
 }
 
 static void take_cpu(struct report *r, const struct bench *b, const struct run_result *result,
@@ -122,16 +132,27 @@ static void take_run(struct report *r, const struct bench *b, const struct inter
     if (b->plan.counts_delivery) set(r, FIG_delivered_per_s, ratio(i->delivered, i->seconds));
 }
 
-static void take_offline(struct report *r, const struct bench *b, const struct run_result *result,
+static void take_enqueue(struct report *r, const struct bench *b, const struct run_result *result,
                          const struct interval *enqueue)
 {
-    struct interval drain = interval_of(b, true);
     set(r, FIG_enqueue_per_s, ratio(enqueue->acked, enqueue->seconds));
+    if (b->conf.pid == 0) return;
+    double empty = (double)result->samples[SAMPLE_START].broker.rss_bytes;
+    double full = (double)result->samples[SAMPLE_RETURN].broker.rss_bytes;
+    set(r, FIG_rss_full_bytes, full);
+    set(r, FIG_rss_per_message_bytes, ratio(full - empty, r->value[FIG_acked]));
+}
+
+static void take_drain(struct report *r, const struct bench *b, const struct run_result *result)
+{
+    struct interval drain = interval_of(b, true);
+    double own = result->samples[SAMPLE_RETURN_END].own_cpu_s - result->samples[SAMPLE_RETURN].own_cpu_s;
     set(r, FIG_drain_seconds, drain.seconds);
     set(r, FIG_drain_per_s, ratio(drain.delivered, drain.seconds));
-    if (b->conf.pid == 0) return;
-    set(r, FIG_rss_full_bytes, (double)result->samples[SAMPLE_RETURN].broker.rss_bytes);
-    set(r, FIG_drain_cpu_us_per_delivery, ratio(cpu_between(result, SAMPLE_RETURN) * 1e6, drain.delivered));
+    set(r, FIG_drain_bench_cpu_us_per_delivery, ratio(own * 1e6, drain.delivered));
+    if (b->conf.pid != 0)
+        set(r, FIG_drain_cpu_us_per_delivery,
+            ratio(cpu_between(result, SAMPLE_RETURN) * 1e6, drain.delivered));
 }
 
 static void take_trackers(struct report *r, const struct bench *b)
@@ -152,6 +173,13 @@ static void take_trackers(struct report *r, const struct bench *b)
     set(r, FIG_lost, (double)lost);
     set(r, FIG_duplicates, (double)repeats);
     set(r, FIG_reordered, (double)late);
+}
+
+/* Nothing is delivered yet: what has no PUBACK is what the other part could miss. */
+static void take_unacknowledged(struct report *r, const struct bench *b)
+{
+    set(r, FIG_expected, (double)b->conf.messages);
+    set(r, FIG_lost, (double)b->conf.messages - r->value[FIG_acked]);
 }
 
 static void take_totals(struct report *r, const struct bench *b)
@@ -181,29 +209,54 @@ static void take_totals(struct report *r, const struct bench *b)
     if (b->conf.scenario == BENCH_OFFLINE) set(r, FIG_sessions_lost, (double)sum.sessions_lost);
 }
 
+/* Where the conductor looked at the broker's memory last. */
+static int last_sample(const struct bench_conf *c)
+{
+    if (c->scenario == BENCH_HOLD) return SAMPLE_HOLD_END;
+    if (c->scenario != BENCH_OFFLINE) return SAMPLE_RUN_END;
+    return c->part == BENCH_ENQUEUE ? SAMPLE_RETURN : SAMPLE_RETURN_END;
+}
+
+static void take_messages(struct report *r, const struct bench *b, const struct run_result *result)
+{
+    static struct hist deliveries, pubacks; /* 58 KiB each, and there is one report in a program */
+    struct interval run = interval_of(b, false);
+    bool offline = b->conf.scenario == BENCH_OFFLINE;
+
+    deliveries = pubacks = (struct hist){ 0 };
+    for (uint32_t i = 0; i < b->worker_count; i++) {
+        hist_merge(&deliveries, &b->workers[i].hist);
+        hist_merge(&pubacks, &b->workers[i].pubacks);
+    }
+    take_latency(r, &deliveries);
+    take_pubacks(r, &pubacks);
+    take_totals(r, b);
+    if (b->conf.part == BENCH_ENQUEUE)
+        take_unacknowledged(r, b);
+    else
+        take_trackers(r, b);
+    if (b->conf.part != BENCH_DRAIN) {
+        take_run(r, b, &run);
+        take_cpu(r, b, result, &run);
+    }
+    if (offline && b->conf.part != BENCH_DRAIN) take_enqueue(r, b, result, &run);
+    if (offline && b->conf.part != BENCH_ENQUEUE) take_drain(r, b, result);
+}
+
 void report_make(struct report *r, const struct bench *b, const struct run_result *result)
 {
-    static struct hist all; /* 58 KiB, and there is one report in a program */
     *r = (struct report){ 0 };
-    all = (struct hist){ 0 };
-    for (uint32_t i = 0; i < b->worker_count; i++) hist_merge(&all, &b->workers[i].hist);
-
-    struct interval run = interval_of(b, false);
     if (b->conf.scenario == BENCH_HOLD) {
+        static struct hist all;
+        struct interval none = { 0 };
+        all = (struct hist){ 0 };
+        for (uint32_t i = 0; i < b->worker_count; i++) hist_merge(&all, &b->workers[i].hist);
         take_connect(r, b, result, &all);
+        take_cpu(r, b, result, &none);
     } else {
-        take_run(r, b, &run);
-        take_latency(r, &all);
-        take_totals(r, b);
-        take_trackers(r, b);
+        take_messages(r, b, result);
     }
-    take_cpu(r, b, result, &run);
-    if (b->conf.scenario == BENCH_OFFLINE) take_offline(r, b, result, &run);
-    if (b->conf.pid != 0)
-        take_memory(r, result,
-                    b->conf.scenario == BENCH_HOLD      ? SAMPLE_HOLD_END
-                    : b->conf.scenario == BENCH_OFFLINE ? SAMPLE_RETURN_END
-                                                        : SAMPLE_RUN_END);
+    if (b->conf.pid != 0) take_memory(r, result, last_sample(&b->conf));
 }
 
 bool report_is_bad(const struct report *r, const struct bench_conf *conf, char text[BENCH_PROBLEM_MAX])

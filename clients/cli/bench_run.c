@@ -158,15 +158,37 @@ static void run_live(struct conductor *o)
         stage(o, PHASE_DRAIN, -1); /* after Ctrl-C too: else what is under way would be lost */
 }
 
-static void run_offline(struct conductor *o)
+static void run_enqueue(struct conductor *o)
 {
     struct bench *b = o->bench;
     bool go = stage(o, PHASE_LEAVE, -1) && stage(o, PHASE_CONNECT, -1);
     b->schedule_start_ns = bench_now_ns();
     if (go) stage(o, PHASE_RUN, SAMPLE_RUN);
     if (go && !o->result->failed) stage(o, PHASE_DRAIN, -1);
-    if (!o->result->failed) stage(o, PHASE_RETURN, SAMPLE_RETURN);
-    if (!o->result->failed) stage(o, PHASE_FORGET, -1);
+    sample(o, SAMPLE_RETURN);
+}
+
+/* The first phase connects the subscribers, but for --part drain, which has sessions to find. */
+static void run_scenario(struct conductor *o)
+{
+    struct bench *b = o->bench;
+    uint64_t begin = bench_now_ns();
+    bool drains = b->conf.scenario == BENCH_OFFLINE && b->conf.part != BENCH_ENQUEUE;
+
+    if (b->conf.part != BENCH_DRAIN) {
+        if (!stage(o, PHASE_SUBSCRIBE, -1)) return;
+        /* Read while no worker writes it: the phase's end was seen through every door. */
+        o->result->connect_ns = last_ready_ns(b) - begin;
+        if (b->conf.scenario == BENCH_HOLD)
+            stage(o, PHASE_HOLD, SAMPLE_HOLD);
+        else if (b->conf.scenario == BENCH_OFFLINE)
+            run_enqueue(o);
+        else
+            run_live(o);
+    }
+    if (drains && !o->result->failed) stage(o, PHASE_RETURN, SAMPLE_RETURN);
+    bool stays = b->conf.part == BENCH_ENQUEUE && !o->result->interrupted;
+    if (b->plan.persistent && !stays && !o->result->failed) stage(o, PHASE_FORGET, -1);
 }
 
 static int open_signals(sigset_t *before)
@@ -195,13 +217,7 @@ void bench_run(struct bench *b, struct run_result *out)
 
     start_workers(b);
     sample(&o, SAMPLE_START);
-    uint64_t begin = bench_now_ns();
-    bool go = stage(&o, PHASE_SUBSCRIBE, -1);
-    /* Read while no worker writes it: the phase's end was seen through every door. */
-    if (go) out->connect_ns = last_ready_ns(b) - begin;
-    if (go && b->conf.scenario == BENCH_HOLD) stage(&o, PHASE_HOLD, SAMPLE_HOLD);
-    if (go && b->conf.scenario == BENCH_OFFLINE) run_offline(&o);
-    if (go && b->conf.scenario != BENCH_HOLD && b->conf.scenario != BENCH_OFFLINE) run_live(&o);
+    run_scenario(&o);
 
     post(b, PHASE_END);
     for (uint32_t i = 0; i < b->worker_count; i++) CHECK(pthread_join(b->workers[i].thread, NULL) == 0);

@@ -69,11 +69,12 @@ static void publish_one(struct worker *w, struct publisher *p)
 {
     struct bench *b = w->bench;
     const struct bench_plan *plan = &b->plan;
-    uint64_t number = flow_send(&p->flow, plan->counts_delivery ? plan->deliveries : 0, b->conf.qos > 0);
     struct payload_head head = { .run = b->run, .stream = p->stream, .seq = b->stream_sent[p->stream]++ };
     /* Message k of publisher p is number k * publishers + p of the schedule. */
     head.intended_ns =
         b->conf.rate > 0 ? send_due_ns(b, p->sent * plan->publishers + p->conn.index) : w->now_ns;
+    uint64_t number =
+        flow_send(&p->flow, plan->counts_delivery ? plan->deliveries : 0, b->conf.qos > 0, head.intended_ns);
 
     uint8_t *at = conn_reserve(&p->conn, p->packet_bytes);
     memcpy(at, p->packet, p->packet_bytes);
@@ -106,6 +107,7 @@ bool send_flush(struct worker *w, struct conn *c)
 static void fill_one(struct worker *w, struct publisher *p)
 {
     while (!p->conn.write_blocked && p->conn.state == CONN_READY && may_publish(w, p)) {
+        w->now_ns = bench_now_ns(); /* the publishers before this one took their time */
         while (may_publish(w, p) && p->conn.out.len < FILL_BYTES_MAX) publish_one(w, p);
         if (!send_flush(w, &p->conn)) return;
     }

@@ -51,23 +51,18 @@ static void *room_for(size_t count, size_t size)
     return at;
 }
 
-static uint64_t quota_of(const struct bench *b, uint32_t i)
-{
-    uint64_t messages = b->conf.messages, publishers = b->plan.publishers;
-    if (messages == 0) return UINT64_MAX;
-    return messages / publishers + (i < messages % publishers ? 1 : 0);
-}
-
 static void setup_clients(struct bench *b)
 {
     b->publishers = room_for(b->plan.publishers, sizeof *b->publishers);
     b->subscribers = room_for(b->plan.subscribers, sizeof *b->subscribers);
     b->stream_sent = room_for(b->plan.streams, sizeof *b->stream_sent);
+    for (uint32_t i = 0; b->conf.part == BENCH_DRAIN && i < b->plan.streams; i++)
+        b->stream_sent[i] = bench_share_of(&b->conf, &b->plan, i);
     for (uint32_t i = 0; i < b->plan.publishers; i++) {
         struct publisher *p = &b->publishers[i];
         p->conn = (struct conn){ .fd = -1, .is_publisher = true, .index = i };
         p->stream = i;
-        p->quota = quota_of(b, i);
+        p->quota = bench_quota_of(&b->conf, &b->plan, i);
         flow_init(&p->flow, b->plan.window);
         publisher_prepare(b, p);
     }

@@ -138,6 +138,9 @@ TEST(options_that_contradict_each_other_are_refused)
     CHECK_INT(ERR_RANGE, PARSE("--publishers", "2"));
     CHECK_INT(ERR_RANGE, PARSE("--rate", "10", "--gather", "10"));
     CHECK_INT(ERR_RANGE, PARSE("--threads", "11", "--clients", "10"));
+    CHECK_INT(ERR_RANGE, PARSE("--part", "enqueue", "--seed", "1", "--messages", "10"));
+    CHECK_INT(ERR_RANGE, PARSE("--scenario", "offline", "--qos", "1", "--part", "drain", "--seed", "1"));
+    CHECK_INT(ERR_RANGE, PARSE("--scenario", "offline", "--qos", "1", "--part", "drain", "--messages", "1"));
     CHECK_INT(ERR_OK, PARSE("--messages", "10"));
 }
 
@@ -169,6 +172,40 @@ TEST(offline_has_twenty_publishers_or_as_many_as_sessions)
     CHECK_INT(ERR_OK, PARSE("--scenario", "offline", "--qos", "1", "--clients", "3"));
     CHECK_INT(3, bench_plan_of(&conf).publishers);
     CHECK_INT(ERR_RANGE, PARSE("--scenario", "offline", "--qos", "1", "--clients", "3", "--publishers", "4"));
+}
+
+TEST(subscribers_keep_their_sessions_when_asked_to_or_to_go_offline)
+{
+    CHECK_INT(ERR_OK, PARSE("--qos", "1"));
+    CHECK_TRUE(!bench_plan_of(&conf).persistent);
+    CHECK_INT(ERR_OK, PARSE("--qos", "1", "--persistent"));
+    CHECK_TRUE(bench_plan_of(&conf).persistent);
+    CHECK_TRUE(bench_plan_of(&conf).counts_delivery);
+    CHECK_INT(ERR_OK, PARSE("--scenario", "offline", "--qos", "1"));
+    CHECK_TRUE(bench_plan_of(&conf).persistent);
+}
+
+/* Publishers take their streams in turn until their messages are sent: what a stream got is what is drained.
+ */
+TEST(what_each_stream_has_to_drain_is_what_its_publisher_dealt_it)
+{
+    CHECK_INT(ERR_OK, PARSE("--scenario", "offline", "--qos", "1", "--clients", "11", "--publishers", "4",
+                            "--messages", "103", "--seed", "7", "--part", "drain"));
+    struct bench_plan plan = bench_plan_of(&conf);
+    uint64_t sent[11] = { 0 };
+    for (uint32_t p = 0; p < plan.publishers; p++) {
+        uint32_t stream = p;
+        for (uint64_t i = 0; i < bench_quota_of(&conf, &plan, p); i++) {
+            sent[stream]++;
+            stream = stream + plan.publishers < plan.streams ? stream + plan.publishers : p;
+        }
+    }
+    uint64_t sum = 0;
+    for (uint32_t s = 0; s < plan.streams; s++) {
+        CHECK_INT(sent[s], bench_share_of(&conf, &plan, s));
+        sum += sent[s];
+    }
+    CHECK_INT(103, sum);
 }
 
 TEST(the_help_names_every_option)
