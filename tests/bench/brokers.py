@@ -1,27 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starts a broker of one kind on a free port of 127.0.0.1 with a configuration of its own, and stops it.
 
-The configurations are meant to be fair: no limit on queues, no persistence, no log, anonymous clients. All the rest
-is each broker's own default, which README.md says more about.
+The configurations are meant to be fair: no limit on queues, anonymous clients, no log. All the rest is each broker's
+own default, which README.md says more about. A broker that keeps its data has a folder of its own for it, on a disk,
+which is gone when the broker is stopped for good.
 """
 import os
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
 
 START_TRIES = 5
-START_SECONDS = 10.0
-STOP_SECONDS = 20.0
+START_SECONDS = 60.0  # a store may have a journal to read
+STOP_SECONDS = 60.0   # and something to fold
+METRICS_SECONDS = 2.0
+METRICS_QUIET_SECONDS = 0.05
+NO_DISK = ("tmpfs", "ramfs", "devtmpfs")
 
 COMMON = [
     "listener {port} 127.0.0.1",
     "allow_anonymous true",
-    "persistence false",
     "max_queued_messages 0",
-    "log_dest none",
 ]
+IN_MEMORY = ["persistence false", "log_dest none"]
+
+# Kind: program, lines. The log of longlinkd-disk is where its metrics are read from.
+KINDS = {
+    "longlinkd": ("longlinkd", IN_MEMORY),
+    "longlinkd-disk": ("longlinkd", ["persistence true", "durability disk", "persistence_location {data}",
+                                     "log_dest file {folder}/log", "log_type error", "log_type warning",
+                                     "log_type notice"]),
+    "mosquitto": ("mosquitto", IN_MEMORY),
+}
 
 
 class BrokerMissing(Exception):
@@ -32,19 +46,28 @@ class BrokerFailed(Exception):
     """The broker did not start, or ended by itself."""
 
 
+class NoDisk(Exception):
+    """There is no place on a disk for a broker's data."""
+
+
 def program_of(kind, build_dir):
-    """Path of the program of `longlinkd` or `mosquitto`."""
-    if kind == "longlinkd":
+    """Path of the program of a kind."""
+    if kind not in KINDS:
+        raise BrokerMissing(f"'{kind}' is no broker that is known here; there are {', '.join(KINDS)}")
+    if KINDS[kind][0] == "longlinkd":
         path = os.path.join(build_dir, "bin", "longlinkd")
         if os.access(path, os.X_OK):
             return path
         raise BrokerMissing(f"there is no {path}; build the target longlinkd, or name the build with --build-dir")
-    if kind == "mosquitto":
-        path = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
-        if path:
-            return path
-        raise BrokerMissing("mosquitto is not installed; install the package mosquitto")
-    raise BrokerMissing(f"'{kind}' is no broker that is known here; there are longlinkd and mosquitto")
+    path = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+    if path:
+        return path
+    raise BrokerMissing("mosquitto is not installed; install the package mosquitto")
+
+
+def keeps_data(kind):
+    """Whether what a broker of this kind has survives its end."""
+    return any("{data}" in line for line in KINDS[kind][1])
 
 
 def free_port():
@@ -53,22 +76,47 @@ def free_port():
         return s.getsockname()[1]
 
 
+def file_system(path):
+    """Type of the file system that path is on, as ext4; "?" when /proc does not say."""
+    device = os.stat(path).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as f:
+        for line in f:
+            if line.split()[2] == number:
+                return line.split(" - ", 1)[1].split()[0]
+    return "?"
+
+
+def disk_folder(path):
+    """path, when that is on a disk."""
+    if not os.path.isdir(path):
+        raise NoDisk(f"--data-dir {path}: there is no such directory")
+    if file_system(path) in NO_DISK:
+        raise NoDisk(f"{path} is on {file_system(path)}, which is no disk; name a directory with --data-dir")
+    return path
+
+
 class Broker:
-    def __init__(self, kind, build_dir=".", extra=()):
+    def __init__(self, kind, build_dir=".", extra=(), data_dir=None):
         self.kind = kind
         self.program = program_of(kind, build_dir)
-        self.lines = COMMON + list(extra)
+        self.lines = COMMON + KINDS[kind][1] + list(extra)
         if os.geteuid() == 0:
             self.lines.append("user root")  # else each would look for an account of its own name
+        self.data_dir = disk_folder(data_dir) if keeps_data(kind) else None
         self.process = None
         self.port = None
         self.folder = None
+        self.data = None
+        self.started_at = None
 
     def __enter__(self):
         for _ in range(START_TRIES):  # another program may take the port between our look and the broker's
-            if self._start():
+            self._prepare()
+            self.launch()
+            if self.answers():
                 return self
-            said = self._said()
+            said = self.said()
             self.stop()
         raise BrokerFailed(f"{self.kind} did not start; it said: {said or 'nothing'}")
 
@@ -79,46 +127,81 @@ class Broker:
     def pid(self):
         return self.process.pid
 
-    def _start(self):
+    def _prepare(self):
         self.port = free_port()
         self.folder = tempfile.mkdtemp(prefix="longlink-bench-")
-        config = os.path.join(self.folder, "broker.conf")
-        with open(config, "w", encoding="ascii") as f:
-            f.write("".join(line.format(port=self.port) + "\n" for line in self.lines))
-        with open(os.path.join(self.folder, "said"), "wb") as said:
-            self.process = subprocess.Popen([self.program, "-c", config], stdin=subprocess.DEVNULL, stdout=said,
-                                            stderr=subprocess.STDOUT, cwd=self.folder)
-        return self._answers()
+        if self.data_dir:
+            self.data = tempfile.mkdtemp(prefix="longlink-bench-data-", dir=self.data_dir)
+        places = {"port": self.port, "folder": self.folder, "data": self.data}
+        with open(os.path.join(self.folder, "broker.conf"), "w", encoding="ascii") as f:
+            f.write("".join(line.format(**places) + "\n" for line in self.lines))
 
-    def _answers(self):
+    def launch(self):
+        """Runs the program, and does not wait until it answers."""
+        command = [self.program, "-c", os.path.join(self.folder, "broker.conf")]
+        with open(os.path.join(self.folder, "said"), "ab") as said:
+            self.started_at = time.monotonic()
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT,
+                                            cwd=self.folder)
+
+    def answers(self):
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end and self.process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
                 return self.process.poll() is None
             except OSError:
-                time.sleep(0.02)
+                time.sleep(0.005)
         return False
 
-    def _said(self):
+    def said(self):
         with open(os.path.join(self.folder, "said"), encoding="utf-8", errors="replace") as f:
             return f.read().strip()[-500:]
 
-    def stop(self):
-        """Ends the broker. Returns what was wrong with how it ended, or None."""
+    def metrics(self):
+        """The broker's own counters, by name; {} from one that has none or does not say them."""
+        log = os.path.join(self.folder, "log")
+        if not os.path.exists(log):
+            return {}
+        begin = os.path.getsize(log)
+        os.kill(self.pid, signal.SIGUSR2)
+        text, grown_at = b"", time.monotonic()
+        # The log does not say where they end: they come at once, so a pause is the end.
+        while time.monotonic() - grown_at < (METRICS_QUIET_SECONDS if text else METRICS_SECONDS):
+            with open(log, "rb") as f:
+                f.seek(begin)
+                now = f.read()
+            if now != text:
+                text, grown_at = now, time.monotonic()
+            time.sleep(0.005)
+        return {name.decode(): int(value) for name, value in re.findall(rb'name="(\w+)" value=(\d+)', text)}
+
+    def kill(self):
+        """Ends the process as kill -9 does. What it has on the disk stays for the next launch()."""
+        self.process.kill()
+        self.process.wait()
+
+    def end(self):
+        """Ends the process in peace. Returns what was wrong with how it ended, or None."""
         problem = None
-        if self.process is not None:
-            if self.process.poll() is not None:
-                problem = f"{self.kind} ended by itself with code {self.process.returncode}: {self._said()}"
-            self.process.terminate()
-            try:
-                self.process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                problem = f"{self.kind} did not end within {STOP_SECONDS:.0f} s of SIGTERM"
-                self.process.kill()
-                self.process.wait()
-            self.process = None
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder = None
+        if self.process is None:
+            return None
+        if self.process.poll() is not None:
+            problem = f"{self.kind} ended by itself with code {self.process.returncode}: {self.said()}"
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            problem = f"{self.kind} did not end within {STOP_SECONDS:.0f} s of SIGTERM"
+            self.kill()
+        self.process = None
+        return problem
+
+    def stop(self):
+        """Ends the process and removes its folders. Returns what was wrong with how it ended, or None."""
+        problem = self.end()
+        for folder in (self.folder, self.data):
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+        self.folder = self.data = None
         return problem

@@ -14,12 +14,17 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from brokers import Broker, BrokerMissing, free_port  # noqa: E402
+from brokers import NO_DISK, Broker, BrokerMissing, file_system, free_port  # noqa: E402
+from scenarios import DURABLE_SCENARIOS  # noqa: E402
 
 SKIPPED = 77
 RUN_SECONDS = 120
 
 CASES = []
+
+# Figures of compare that are made of the broker's own metrics.
+IF_THE_BROKER_SAYS_SO = [f"{part}_{what}" for part in ("enqueue", "drain", "run")
+                         for what in ("syncs", "messages_per_sync")] + ["fold_lag_peak_bytes"]
 
 
 def case(function):
@@ -65,6 +70,9 @@ def pairs_deliver_each_message_once(bench):
                                  version)
             check_counts(figures, 202, 1)
             assert figures["latency_p50_us"] <= figures["latency_p99_us"] <= figures["latency_max_us"]
+            assert ("puback_p50_us" in figures) == (qos == 1)
+            if qos == 1:
+                assert figures["puback_p50_us"] <= figures["puback_p999_us"] <= figures["puback_max_us"]
 
 
 @case
@@ -94,6 +102,35 @@ def offline_sessions_get_what_waited_for_them(bench):
         check_counts(figures, 200, 1)
         assert figures["sessions_lost"] == 0
         assert figures["enqueue_per_s"] > 0 and figures["drain_per_s"] > 0
+
+
+@case
+def connected_subscribers_may_have_persistent_sessions(bench):
+    for version in ("3.1.1", "5"):
+        figures = bench.good("--persistent", "--clients", 4, "--qos", 1, "--messages", 202, "--version", version)
+        check_counts(figures, 202, 1)
+
+
+@case
+def what_one_run_enqueues_another_drains(bench):
+    options = ("--scenario", "offline", "--clients", 7, "--publishers", 3, "--qos", 1, "--messages", 205, "--seed", 77)
+    figures = bench.good(*options, "--part", "enqueue")
+    assert figures["acked"] == figures["expected"] == 205, figures
+    assert figures["delivered"] == 0 and "drain_per_s" not in figures
+    figures = bench.good(*options, "--part", "drain")
+    assert figures["delivered"] == figures["expected"] == 205, figures
+    assert figures["sent"] == figures["sessions_lost"] == 0 and "enqueue_per_s" not in figures
+
+
+@case
+def a_drain_notices_what_is_missing(bench):
+    options = ("--scenario", "offline", "--clients", 7, "--qos", 1, "--messages", 210, "--drain-timeout", 0.3)
+    code, figures, _ = bench.run(*options, "--part", "drain", "--seed", 78)
+    assert code == 1 and figures["sessions_lost"] == 7 and figures["lost"] == 210, figures
+    bench.good(*options, "--part", "enqueue", "--seed", 79)
+    code, figures, _ = bench.run("--scenario", "offline", "--clients", 7, "--qos", 1, "--messages", 217,
+                                 "--drain-timeout", 0.3, "--part", "drain", "--seed", 79)
+    assert code == 1 and figures["sessions_lost"] == 0 and figures["lost"] == 7, figures
 
 
 @case
@@ -166,6 +203,25 @@ def an_interrupted_run_prints_its_figures(bench):
     assert running.returncode == 0, running.returncode
     assert figures["interrupted"] is True
     assert figures["lost"] == 0
+
+
+@case
+def every_row_of_the_durable_tables_has_a_figure(bench):
+    build = os.path.dirname(os.path.dirname(bench.program))
+    if not os.access(os.path.join(build, "bin", "longlinkd"), os.X_OK) or file_system(build) in NO_DISK:
+        return  # of the generator alone everything was tried
+    done = subprocess.run([os.path.join(os.path.dirname(os.path.abspath(__file__)), "compare"), "--json", "--rounds", "1",
+                           "--scenario", "durable", "--messages", "2000", "--duration", "0.2", "--warmup", "0",
+                           "--build-dir", build, "--data-dir", build],
+                          capture_output=True, text=True, timeout=RUN_SECONDS, check=False)
+    results = json.loads(done.stdout or "[]")
+    said = [r["said"] for result in results for r in result["runs"] if r["said"]]
+    assert done.returncode == 0 and not said, (done.returncode, done.stderr, said)
+    for scenario in DURABLE_SCENARIOS:
+        runs = [r for result in results if result["scenario"] == scenario.name for r in result["runs"]]
+        missing = [key for key, _, _ in scenario.rows if not any(key in r for r in runs)]
+        assert all(key in IF_THE_BROKER_SAYS_SO for key in missing), (scenario.name, missing)
+    assert not any(name.startswith("longlink-bench-data-") for name in os.listdir(build)), "data was left behind"
 
 
 @case

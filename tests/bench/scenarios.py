@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What compare measures: the scenarios, and the rows of their tables."""
+from dataclasses import dataclass, field
+
+import measure
+
+# key of the JSON, heading, what a good ratio is
+OTHERS = [("others_cpu_cores", "other programs' CPU, cores", "")]
+LIVE = [
+    ("delivered_per_s", "deliveries / s", "more"),
+    ("broker_cpu_us_per_delivery", "CPU us / delivery", "less"),
+    ("broker_cpu_cores", "CPU, cores", ""),
+    ("bench_cpu_us_per_delivery", "bench's own CPU us / delivery", ""),
+    ("latency_p50_us", "latency p50, us", "less"),
+    ("latency_p99_us", "latency p99, us", "less"),
+    ("rss_after_bytes", "resident, bytes", "less"),
+] + OTHERS
+IDLE = [
+    ("rss_per_client_bytes", "resident bytes / client", "less"),
+    ("connects_per_s", "connects / s", "more"),
+    ("broker_cpu_s", "CPU s while held", "less"),
+]
+OFFLINE = [
+    ("enqueue_per_s", "enqueued / s", "more"),
+    ("drain_per_s", "drained / s", "more"),
+    ("broker_cpu_us_per_delivery", "CPU us / message enqueued", "less"),
+    ("drain_cpu_us_per_delivery", "CPU us / message drained", "less"),
+    ("bench_cpu_us_per_delivery", "bench's own CPU us / message", ""),
+    ("rss_full_bytes", "resident with the backlog", "less"),
+]
+ENQUEUE_SYNCS = [
+    ("enqueue_syncs", "fdatasync of the journal, enqueue", ""),
+    ("enqueue_messages_per_sync", "messages / fdatasync, enqueue", ""),
+]
+DRAIN_SYNCS = [("drain_syncs", "fdatasync of the journal, drain", "")]
+GROWTH = [
+    ("rss_per_message_bytes", "resident growth, bytes / message", "less"),
+    ("rss_peak_bytes", "resident peak, enqueue", "less"),
+]
+ENQUEUE_COST = [
+    ("broker_cpu_us_per_delivery", "CPU us / message enqueued", "less"),
+    ("enqueue_cpu_shard_us", "  of the shards", ""),
+    ("enqueue_cpu_journal_us", "  of the journal", ""),
+    ("enqueue_cpu_fold_us", "  of the fold", ""),
+    ("enqueue_written_bytes", "to the disk, bytes / message enqueued", ""),
+]
+DRAIN_COST = [
+    ("drain_cpu_us_per_delivery", "CPU us / message drained", "less"),
+    ("drain_cpu_shard_us", "  of the shards", ""),
+    ("drain_cpu_journal_us", "  of the journal", ""),
+    ("drain_cpu_fold_us", "  of the fold", ""),
+    ("drain_cpu_reader_us", "  of the readers", ""),
+    ("drain_written_bytes", "to the disk, bytes / message drained", ""),
+]
+BENCH_COST = [
+    ("bench_cpu_us_per_delivery", "bench's own CPU us / message enqueued", ""),
+    ("drain_bench_cpu_us_per_delivery", "bench's own CPU us / message drained", ""),
+]
+RATES = [
+    ("enqueue_per_s", "enqueued / s", "more"),
+    ("drain_per_s", "drained / s", "more"),
+]
+DURABLE = RATES + GROWTH + ENQUEUE_SYNCS + DRAIN_SYNCS + ENQUEUE_COST + DRAIN_COST + BENCH_COST + OTHERS
+PUBACKS = [
+    ("puback_p50_us", "PUBACK p50, us", "less"),
+    ("puback_p99_us", "PUBACK p99, us", "less"),
+    ("puback_p999_us", "PUBACK p99.9, us", "less"),
+    ("puback_max_us", "PUBACK slowest, us", "less"),
+]
+PUBACK_ALONE = PUBACKS + [
+    ("fdatasync_p50_us", "one fdatasync p50, us", ""),
+    ("fdatasync_p999_us", "one fdatasync p99.9, us", ""),
+    ("puback_above_fdatasync_us", "PUBACK p50 above fdatasync p50, us", ""),
+] + ENQUEUE_SYNCS + OTHERS
+PUBACK_LOADED = PUBACKS + [
+    ("enqueue_per_s", "enqueued / s", ""),
+    ("fdatasync_p50_us", "one fdatasync p50, us", ""),
+    ("fdatasync_p999_us", "one fdatasync p99.9, us", ""),
+] + ENQUEUE_SYNCS + ENQUEUE_COST + OTHERS
+ONLINE = LIVE[:-1] + PUBACKS + [
+    ("run_syncs", "fdatasync of the journal, whole run", ""),
+    ("run_messages_per_sync", "messages / fdatasync", ""),
+    ("run_written_bytes", "to the disk, bytes / message", ""),
+] + OTHERS
+SUSTAINED = RATES + [
+    ("lost", "lost", ""),
+    ("duplicates", "repeated", ""),
+    ("reordered", "out of order", ""),
+    ("first_session_s", "start to the first session that is back, s", ""),
+] + GROWTH + [
+    ("fold_lag_peak_bytes", "not folded yet, peak, bytes", ""),
+    ("disk_full_bytes", "directory with the backlog, bytes", ""),
+    ("disk_drained_bytes", "  after the last delivery", ""),
+    ("disk_settled_bytes", "  when it shrinks no more", ""),
+    ("disk_stopped_bytes", "  when the broker has ended", ""),
+    ("drain_read_bytes", "from the disk, bytes / message drained", ""),
+] + ENQUEUE_SYNCS + DRAIN_SYNCS + ENQUEUE_COST + DRAIN_COST + OTHERS
+BOOT = [
+    ("boot_killed_s", "after kill -9: first CONNACK, s", ""),
+    ("boot_clean_s", "after SIGTERM: first CONNACK, s", ""),
+    ("stop_s", "SIGTERM to the end, s", ""),
+    ("boot_rss_bytes", "resident after it, bytes", ""),
+    ("disk_full_bytes", "directory, bytes", ""),
+    ("enqueue_per_s", "enqueued / s", ""),
+] + OTHERS
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    doc: str
+    options: str
+    rows: list
+    timed: bool = False  # --duration and --warmup apply
+    brokers: str = "longlinkd,mosquitto"
+    also: dict = field(default_factory=dict)  # program: more lines
+    how: object = measure.at_once
+    restarts: bool = False  # only for brokers that keep their data
+
+
+AWAY = "--scenario offline --clients 200 --publishers 20 --qos 1 --size 64 "
+DISK = "longlinkd-disk,mosquitto"
+# Else a PUBACK of mosquitto waits for the one before it to be acknowledged by TCP: a millisecond and more.
+AT_ONCE = {"mosquitto": ["set_tcp_nodelay true"]}
+
+MEMORY_SCENARIOS = [
+    Scenario("pairs", "50 pairs, QoS 1, 64 B, window 10",
+             "--scenario pairs --clients 50 --qos 1 --size 64 --window 10 --gather 500", LIVE, timed=True),
+    Scenario("fanout-10", "1 to 500, QoS 0, 64 B, window 10",
+             "--scenario fanout --clients 500 --qos 0 --size 64 --window 10 --gather 2000", LIVE, timed=True),
+    Scenario("fanout-100", "1 to 500, QoS 0, 64 B, window 100",
+             "--scenario fanout --clients 500 --qos 0 --size 64 --window 100 --gather 2000", LIVE, timed=True),
+    # With the default window of 20 to a receiver this would measure the time between two looks of the generator.
+    Scenario("fanin", "200 to 1, QoS 1, 64 B, window 10; max_inflight_messages 0",
+             "--scenario fanin --clients 200 --qos 1 --size 64 --window 10 --gather 2000", LIVE, timed=True,
+             also={"longlinkd": ["max_inflight_messages 0"], "mosquitto": ["max_inflight_messages 0"]}),
+    Scenario("idle", "8,000 idle clients, clean, 23-byte client id, user name, keepalive 60",
+             "--scenario connect-hold --clients 8000 --username bench-user --keepalive 60 --duration 2", IDLE),
+    Scenario("offline", "200 sessions, 20 publishers, QoS 1, 64 B, window 50: enqueue, then drain",
+             AWAY + "--window 50 --messages 20000 --gather 500", OFFLINE),
+]
+DURABLE_SCENARIOS = [
+    Scenario("durable-100k", "100,000 messages, each to one of 200 offline sessions, 20 publishers, QoS 1, 64 B, "
+             "window 50: enqueue, then drain",
+             AWAY + "--window 50 --messages 100000 --gather 500", DURABLE, brokers=DISK, how=measure.in_parts),
+    Scenario("durable-2m", "the same with 2,000,000 messages",
+             AWAY + "--window 50 --messages 2000000 --gather 500", DURABLE, brokers=DISK, how=measure.in_parts),
+    Scenario("puback", "1 publisher, window 1, 1 offline session, QoS 1, 64 B: write to PUBACK",
+             "--scenario offline --clients 1 --publishers 1 --qos 1 --size 64 --window 1 --messages 10000",
+             PUBACK_ALONE, brokers=DISK, also=AT_ONCE, how=measure.beside_syncs),
+    Scenario("puback-load", "20,000 messages / s on a schedule for 6 s, 20 publishers to 200 offline sessions, "
+             "QoS 1, 64 B: due time to PUBACK",
+             AWAY + "--rate 20000 --messages 120000", PUBACK_LOADED, brokers=DISK, also=AT_ONCE, how=measure.beside_syncs),
+    Scenario("online", "50 pairs, persistent sessions that are connected, QoS 1, 64 B, window 10",
+             "--scenario pairs --persistent --clients 50 --qos 1 --size 64 --window 10 --gather 500", ONLINE,
+             timed=True, brokers="mosquitto,longlinkd-disk,longlinkd", how=measure.with_costs),
+    Scenario("sustained", "2,000,000 messages as above, kill -9, files out of the page cache, restart, drain",
+             AWAY + "--window 50 --messages 2000000 --gather 500", SUSTAINED, brokers="longlinkd-disk",
+             how=measure.over_restart, restarts=True),
+    Scenario("boot", "1,000,000 messages in 1,000 sessions, files out of the page cache: exec to the first CONNACK "
+             "with session present 1",
+             "--scenario offline --clients 1000 --publishers 20 --qos 1 --size 64 --window 50 --messages 1000000 "
+             "--gather 500", BOOT, brokers="longlinkd-disk", how=measure.boots, restarts=True),
+]
+SCENARIOS = MEMORY_SCENARIOS + DURABLE_SCENARIOS
+GROUPS = {
+    "memory": [s.name for s in MEMORY_SCENARIOS],
+    "durable": [s.name for s in DURABLE_SCENARIOS],
+}
