@@ -20,7 +20,7 @@ from brokers import BrokerFailed
 RUN_SECONDS = 600
 TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 SYNCS = "journal_syncs_total"
-FOLD_LAG = "fold_lag_bytes"
+FOLD_LAG = "unfolded_bytes"
 WATCH_SECONDS = 0.25
 PROBE_SECONDS = 0.5
 PROBE_BYTES = 4096

@@ -88,7 +88,7 @@ SUSTAINED = RATES + [
     ("reordered", "out of order", ""),
     ("first_session_s", "start to the first session that is back, s", ""),
 ] + GROWTH + [
-    ("fold_lag_peak_bytes", "not folded yet, peak, bytes", ""),
+    ("fold_lag_peak_bytes", "in RAM and not folded yet, peak, bytes", ""),
     ("disk_full_bytes", "directory with the backlog, bytes", ""),
     ("disk_drained_bytes", "  after the last delivery", ""),
     ("disk_settled_bytes", "  when it shrinks no more", ""),
