@@ -150,6 +150,7 @@ static enum err run_on_disk(struct broker *b)
         .sync = b->config->durability == CONFIG_DURABILITY_DISK,
         .limits = limits_of(b->config),
         .log = b->log,
+        .metrics = metrics_shard(b->metrics, shards_wanted(b->config)),
         .clock = &clock_system,
     };
     enum err rc = store_disk_open(&b->disk, &conf, &restore, text);

@@ -331,3 +331,13 @@ enum err record_decode(struct bytes record, struct command **out)
     (*out)->claim_no = claim_no;
     return ERR_OK;
 }
+
+struct command_origin record_origin(struct bytes record)
+{
+    struct rd r = { record.at, record.len, false };
+    rd_take(&r, 2 + 8); /* kind, format, stamp */
+    struct command_origin origin = { .node = rd_u16(&r) };
+    origin.boot_no = rd_u32(&r);
+    origin.n = rd_u64(&r);
+    return r.bad ? (struct command_origin){ 0 } : origin;
+}

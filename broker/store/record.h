@@ -39,6 +39,9 @@ size_t record_size(const struct command *c);
 /* Writes exactly record_size bytes. */
 void record_encode(const struct command *c, uint8_t *to);
 
+/* Whose it is, without decoding the rest; all zero for bytes that are no record. */
+struct command_origin record_origin(struct bytes record);
+
 /* A command without seats, whose targets have no shard. One reference. */
 enum err record_decode(struct bytes record, struct command **out);
 

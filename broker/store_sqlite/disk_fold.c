@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/check.h"
+#include "base/failpoint.h"
 #include "base/list.h"
-#include "store/record.h"
 #include "store_sqlite/disk_int.h"
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,12 @@
 
 /* --- the journal's side */
 
+static size_t bytes_of_command(const struct command *c)
+{
+    return sizeof *c + c->targets_count * (sizeof *c->targets + sizeof(struct store_row)) +
+           c->seats_count * sizeof *c->seats + c->data.len + (c->msg != NULL ? msg_bytes(c->msg) : 0);
+}
+
 void disk_note_unfolded(struct store_disk *s, struct command *c)
 {
     if (s->unfolded_count == s->unfolded_room) {
@@ -27,7 +32,7 @@ void disk_note_unfolded(struct store_disk *s, struct command *c)
     if (s->unfolded_count == 0) s->unfolded_since_ms = clock_mono_ms(s->conf.clock);
     ref_add(&c->ref, 1);
     s->unfolded[s->unfolded_count++] = c;
-    s->unfolded_bytes += sizeof *c + (c->msg != NULL ? msg_bytes(c->msg) : 0);
+    s->unfolded_bytes += bytes_of_command(c);
 }
 
 static void mark_live(const struct store_disk *s, struct fold *f)
@@ -48,14 +53,17 @@ static size_t targets_of(const struct fold *f)
     return targets;
 }
 
-static void start_fold(struct store_disk *s)
+/* All that is unfolded, as the tables know it now. */
+static struct fold *gather(struct store_disk *s)
 {
     struct fold *f = calloc(1, sizeof *f);
-    disk_sync(s); /* the tables never know more than the log */
     if (f == NULL) disk_fail(s, "fold", "out of memory");
     f->commands = s->unfolded;
     f->count = s->unfolded_count;
     f->upto = s->position;
+    f->heartbeat_ms = s->stamp_ms;
+    memcpy(f->origins, s->origins, sizeof f->origins);
+    f->origins_count = s->origins_count;
     f->live = calloc(targets_of(f) + 1, sizeof *f->live);
     if (f->live == NULL) disk_fail(s, "fold", "out of memory");
     mark_live(s, f);
@@ -65,15 +73,18 @@ static void start_fold(struct store_disk *s)
     s->unfolded_bytes = 0;
     s->is_folding = true;
     f->mail.kind = MAIL_FOLDED;
-    mailbox_send(&s->fold_box, &f->mail);
+    return f;
 }
 
 void disk_fold_if_due(struct store_disk *s, bool now)
 {
     if (s->is_folding || s->unfolded_count == 0) return;
-    bool due = now || s->unfolded_bytes >= FOLD_BYTES || s->unfolded_count >= FOLD_COMMANDS ||
+    bool due = now || s->unfolded_bytes >= s->space.unfolded_bytes_max / FOLD_PART ||
+               s->unfolded_count >= FOLD_COMMANDS ||
                clock_mono_ms(s->conf.clock) - s->unfolded_since_ms >= FOLD_AFTER_MS;
-    if (due) start_fold(s);
+    if (!due) return;
+    disk_settle(s); /* the tables never know more than the log */
+    mailbox_send(&s->fold_box, &gather(s)->mail);
 }
 
 void disk_folded(struct store_disk *s, struct fold *f)
@@ -94,104 +105,106 @@ void disk_folded(struct store_disk *s, struct fold *f)
 
 /* --- the fold's thread */
 
-static enum err write_fold(struct store_disk *s, const struct fold *f)
+/* How far a fold has been written. */
+struct writing {
+    size_t at;
+    const bool *live;
+};
+
+static enum err commit(struct store_disk *s, const struct fold *f, const struct writing *w)
 {
-    const bool *live = f->live;
-    enum err rc = db_begin(s->writer);
-    for (size_t i = 0; i < f->count && rc == ERR_OK; i++) {
-        rc = db_fold(s->writer, f->commands[i], live);
-        live += f->commands[i]->targets_count;
-    }
-    return rc == ERR_OK ? db_commit(s->writer, f->upto) : rc;
+    bool last = w->at == f->count;
+    struct db_progress p = {
+        .applied = last ? f->upto : f->commands[w->at - 1]->position,
+        .heartbeat_ms = f->heartbeat_ms,
+        .origins = f->origins,
+        .origins_count = last ? f->origins_count : 0,
+        .is_lazy = !last,
+    };
+    failpoint(FAIL_fold_written);
+    enum err rc = db_commit_progress(s->writer, &p);
+    if (rc == ERR_OK) failpoint(FAIL_fold_committed);
+    return rc;
 }
 
-/* Only now, when the commit is synced. A segment made ahead spares the journal the wait; without room for one
- * the journal finds out itself. */
-static void tidy_log(struct store_disk *s, uint64_t folded)
+/* One transaction. When it fails, w is as it was. */
+static enum err write_slice(struct store_disk *s, const struct fold *f, struct writing *w)
 {
-    if (wal_purge(s->wal, 0, folded + 1) != ERR_OK) disk_fail(s, "purge", wal_upkeep_error(s->wal));
-    enum err rc = wal_prepare(s->wal);
-    if (rc != ERR_OK && rc != ERR_FULL) disk_fail(s, "prepare", wal_upkeep_error(s->wal));
+    enum { COMMANDS_A_LOOK = 64 };
+    struct writing now = *w;
+    uint64_t began_ms = clock_mono_ms(s->conf.clock);
+    enum err rc = db_begin(s->writer);
+    failpoint(FAIL_fold_begun);
+    while (rc == ERR_OK && now.at < f->count) {
+        const struct command *c = f->commands[now.at++];
+        rc = db_fold(s->writer, c, now.live);
+        now.live += c->targets_count;
+        if (now.at == f->count / 2) failpoint(FAIL_fold_half);
+        if (now.at % COMMANDS_A_LOOK == 0 && clock_mono_ms(s->conf.clock) - began_ms >= FOLD_SLICE_MS) break;
+    }
+    if (rc == ERR_OK) rc = commit(s, f, &now);
+    if (rc == ERR_OK)
+        *w = now;
+    else
+        db_rollback(s->writer);
+    return rc;
+}
+
+/* Without room it waits: what it has to write is in the log. */
+static enum err write_fold(struct store_disk *s, const struct fold *f)
+{
+    struct writing w = { 0, f->live };
+    enum err rc = ERR_OK;
+    do {
+        rc = write_slice(s, f, &w);
+        if (rc == ERR_FULL) disk_wait_for_room(s);
+    } while (rc == ERR_FULL || (rc == ERR_OK && w.at < f->count));
+    return rc;
+}
+
+/* The log's segments go only now, when the commit is synced. */
+static enum err fold_and_purge(struct store_disk *s, const struct fold *f)
+{
+    enum err rc = write_fold(s, f);
+    if (rc == ERR_OK) rc = s->order.ops->purge(s->order.impl, f->upto);
+    if (rc == ERR_OK) failpoint(FAIL_fold_purged);
+    return rc;
+}
+
+static void run_fold(struct store_disk *s, const struct fold *f)
+{
+    if (fold_and_purge(s, f) == ERR_OK) return;
+    const char *purge = s->order.ops->upkeep_error(s->order.impl);
+    disk_fail(s, "fold", purge[0] != '\0' ? purge : db_error(s->writer));
+}
+
+/* An idle broker says that it lives. Without room for that the next one does. */
+static void beat(struct store_disk *s)
+{
+    enum err rc = db_heartbeat(s->writer, clock_wall_ms(s->conf.clock));
+    if (rc != ERR_OK && rc != ERR_FULL) disk_fail(s, "heartbeat", db_error(s->writer));
 }
 
 void disk_fold_thread(void *arg)
 {
     struct store_disk *s = arg;
     for (;;) {
-        struct mail *next;
-        for (struct mail *m = mailbox_wait(&s->fold_box); m != NULL; m = next) {
+        struct mail *next, *m = mailbox_wait_for(&s->fold_box, HEARTBEAT_MS);
+        if (m == NULL) beat(s);
+        space_tend(&s->space);
+        for (; m != NULL; m = next) {
             next = m->next;
             if (m->kind == MAIL_STOP) return;
-            struct fold *f = CONTAINER(m, struct fold, mail);
-            if (write_fold(s, f) != ERR_OK) disk_fail(s, "fold", db_error(s->writer));
-            tidy_log(s, f->upto);
+            run_fold(s, CONTAINER(m, struct fold, mail));
             mailbox_send(&s->mailbox, m);
         }
     }
 }
 
-/* --- boot: the tail of the log goes into the tables like any other fold */
-
-struct recovery {
-    struct store_disk *s;
-    struct bytes parts; /* of a command in several pieces */
-    uint64_t last;
-    enum err undecoded; /* the record at last is none, or of a later version */
-};
-
-static enum err gather(struct recovery *r, struct bytes piece)
+enum err disk_fold_boot(struct store_disk *s)
 {
-    size_t bytes = r->parts.len + piece.len;
-    uint8_t *grown = realloc((void *)(uintptr_t)r->parts.at, bytes + 1);
-    if (grown == NULL) return ERR_NOMEM;
-    if (piece.len > 0) memcpy(grown + r->parts.len, piece.at, piece.len);
-    r->parts = bytes_of(grown, bytes);
-    return ERR_OK;
-}
-
-static enum err recover_record(void *arg, const struct wal_record *record)
-{
-    struct recovery *r = arg;
-    struct command *c;
-    enum err rc = gather(r, record->payload);
-    r->last = record->last;
-    if (rc != ERR_OK || record->type == RECORD_PART) return rc;
-
-    rc = record_decode(r->parts, &c);
-    r->parts.len = 0;
-    r->undecoded = rc;
-    if (rc != ERR_OK) return rc;
-    c->position = record->last;
-    rc = db_fold(r->s->writer, c, NULL);
-    command_unref(&c);
-    return rc;
-}
-
-static void explain_recovery(const struct recovery *r, enum err rc, char text[STORE_DISK_TEXT_BYTES])
-{
-    const struct store_disk *s = r->s;
-    if (r->undecoded != ERR_OK)
-        snprintf(text, STORE_DISK_TEXT_BYTES, "%.300s: the journal's record %llu is %s", s->conf.dir,
-                 (unsigned long long)r->last,
-                 rc == ERR_UNKNOWN ? "of a newer version; start the newer longlinkd that wrote it"
-                                   : "not well formed; restore a backup");
-    else if (wal_error(s->wal)[0] != '\0')
-        snprintf(text, STORE_DISK_TEXT_BYTES, "%.300s: %.500s; restore a backup", s->conf.dir,
-                 wal_error(s->wal));
-    else
-        disk_explain(s, s->writer, rc, text);
-}
-
-enum err disk_recover(struct store_disk *s, char text[STORE_DISK_TEXT_BYTES])
-{
-    uint64_t applied = db_applied(s->writer);
-    struct recovery r = { .s = s, .last = applied };
-    enum err rc = db_begin(s->writer);
-    if (rc == ERR_OK) rc = wal_replay(s->wal, 0, applied, recover_record, &r);
-    if (rc == ERR_OK) rc = db_commit(s->writer, r.last);
-    if (rc == ERR_OK) rc = wal_purge(s->wal, 0, r.last + 1);
-    free((void *)(uintptr_t)r.parts.at);
-    s->position = r.last;
-    if (rc != ERR_OK) explain_recovery(&r, rc, text);
+    struct fold *f = gather(s);
+    enum err rc = fold_and_purge(s, f);
+    disk_folded(s, f);
     return rc;
 }

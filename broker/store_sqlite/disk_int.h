@@ -13,22 +13,35 @@
 
 #include "base/mailbox.h"
 #include "base/thread.h"
+#include "store/order.h"
 #include "store/tables.h"
 #include "store_sqlite/db.h"
+#include "store_sqlite/order_wal.h"
+#include "store_sqlite/space.h"
 #include "store_sqlite/store_disk.h"
-#include "wal/wal.h"
 
 enum {
-    /* A fold begins when so much waits for it, or when the first of it has waited this long. */
-    FOLD_BYTES = 8 * 1024 * 1024,
+    /* A fold begins when a third of what may wait does, or so many commands, or when the first of them has
+     * waited this long. */
+    FOLD_PART = 3,
     FOLD_COMMANDS = 50000,
     FOLD_AFTER_MS = 1000,
-    /* The journal waits for the fold from here on. */
-    UNFOLDED_BYTES_MAX = 32 * 1024 * 1024,
+    FOLD_SLICE_MS = 20, /* the longest transaction; the last of a fold is the one that syncs */
+    /* An idle broker writes down that it lives: session expiry counts from there after a crash. */
+    HEARTBEAT_MS = 30 * 1000,
+    SPACE_LOOK_MS = 200,
+    FULL_RETRY_MS = 100,
+    ORIGINS_MAX = 16, /* nodes of a cluster and then some */
 };
 
-enum disk_mail { MAIL_COMMAND = JOURNAL_MAIL_COMMAND, MAIL_PAGE, MAIL_FOLDED, MAIL_PAGE_READ, MAIL_STOP };
-enum record_type { RECORD_COMMAND = 1, RECORD_PART = 2 };
+enum disk_mail {
+    MAIL_COMMAND = JOURNAL_MAIL_COMMAND,
+    MAIL_PAGE,
+    MAIL_FOLDED,
+    MAIL_PAGE_READ,
+    MAIL_ORDER,
+    MAIL_STOP
+};
 
 /* Commands in order of position, and for each target of each whether it still waits. */
 struct fold {
@@ -36,28 +49,39 @@ struct fold {
     struct command **commands;
     size_t count;
     bool *live; /* for all targets of all commands, one after another */
-    uint64_t upto;
+    uint64_t upto, heartbeat_ms;
+    struct command_origin origins[ORIGINS_MAX];
+    unsigned origins_count;
 };
 
 struct store_disk {
     struct store_disk_conf conf;
-    struct wal *wal;
+    struct order order;
+    struct order_sink order_sink;
+    bool has_log; /* the order is order_wal */
+    int dir_fd;
+    struct space space;
     struct tables *tables;
     struct db *writer, *reader;
-    uint64_t boot_no;
+    struct db_meta meta;
     bool runs;
 
     /* the journal's thread */
     struct mailbox mailbox;
     struct thread journal;
     struct mail stop;
-    uint64_t position, submitted;
+    uint64_t position, stamp_ms, submitted;
+    struct command_origin origins[ORIGINS_MAX]; /* the last of each node */
+    unsigned origins_count;
+    struct mail *pending,
+        **pending_end;         /* commands that were proposed and have not come back, oldest first */
     struct command **unfolded; /* applied, not given to a fold yet */
     size_t unfolded_count, unfolded_room, unfolded_bytes, folding_bytes;
-    uint64_t unfolded_since_ms;
-    bool is_folding, stopping;
-    uint32_t reading_count;        /* pages that the reader has */
-    bool has_unsynced, is_awaited; /* in the log's batch: anything, and something that somebody waits for */
+    uint64_t unfolded_since_ms, space_looked_ms;
+    bool is_folding, stopping, is_low;
+    enum err undecoded;     /* of the record at position, at boot */
+    bool is_awaited;        /* something is not settled that somebody waits for */
+    uint32_t reading_count; /* pages that the reader has */
     uint8_t *scratch;
     size_t scratch_room;
 
@@ -70,20 +94,26 @@ struct store_disk {
 /* The process ends: what is on the disk is recovered by the next start. */
 _Noreturn void disk_fail(struct store_disk *s, const char *doing, const char *why);
 
+/* A write found no room: the ballast goes, or we wait a little. Until the caller has tried again. */
+void disk_wait_for_room(struct store_disk *s);
+
 /* For the operator: what the tables' last failure was, and what to do. NULL db: they could not be opened. */
 void disk_explain(const struct store_disk *s, const struct db *db, enum err rc,
                   char text[STORE_DISK_TEXT_BYTES]);
 
-/* disk_log.c */
-void disk_append(struct store_disk *s, const struct command *c);
-void disk_sync(struct store_disk *s);
+/* disk_journal.c */
+void disk_journal_thread(void *arg);
+void disk_settle(struct store_disk *s);
+enum err disk_applied(void *store, uint64_t position, struct bytes record);
+void disk_unknown(void *store);
+void disk_wake(void *store, struct mail *m);
 
 /* disk_fold.c */
 void disk_fold_thread(void *arg);
 void disk_note_unfolded(struct store_disk *s, struct command *c);
 void disk_fold_if_due(struct store_disk *s, bool now);
 void disk_folded(struct store_disk *s, struct fold *f);
-enum err disk_recover(struct store_disk *s, char text[STORE_DISK_TEXT_BYTES]);
+enum err disk_fold_boot(struct store_disk *s); /* what is unfolded, at once, on the calling thread */
 
 /* disk_read.c */
 void disk_reader_thread(void *arg);

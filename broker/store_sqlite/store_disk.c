@@ -2,11 +2,13 @@
 #include "store_sqlite/store_disk.h"
 #include "base/check.h"
 #include "base/list.h"
-#include "store/record.h"
 #include "store_sqlite/disk_int.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 void disk_fail(struct store_disk *s, const char *doing, const char *why)
@@ -19,101 +21,12 @@ void disk_fail(struct store_disk *s, const char *doing, const char *why)
     _exit(EXIT_FAILURE);
 }
 
-/* --- the journal's thread */
-
-static void run_command(struct store_disk *s, struct command *c)
+void disk_wait_for_room(struct store_disk *s)
 {
-    c->result = tables_admit(s->tables, c);
-    if (c->result != COMMAND_DURABLE) return;
-    c->stamp_ms = clock_wall_ms(s->conf.clock);
-    c->origin = (struct command_origin){ .boot_no = (uint32_t)s->boot_no, .n = ++s->submitted };
-    size_t pieces = (record_size(c) + WAL_PAYLOAD_BYTES_MAX - 1) / WAL_PAYLOAD_BYTES_MAX;
-    bool is_dropped = c->kind == COMMAND_RETAINED && c->targets[0].is_skipped;
-    bool changes = c->kind != COMMAND_FENCE && !is_dropped;
-    c->position = s->position + (changes ? pieces : 0);
-    c->result = tables_apply(s->tables, c, true);
-    if (!changes || c->result != COMMAND_DURABLE) {
-        c->position = s->position; /* takes no place */
-        return;
-    }
-    s->position = c->position;
-    disk_append(s, c);
-    disk_note_unfolded(s, c);
-}
-
-static void show(struct store_disk *s, struct command *c)
-{
-    struct journal_sink *sink = &s->conf.sink;
-    for (uint32_t i = 0; i < c->seats_count; i++) sink->post(sink->ctx, c->seats[i].shard, &c->seats[i].mail);
-    sink->complete(sink->ctx, c->from_shard, &c->completion);
-}
-
-static void run_mail(struct store_disk *s, struct mail *m)
-{
-    switch (m->kind) {
-    case MAIL_COMMAND: {
-        struct command *c = CONTAINER(m, struct command, mail);
-        run_command(s, c);
-        show(s, c);
-        break;
-    }
-    case MAIL_PAGE: disk_page(s, CONTAINER(m, struct store_page, request)); break;
-    case MAIL_PAGE_READ: disk_page_read(s, CONTAINER(m, struct store_page, request)); break;
-    case MAIL_FOLDED: disk_folded(s, CONTAINER(m, struct fold, mail)); break;
-    case MAIL_STOP: s->stopping = true; break;
-    default: check_failed("unknown mail to the journal", __FILE__, __LINE__);
-    }
-}
-
-/* Nobody sees anything of a batch before it is durable: show() only puts it where the flush hands it over. */
-static void run_batch(struct store_disk *s, struct mail *m)
-{
-    while (m != NULL) {
-        struct mail *next = m->next;
-        run_mail(s, m);
-        m = next;
-    }
-    if (s->is_awaited) disk_sync(s);
-    s->conf.sink.flush(s->conf.sink.ctx);
-}
-
-/* The fold is behind: only its answer is waited for, and the others wait with us. */
-static struct mail *wait_for_fold(struct store_disk *s, struct mail *pending)
-{
-    struct mail **end = &pending;
-    while (*end != NULL) end = &(*end)->next;
-    while (s->is_folding) {
-        struct mail *next;
-        for (struct mail *m = mailbox_wait(&s->mailbox); m != NULL; m = next) {
-            next = m->next;
-            m->next = NULL;
-            if (m->kind == MAIL_FOLDED) {
-                disk_folded(s, CONTAINER(m, struct fold, mail));
-                continue;
-            }
-            *end = m;
-            end = &m->next;
-        }
-    }
-    return pending;
-}
-
-/* Stopped, and nothing is left with the other two threads. */
-static bool is_done(const struct store_disk *s)
-{
-    return s->stopping && s->unfolded_count == 0 && !s->is_folding && s->reading_count == 0;
-}
-
-static void run(void *arg)
-{
-    struct store_disk *s = arg;
-    while (!is_done(s)) {
-        int wait_ms = s->unfolded_count > 0 && !s->is_folding ? FOLD_AFTER_MS : -1;
-        struct mail *m = mailbox_wait_for(&s->mailbox, wait_ms);
-        if (s->unfolded_bytes + s->folding_bytes > UNFOLDED_BYTES_MAX) m = wait_for_fold(s, m);
-        run_batch(s, m);
-        disk_fold_if_due(s, s->stopping);
-    }
+    const struct timespec pause = { .tv_nsec = FULL_RETRY_MS * 1000000L };
+    log_event(s->conf.log, EVENT_DISK_FULL, LOG_NUM("free_bytes", space_free_bytes(&s->space)),
+              LOG_STR("dir", s->conf.dir));
+    if (s->dir_fd < 0 || !space_release(&s->space)) nanosleep(&pause, NULL);
 }
 
 /* --- what shards call */
@@ -144,16 +57,38 @@ struct store store_disk_store(struct store_disk *s)
 }
 uint64_t store_disk_boot_no(const struct store_disk *s)
 {
-    return s->boot_no;
+    return s->meta.boot_no;
+}
+
+uint64_t store_disk_client_key(const struct store_disk *s)
+{
+    return s->meta.client_key;
 }
 
 /* --- boot */
 
-static enum err open_wal(struct store_disk *s, char text[STORE_DISK_TEXT_BYTES])
+static enum err open_dir(struct store_disk *s, char text[STORE_DISK_TEXT_BYTES])
+{
+    s->dir_fd = open(s->conf.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->dir_fd < 0) {
+        snprintf(text, STORE_DISK_TEXT_BYTES,
+                 "%.300s: %s; persistence_location must be a directory that the broker's user may write",
+                 s->conf.dir, strerror(errno));
+        return ERR_SYS;
+    }
+    s->space = space_of(s->dir_fd);
+    return ERR_OK;
+}
+
+static enum err open_log(struct store_disk *s, char text[STORE_DISK_TEXT_BYTES])
 {
     struct wal_report report = { 0 };
-    struct wal_conf conf = { .dir = s->conf.dir, .durability = s->conf.sync ? WAL_DISK : WAL_OS };
-    enum err rc = wal_open(&s->wal, &conf, &report);
+    struct wal_conf conf = {
+        .dir = s->conf.dir,
+        .durability = s->conf.sync ? WAL_DISK : WAL_OS,
+        .segment_bytes = s->space.segment_bytes,
+    };
+    enum err rc = order_wal_open(&s->order, &conf, &report);
     const char *advice = report.verdict == WAL_FAILED
                              ? "; persistence_location must be a directory that the broker's user may write"
                              : "";
@@ -161,7 +96,15 @@ static enum err open_wal(struct store_disk *s, char text[STORE_DISK_TEXT_BYTES])
     if (rc == ERR_OK && report.verdict == WAL_TORN)
         log_event(s->conf.log, EVENT_JOURNAL_TORN, LOG_NUM("bytes", report.torn_bytes),
                   LOG_STR("what", report.text));
+    s->has_log = rc == ERR_OK;
     return rc;
+}
+
+static enum err open_order(struct store_disk *s, char text[STORE_DISK_TEXT_BYTES])
+{
+    if (s->conf.order == NULL) return open_log(s, text);
+    s->order = *s->conf.order;
+    return ERR_OK;
 }
 
 void disk_explain(const struct store_disk *s, const struct db *db, enum err rc,
@@ -185,7 +128,8 @@ static enum err open_db(struct store_disk *s, char text[STORE_DISK_TEXT_BYTES])
         disk_explain(s, NULL, rc, text);
         return rc;
     }
-    rc = db_boot(s->writer, &s->boot_no);
+    rc = db_boot(s->writer, &s->meta.boot_no);
+    if (rc == ERR_OK) rc = db_meta(s->writer, &s->meta);
     if (rc != ERR_OK) disk_explain(s, s->writer, rc, text);
     return rc;
 }
@@ -193,54 +137,118 @@ static enum err open_db(struct store_disk *s, char text[STORE_DISK_TEXT_BYTES])
 struct boot {
     struct store_disk *s;
     const struct restore_sink *restore;
-    enum err rc;
+    uint64_t alive_ms; /* when the last process was last known to be */
 };
 
-static void boot_session(void *ctx, const struct command *claim)
+/* First the tables in RAM, so that the tail of the log finds what it is about. */
+static enum err boot_table(void *ctx, const struct restore_session *r)
 {
     struct boot *b = ctx;
-    struct restore_session r = {
-        .session_no = claim->session_no,
-        .claim_no = claim->claim_no,
-        .expiry_s = claim->expiry_s,
-        .client_id = claim->data,
-    };
-    struct tables_session t = { r.session_no, r.claim_no, b->s->position, false };
-    if (b->rc == ERR_OK) b->rc = tables_restore(b->s->tables, &t);
-    if (b->rc == ERR_OK) b->rc = b->restore->session(b->restore->ctx, &r);
+    struct tables_session t = { r->session_no, r->claim_no, b->s->position, r->will != NULL };
+    return tables_restore(b->s->tables, &t);
 }
 
-static void boot_subscription(void *ctx, uint64_t session_no, struct bytes filter, uint8_t options)
+static enum err boot_entry(void *ctx, uint64_t session_no, struct backlog_entry e)
 {
     struct boot *b = ctx;
-    if (b->rc == ERR_OK) b->rc = b->restore->subscription(b->restore->ctx, session_no, filter, options);
+    return tables_restore_entry(b->s->tables, session_no, e);
 }
 
-static void boot_retained(void *ctx, struct msg *m, uint64_t version)
+static enum err boot_origin(void *ctx, const struct command_origin *o)
 {
-    struct boot *b = ctx;
-    if (b->rc == ERR_OK) b->rc = b->restore->retained(b->restore->ctx, m, version);
+    struct store_disk *s = ((struct boot *)ctx)->s;
+    if (s->origins_count == ORIGINS_MAX) return ERR_FULL;
+    s->origins[s->origins_count++] = *o;
+    return ERR_OK;
+}
+
+/* Then the shards. Who was connected at the end may have been sent anything. */
+static enum err boot_session(void *ctx, const struct restore_session *found)
+{
+    const struct boot *b = ctx;
+    struct restore_session r = *found;
+    if (r.offline_ms == 0) {
+        r.offline_ms = b->alive_ms;
+        r.sent = b->s->position;
+    }
+    return b->restore->session(b->restore->ctx, &r);
+}
+
+static enum err boot_subscription(void *ctx, uint64_t session_no, struct bytes filter, uint8_t options)
+{
+    const struct boot *b = ctx;
+    return b->restore->subscription(b->restore->ctx, session_no, filter, options);
+}
+
+static enum err boot_retained(void *ctx, struct msg *m, uint64_t version)
+{
+    const struct boot *b = ctx;
+    return b->restore->retained(b->restore->ctx, m, version);
+}
+
+/* At boot: a record of the log's tail, which goes into the tables, in RAM and on the disk. */
+static enum err boot_applied(void *store, uint64_t position, struct bytes record)
+{
+    struct store_disk *s = store;
+    enum err rc = disk_applied(s, position, record);
+    if (rc == ERR_OK && s->unfolded_bytes > s->space.unfolded_bytes_max) rc = disk_fold_boot(s);
+    return rc;
+}
+
+static void explain_recovery(const struct store_disk *s, enum err rc, char text[STORE_DISK_TEXT_BYTES])
+{
+    const char *why = s->order.ops->error(s->order.impl);
+    if (s->undecoded != ERR_OK)
+        snprintf(text, STORE_DISK_TEXT_BYTES, "%.300s: the journal's record %llu is %s", s->conf.dir,
+                 (unsigned long long)s->position,
+                 rc == ERR_UNKNOWN ? "of a newer version; start the newer longlinkd that wrote it"
+                 : rc == ERR_RANGE ? "out of its order; restore a backup"
+                                   : "not well formed; restore a backup");
+    else if (why[0] != '\0')
+        snprintf(text, STORE_DISK_TEXT_BYTES, "%.300s: %.500s; restore a backup", s->conf.dir, why);
+    else
+        disk_explain(s, s->writer, rc, text);
+}
+
+static enum err recover(struct store_disk *s, char text[STORE_DISK_TEXT_BYTES])
+{
+    struct order_sink sink = { boot_applied, disk_unknown, disk_wake, s };
+    enum err rc = s->order.ops->replay(s->order.impl, s->position, &sink);
+    if (rc == ERR_OK) rc = disk_fold_boot(s);
+    if (rc != ERR_OK) explain_recovery(s, rc, text);
+    return rc;
+}
+
+static enum err visit(struct store_disk *s, const struct db_restore *to, char text[STORE_DISK_TEXT_BYTES])
+{
+    enum err rc = db_restore(s->writer, to);
+    if (rc != ERR_OK && db_error(s->writer)[0] != '\0')
+        disk_explain(s, s->writer, rc, text);
+    else if (rc != ERR_OK)
+        snprintf(text, STORE_DISK_TEXT_BYTES, "restoring from %s: %s", s->conf.dir, err_text(rc));
+    return rc;
 }
 
 static enum err boot(struct store_disk *s, const struct restore_sink *restore,
                      char text[STORE_DISK_TEXT_BYTES])
 {
-    struct boot b = { s, restore, ERR_OK };
-    struct db_visitor v = { boot_session, boot_subscription, boot_retained, &b };
-    enum err rc = db_visit(s->writer, &v);
-    if (rc != ERR_OK) {
-        disk_explain(s, s->writer, rc, text);
-        return rc;
-    }
-    if (b.rc != ERR_OK)
-        snprintf(text, STORE_DISK_TEXT_BYTES, "restoring from %s: %s", s->conf.dir, err_text(b.rc));
-    return b.rc;
+    struct boot b = { s, restore, 0 };
+    struct db_restore to_tables = { .sink = { .session = boot_table, .ctx = &b }, .origin = boot_origin };
+    struct db_restore to_shards = { .sink = { boot_session, boot_subscription, boot_retained, &b } };
+    if (backlog_is_limited(&s->conf.limits)) to_tables.entry = boot_entry;
+    s->position = db_applied(s->writer);
+    s->stamp_ms = s->meta.heartbeat_ms; /* time does not go back, whatever the clock says */
+    enum err rc = visit(s, &to_tables, text);
+    if (rc == ERR_OK) rc = recover(s, text);
+    b.alive_ms = s->stamp_ms;
+    if (rc == ERR_OK) rc = visit(s, &to_shards, text);
+    return rc;
 }
 
 static void destroy(struct store_disk *s)
 {
     tables_free(&s->tables);
-    wal_close(&s->wal);
+    if (s->order.ops != NULL) s->order.ops->close(s->order.impl);
     db_close(&s->reader);
     db_close(&s->writer);
     mailbox_close(&s->mailbox);
@@ -248,6 +256,7 @@ static void destroy(struct store_disk *s)
     mailbox_close(&s->reader_box);
     free(s->unfolded);
     free(s->scratch);
+    if (s->dir_fd >= 0) close(s->dir_fd);
     free(s);
 }
 
@@ -260,14 +269,17 @@ enum err store_disk_open(struct store_disk **out, const struct store_disk_conf *
     text[0] = '\0';
     if (s == NULL) return ERR_NOMEM;
     s->conf = *conf;
+    s->dir_fd = -1;
+    s->pending_end = &s->pending;
+    s->order_sink = (struct order_sink){ disk_applied, disk_unknown, disk_wake, s };
     s->mailbox.event_fd = s->fold_box.event_fd = s->reader_box.event_fd = -1;
     enum err rc = tables_new(&s->tables, &tables);
     if (rc == ERR_OK) rc = mailbox_open(&s->mailbox);
     if (rc == ERR_OK) rc = mailbox_open(&s->fold_box);
     if (rc == ERR_OK) rc = mailbox_open(&s->reader_box);
-    if (rc == ERR_OK) rc = open_wal(s, text);
+    if (rc == ERR_OK) rc = open_dir(s, text);
+    if (rc == ERR_OK) rc = open_order(s, text);
     if (rc == ERR_OK) rc = open_db(s, text);
-    if (rc == ERR_OK) rc = disk_recover(s, text);
     if (rc == ERR_OK) rc = boot(s, restore, text);
     if (rc == ERR_OK)
         *out = s;
@@ -278,13 +290,14 @@ enum err store_disk_open(struct store_disk **out, const struct store_disk_conf *
 
 enum err store_disk_run(struct store_disk *s)
 {
+    s->runs = true;
+    s->order.ops->start(s->order.impl, &s->order_sink);
     enum err rc = thread_start(&s->fold, "fold", disk_fold_thread, s);
     CHECK(rc == ERR_OK); /* start-up: with half of the threads there is no store */
     rc = thread_start(&s->read, "reader", disk_reader_thread, s);
     CHECK(rc == ERR_OK);
-    rc = thread_start(&s->journal, "journal", run, s);
+    rc = thread_start(&s->journal, "journal", disk_journal_thread, s);
     CHECK(rc == ERR_OK);
-    s->runs = true;
     return rc;
 }
 

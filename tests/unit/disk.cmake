@@ -11,3 +11,4 @@ foreach(name db db_boot)
 endforeach()
 
 unit_test(store_disk store_sqlite)
+unit_test(space store_sqlite)

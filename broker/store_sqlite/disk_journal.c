@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/check.h"
+#include "base/failpoint.h"
+#include "base/list.h"
+#include "store/record.h"
+#include "store_sqlite/disk_int.h"
+#include <stdlib.h>
+
+/*
+ * The journal's thread.
+ *
+ *   mail -> run_command: limits, number, stamp -> order (propose) -> disk_applied: position, tables, seats
+ *        -> all of the batch -> order (settle: one sync) -> the sink's flush: now others see it
+ *
+ * With a log of our own a command comes back within propose; in a cluster it does later, as mail, among the
+ * records of others. Nothing here but is_alone knows which of the two it is.
+ */
+
+/* Nobody waits for these: they are durable with the next that somebody waits for. */
+static bool is_lazy(enum command_kind kind)
+{
+    return kind == COMMAND_ACK || kind == COMMAND_OFFLINE;
+}
+
+static void show(struct store_disk *s, struct command *c)
+{
+    struct journal_sink *sink = &s->conf.sink;
+    for (uint32_t i = 0; i < c->seats_count; i++) sink->post(sink->ctx, c->seats[i].shard, &c->seats[i].mail);
+    sink->complete(sink->ctx, c->from_shard, &c->completion);
+}
+
+/* --- what was proposed and has not come back */
+
+static void pending_put(struct store_disk *s, struct command *c)
+{
+    c->mail.next = NULL;
+    *s->pending_end = &c->mail;
+    s->pending_end = &c->mail.next;
+}
+
+/* The oldest, if it is this one. */
+static struct command *pending_take(struct store_disk *s, const struct command_origin *o)
+{
+    struct command *c = s->pending == NULL ? NULL : CONTAINER(s->pending, struct command, mail);
+    if (c == NULL || c->origin.node != o->node || c->origin.boot_no != o->boot_no || c->origin.n != o->n)
+        return NULL;
+    s->pending = c->mail.next;
+    if (s->pending == NULL) s->pending_end = &s->pending;
+    return c;
+}
+
+/* --- records back from the order */
+
+static struct command_origin *origin_of(struct store_disk *s, uint16_t node)
+{
+    for (unsigned i = 0; i < s->origins_count; i++)
+        if (s->origins[i].node == node) return &s->origins[i];
+    if (s->origins_count == ORIGINS_MAX) return NULL;
+    s->origins[s->origins_count] = (struct command_origin){ .node = node };
+    return &s->origins[s->origins_count++];
+}
+
+/* Is it the one after the last of its process? Else it comes a second time, or one before it was lost and
+ * will come again first. All nodes decide the same: last n is part of the state. */
+static bool accept(struct store_disk *s, const struct command_origin *o)
+{
+    struct command_origin *last = origin_of(s, o->node);
+    if (last == NULL || o->boot_no < last->boot_no) return false;
+    if (o->boot_no > last->boot_no) *last = (struct command_origin){ .node = o->node, .boot_no = o->boot_no };
+    if (o->n != last->n + 1) return false;
+    last->n = o->n;
+    return true;
+}
+
+static void apply(struct store_disk *s, struct command *c, bool is_ours)
+{
+    c->position = s->position;
+    if (c->stamp_ms > s->stamp_ms) s->stamp_ms = c->stamp_ms;
+    c->result = tables_apply(s->tables, c, is_ours);
+    if (c->result == COMMAND_DURABLE) disk_note_unfolded(s, c);
+    if (is_ours)
+        show(s, c);
+    else
+        command_unref(&c);
+}
+
+/* ERR_RANGE: in a log that nobody else writes a record is missing, or there twice. */
+enum err disk_applied(void *store, uint64_t position, struct bytes record)
+{
+    struct store_disk *s = store;
+    struct command_origin o = record_origin(record);
+    struct command *c = pending_take(s, &o);
+    bool is_ours = c != NULL;
+    enum err rc = is_ours ? ERR_OK : record_decode(record, &c);
+    s->position = position;
+    if (rc == ERR_OK && accept(s, &o)) {
+        apply(s, c, is_ours);
+        return ERR_OK;
+    }
+    if (rc == ERR_OK) rc = s->order.ops->is_alone ? ERR_RANGE : ERR_OK;
+    command_unref(&c);
+    s->undecoded = rc;
+    if (rc != ERR_OK && s->runs) disk_fail(s, "journal", "a record of another node cannot be read");
+    return rc;
+}
+
+/* --- to the order */
+
+static uint8_t *scratch_for(struct store_disk *s, size_t bytes)
+{
+    if (bytes <= s->scratch_room) return s->scratch;
+    uint8_t *grown = realloc(s->scratch, bytes);
+    if (grown == NULL) disk_fail(s, "journal", "out of memory");
+    s->scratch = grown;
+    s->scratch_room = bytes;
+    return grown;
+}
+
+static void propose(struct store_disk *s, const struct command *c)
+{
+    size_t bytes = record_size(c);
+    uint8_t *at = scratch_for(s, bytes);
+    record_encode(c, at);
+    enum err rc;
+    while ((rc = s->order.ops->propose(s->order.impl, bytes_of(at, bytes))) == ERR_FULL)
+        disk_wait_for_room(s);
+    if (rc != ERR_OK) disk_fail(s, "journal", s->order.ops->error(s->order.impl));
+}
+
+void disk_settle(struct store_disk *s)
+{
+    enum err rc;
+    while ((rc = s->order.ops->settle(s->order.impl)) == ERR_FULL) disk_wait_for_room(s);
+    if (rc != ERR_OK) disk_fail(s, "journal", s->order.ops->error(s->order.impl));
+    s->is_awaited = false;
+}
+
+void disk_unknown(void *store)
+{
+    struct store_disk *s = store;
+    for (struct mail *m = s->pending; m != NULL; m = m->next) propose(s, CONTAINER(m, struct command, mail));
+}
+
+void disk_wake(void *store, struct mail *m)
+{
+    struct store_disk *s = store;
+    m->kind = MAIL_ORDER;
+    mailbox_send(&s->mailbox, m);
+}
+
+/* --- commands */
+
+static void look_at_space(struct store_disk *s)
+{
+    uint64_t now_ms = clock_mono_ms(s->conf.clock);
+    if (s->dir_fd < 0 || now_ms - s->space_looked_ms < SPACE_LOOK_MS) return;
+    s->space_looked_ms = now_ms;
+    bool low = space_is_low(&s->space, s->is_low);
+    if (low == s->is_low) return;
+    s->is_low = low;
+    log_event(s->conf.log, low ? EVENT_DISK_LOW : EVENT_DISK_WELL,
+              LOG_NUM("free_bytes", space_free_bytes(&s->space)),
+              LOG_NUM("watermark_bytes", s->space.watermark_bytes), LOG_STR("dir", s->conf.dir));
+}
+
+/* Everything but a publish goes on when the disk is nearly full: it is what makes room, or small. */
+static bool is_refused(struct store_disk *s, struct command *c)
+{
+    if (c->kind != COMMAND_ENQUEUE) return tables_admit(s->tables, c) != COMMAND_DURABLE;
+    look_at_space(s);
+    return s->is_low || tables_admit(s->tables, c) != COMMAND_DURABLE;
+}
+
+/* Changes nothing: its place among the others is all there is to it. */
+static bool is_idle(const struct store_disk *s, const struct command *c)
+{
+    if (c->kind == COMMAND_RETAINED) return c->targets[0].is_skipped;
+    return c->kind == COMMAND_FENCE && s->order.ops->is_alone;
+}
+
+static void run_command(struct store_disk *s, struct command *c)
+{
+    c->result = is_refused(s, c) ? COMMAND_REFUSED : COMMAND_DURABLE;
+    if (c->result == COMMAND_REFUSED || is_idle(s, c)) {
+        c->position = s->position;
+        show(s, c);
+        return;
+    }
+    uint64_t now_ms = clock_wall_ms(s->conf.clock);
+    c->stamp_ms = now_ms > s->stamp_ms ? now_ms : s->stamp_ms;
+    c->origin = (struct command_origin){ 0, (uint32_t)s->meta.boot_no, ++s->submitted };
+    s->is_awaited |= !is_lazy(c->kind);
+    pending_put(s, c);
+    propose(s, c);
+}
+
+static void run_mail(struct store_disk *s, struct mail *m)
+{
+    switch (m->kind) {
+    case MAIL_COMMAND: run_command(s, CONTAINER(m, struct command, mail)); break;
+    case MAIL_PAGE: disk_page(s, CONTAINER(m, struct store_page, request)); break;
+    case MAIL_PAGE_READ: disk_page_read(s, CONTAINER(m, struct store_page, request)); break;
+    case MAIL_FOLDED: disk_folded(s, CONTAINER(m, struct fold, mail)); break;
+    case MAIL_ORDER: s->order.ops->run(s->order.impl, m); break;
+    case MAIL_STOP: s->stopping = true; break;
+    default: check_failed("unknown mail to the journal", __FILE__, __LINE__);
+    }
+}
+
+/* Nobody sees anything of a batch before it is durable: show() only puts it where the flush hands it over. */
+static void end_batch(struct store_disk *s)
+{
+    failpoint(FAIL_journal_applied);
+    if (s->is_awaited) disk_settle(s);
+    failpoint(FAIL_journal_settled);
+    s->conf.sink.flush(s->conf.sink.ctx);
+    if (s->conf.metrics == NULL) return;
+    if (s->has_log)
+        metrics_set(s->conf.metrics, METRIC_journal_syncs_total, (int64_t)order_wal_stat(&s->order).syncs);
+    metrics_set(s->conf.metrics, METRIC_unfolded_bytes, (int64_t)(s->unfolded_bytes + s->folding_bytes));
+    metrics_set(s->conf.metrics, METRIC_disk_low, s->is_low);
+}
+
+static void run_batch(struct store_disk *s, struct mail *m)
+{
+    while (m != NULL) {
+        struct mail *next = m->next;
+        run_mail(s, m);
+        m = next;
+    }
+    end_batch(s);
+}
+
+/* --- while the fold is behind */
+
+/* What waits and what goes on: publishers wait for the fold, acknowledgements and pages never do. Behind a
+ * CLAIM that waits an acknowledgement could be of its connection, and must not come first. */
+static bool may_pass(struct mail *m, bool claim_waits)
+{
+    if (m->kind == MAIL_STOP) return false;
+    if (m->kind != MAIL_COMMAND) return true;
+    return is_lazy(CONTAINER(m, struct command, mail)->kind) && !claim_waits;
+}
+
+static bool is_claim(struct mail *m)
+{
+    return m->kind == MAIL_COMMAND && CONTAINER(m, struct command, mail)->kind == COMMAND_CLAIM;
+}
+
+static struct mail *wait_for_fold(struct store_disk *s, struct mail *m)
+{
+    struct mail *held = NULL, **end = &held;
+    bool claim_waits = false;
+    while (m != NULL || s->is_folding) {
+        if (m == NULL) m = mailbox_wait(&s->mailbox);
+        while (m != NULL) {
+            struct mail *next = m->next;
+            if (may_pass(m, claim_waits)) {
+                run_mail(s, m);
+            } else {
+                claim_waits |= is_claim(m);
+                m->next = NULL;
+                *end = m;
+                end = &m->next;
+            }
+            m = next;
+        }
+        end_batch(s);
+    }
+    return held;
+}
+
+/* Stopped, and nothing is left with the other two threads. */
+static bool is_done(const struct store_disk *s)
+{
+    return s->stopping && s->pending == NULL && s->unfolded_count == 0 && !s->is_folding &&
+           s->reading_count == 0;
+}
+
+void disk_journal_thread(void *arg)
+{
+    struct store_disk *s = arg;
+    while (!is_done(s)) {
+        int wait_ms = s->unfolded_count > 0 && !s->is_folding ? FOLD_AFTER_MS : -1;
+        struct mail *m = mailbox_wait_for(&s->mailbox, wait_ms);
+        if (s->unfolded_bytes + s->folding_bytes > s->space.unfolded_bytes_max) m = wait_for_fold(s, m);
+        run_batch(s, m);
+        disk_fold_if_due(s, s->stopping);
+    }
+}
