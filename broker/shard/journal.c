@@ -31,13 +31,19 @@ static struct conn *waiting_conn(struct shard *sh, const struct command *cmd)
     return cmd->conn_id == 0 ? NULL : conn_find(sh, cmd->conn_id);
 }
 
+static void note_refused(struct shard *sh, const struct session *s, const struct command *cmd)
+{
+    metrics_add(sh->metrics, METRIC_publish_refused_total, 1);
+    log_event(sh->log, EVENT_PUBLISH_REFUSED,
+              LOG_TEXT("client", s == NULL ? bytes_of_text("") : session_client_id(s)),
+              LOG_TEXT("topic", msg_topic(cmd->msg)));
+}
+
 /* No room for it: version 5 is told to try later; before it had no word for that, so the PUBACK stays away,
  * and the connection ends [MQTT-4.13]. */
 static void publish_refused(struct shard *sh, struct conn *c, const struct command *cmd)
 {
-    metrics_add(sh->metrics, METRIC_publish_refused_total, 1);
-    log_event(sh->log, EVENT_PUBLISH_REFUSED, LOG_TEXT("client", session_client_id(c->session)),
-              LOG_TEXT("topic", msg_topic(cmd->msg)));
+    note_refused(sh, c->session, cmd);
     if (cmd->ticket == NO_ACK) return; /* QoS 0: nothing was promised */
     if (c->version != MQTT_V5)
         conn_end(sh, c, MQTT_RC_QUOTA_EXCEEDED);
@@ -50,6 +56,7 @@ static void publish_done(struct shard *sh, const struct command *cmd)
     struct conn *c = waiting_conn(sh, cmd);
     if (c == NULL || c->state != CONN_OPEN) {
         if (cmd->deferred) sh->orphans--;
+        if (cmd->result == COMMAND_REFUSED) note_refused(sh, sessions_find_no(sh, cmd->session_no), cmd);
         return;
     }
     conn_journal_give(sh, c, cmd);
@@ -68,17 +75,23 @@ static void connect_done(struct shard *sh, const struct command *cmd)
     conn_resume(sh, c, PAUSE_CONNACK);
 }
 
+/* Stale: the connection lost its session. Refused: only a publish has a word for that; what a client asked
+ * for otherwise it will ask for again, when it has got no answer. The same for both: the connection ends. */
+static bool is_lost(const struct command *cmd)
+{
+    return cmd->result == COMMAND_STALE ||
+           (cmd->result == COMMAND_REFUSED && !command_has_targets(cmd->kind));
+}
+
 void journal_mail_done(struct shard *sh, struct mail *m)
 {
     struct command *cmd = CONTAINER(m, struct command, completion);
-    /* Stale: the connection lost its session, so it ends without an answer. Only publishes are refused. */
-    struct conn *loser = cmd->result == COMMAND_STALE ? waiting_conn(sh, cmd) : NULL;
+    struct conn *loser = is_lost(cmd) ? waiting_conn(sh, cmd) : NULL;
     if (loser != NULL) conn_drop(sh, loser);
     switch (cmd->kind) {
     case COMMAND_ENQUEUE:
     case COMMAND_FIRE_WILL: publish_done(sh, cmd); break;
-    case COMMAND_CLAIM:
-    case COMMAND_END_SESSION: connect_done(sh, cmd); break;
+    case COMMAND_CLAIM: connect_done(sh, cmd); break;
     case COMMAND_SUBSCRIBE:
     case COMMAND_UNSUBSCRIBE: job_done(sh, cmd); break;
     case COMMAND_FENCE:
@@ -87,10 +100,11 @@ void journal_mail_done(struct shard *sh, struct mail *m)
         else
             connect_done(sh, cmd);
         break;
+    case COMMAND_END_SESSION:
     case COMMAND_EXPIRY:
     case COMMAND_OFFLINE:
     case COMMAND_ACK:
-    case COMMAND_RETAINED: break; /* nobody waits */
+    case COMMAND_RETAINED: break; /* nobody waits: the connection is gone, or a later one says more */
     }
     command_unref(&cmd);
 }

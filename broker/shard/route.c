@@ -364,6 +364,9 @@ static void apply_copy(struct shard *sh, struct command *c)
     struct store_row row = { c->position, c->msg, t->qos, t->retain };
     bool comes = c->result == COMMAND_DURABLE && !t->is_skipped;
     if (t->dropped > 0) note_dropped(sh, s, t);
+    if (c->result == COMMAND_REFUSED)
+        log_event(sh->log, EVENT_MESSAGE_DROPPED, LOG_STR("why", "no room"), LOG_STR("kind", "retained"),
+                  LOG_TEXT("client", session_client_id(s)), LOG_TEXT("topic", msg_topic(c->msg)));
     if (comes && session_fence_saw(s, topic, c->version)) session_void(s, c->position);
     if (comes && session_offer(s, &row) == ERR_OK) feed_pump(sh, s);
     session_fence_end(s);
