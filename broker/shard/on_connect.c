@@ -128,7 +128,7 @@ static struct session *resume(struct shard *sh, const struct connect *p, struct 
 
 static enum err keep_will(struct session *s, const struct connect *p)
 {
-    if (!p->has_will) return ERR_OK;
+    if (!p->has_will || sys_owns(p->will.topic)) return ERR_OK; /* it would go to nobody */
     const struct props *props = &p->will.props;
     uint8_t block[4096];
     uint8_t *at = props->block.len > sizeof block ? malloc(props->block.len) : block;

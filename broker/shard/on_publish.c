@@ -60,6 +60,18 @@ static enum mqtt_rc with_block(struct shard *sh, struct conn *c, const struct pu
     return MQTT_RC_OK;
 }
 
+/* What goes to nobody is acknowledged: version 5 is told why. */
+static bool is_dropped(struct shard *sh, struct conn *c, const struct publish *p)
+{
+    uint32_t most = sh->config->message_size_limit;
+    bool is_large = most > 0 && p->payload.len > most;
+    if (!is_large && !sys_owns(p->topic)) return false;
+    log_event(sh->log, EVENT_MESSAGE_DROPPED, LOG_STR("why", is_large ? "message_size_limit" : "$SYS"),
+              LOG_TEXT("client", session_client_id(c->session)), LOG_NUM("bytes", p->payload.len));
+    if (p->qos > 0) conn_ack_now(sh, c, p->id, is_large ? MQTT_RC_IMPLEMENTATION : MQTT_RC_NOT_AUTHORIZED);
+    return true;
+}
+
 enum mqtt_rc on_publish(struct shard *sh, struct conn *c, const struct frame *f)
 {
     struct publish p;
@@ -67,13 +79,7 @@ enum mqtt_rc on_publish(struct shard *sh, struct conn *c, const struct frame *f)
     if (rc == MQTT_RC_OK) rc = check(sh, c, &p);
     if (rc != MQTT_RC_OK) return rc;
     metrics_add(sh->metrics, METRIC_messages_received_total, 1);
-
-    if (sh->config->message_size_limit > 0 && p.payload.len > sh->config->message_size_limit) {
-        log_event(sh->log, EVENT_MESSAGE_DROPPED, LOG_STR("why", "message_size_limit"),
-                  LOG_TEXT("client", session_client_id(c->session)), LOG_NUM("bytes", p.payload.len));
-        if (p.qos > 0) conn_ack_now(sh, c, p.id, MQTT_RC_IMPLEMENTATION);
-        return MQTT_RC_OK;
-    }
+    if (is_dropped(sh, c, &p)) return MQTT_RC_OK;
     struct route_in in = {
         .topic = p.topic,
         .payload = p.payload,

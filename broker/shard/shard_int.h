@@ -177,6 +177,9 @@ enum err subscribe_add(struct shard *sh, struct session *s, struct bytes filter,
 void journal_put(struct shard *sh, struct command *c);
 struct command *journal_fenced(const struct session *s, enum command_kind kind, struct bytes data);
 
+/* sys.c: is it a topic that only the broker publishes? */
+bool sys_owns(struct bytes topic);
+
 /* fence.c: SUBSCRIBE waits until all that was matched before it is in the journal */
 struct subscribe_job;
 void fence_begin(struct shard *sh, struct subscribe_job *job);
