@@ -70,23 +70,37 @@ class Session:
                 s.ending = s.ending or now
                 s.ended = now
 
-    def deliver(self, m, seen_here):
+    def deliver(self, m, link, dup):
         led = self.ledger
         led.count["delivered"] += 1
         self.owed.discard(m.uid)
-        if seen_here > m.sends:
-            led.violation("twice", f"{self.client}: {m.topic} {m.uid}: {seen_here} times on one connection")
+        self.check_link(m, link)
         if m.uid in self.got:
             led.count["again"] += 1
+            led.count["again without DUP"] += m.sends == 1 and not dup
             return
         self.got.add(m.uid)
         if not self.allows(m):
             led.violation("unasked", f"{self.client}: {m.topic} {m.uid} sent {m.sent} acked {m.acked}: " +
                           str([vars(s) for s in self.subs if matches(s.filter, m.topic)]))
         newest = self.newest.get((m.topic, m.stream), -1)
-        if m.index < newest:
-            led.violation("order", f"{self.client}: {m.topic} of {m.stream}: {m.index} after {newest}")
+        # One that began after this was sent first may have the end of a row, and then all of the row as it is resent.
+        if m.index < newest and (m.sends == 1 or self.owes(m)):
+            led.violation("order", f"{self.client}: {m.topic} of {m.stream}: {m.index} after {newest}, sends {m.sends}")
         self.newest[m.topic, m.stream] = max(newest, m.index)
+
+
+    def check_link(self, m, link):
+        """What was sent once comes once on a connection, and in order, also what came on an earlier one."""
+        link.seen[m.uid] += 1
+        if link.seen[m.uid] > m.sends:
+            self.ledger.violation("twice", f"{self.client}: {m.topic} {m.uid}: {link.seen[m.uid]} times on a "
+                                  "connection")
+        newest = link.newest.get((m.topic, m.stream), -1)
+        if m.sends == 1 and m.index < newest:
+            self.ledger.violation("order", f"{self.client}: {m.topic} of {m.stream}: {m.index} after {newest} "
+                                  "on a connection")
+        link.newest[m.topic, m.stream] = max(newest, m.index)
 
 
 class Retained:
@@ -116,8 +130,9 @@ class Ledger:
         self.messages, self.indices, self.violations = {}, {}, []
         self.sessions = {}  # client -> its present session
         self.retained = {}  # topic -> Retained
-        self.count = dict.fromkeys(("published", "acknowledged", "unanswered", "delivered", "again", "missing",
-                                    "takeovers", "discarded", "present", "retained", "settled"), 0)
+        self.count = dict.fromkeys(("published", "acknowledged", "unanswered", "delivered", "again",
+                                    "again without DUP", "missing", "takeovers", "discarded", "present", "retained",
+                                    "settled"), 0)
 
     def tick(self):
         self.now += 1

@@ -3,13 +3,16 @@
 """kill -9 at random moments: nothing that was acknowledged is missing afterwards.
 
 Publishers with many messages under way, subscribers with sessions that come, go, take over and begin anew, retained
-messages that change. The broker is killed, also while it starts, or now and then told to end; it starts again on the
-same directory with another number of shards. Now and then all is quiet, and everybody must have everything.
+messages that change. The broker is killed, also while it starts, or dies at one of its failpoints, or now and then is
+told to end; it starts again on the same directory with another number of shards. Now and then all is quiet, and
+everybody must have everything.
 
     LONGLINKD=build/release/bin/longlinkd tests/e2e/test_kill9.py --cycles 500 --seed 7
+    LONGLINKD=build/asan/bin/longlinkd tests/e2e/test_kill9.py --cycles 100 --failpoints 3   # each of them three times
 """
 import argparse
 import collections
+import contextlib
 import os
 import random
 import select
@@ -17,11 +20,14 @@ import shutil
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import tempfile
 import time
+from unittest import mock
 
 import kit
+import kill9_failpoints
 from kill9_ledger import Ledger, Retained, Session, Subscription
 
 PUBLISHERS, STEADY, KEPT, TOPICS = 5, 2, 8, 3
@@ -32,6 +38,10 @@ FILTERS = ([f"t/{p}/{k}" for p in range(PUBLISHERS) for k in range(TOPICS)] + ["
            [f"r/{p}" for p in range(STEADY)] + ["r/#"])
 
 
+class Fell(Exception):
+    """The broker has ended by itself."""
+
+
 class Link:
     """A connection that never waits."""
 
@@ -39,6 +49,7 @@ class Link:
         self.hub, self.owner, self.version = hub, owner, version
         self.out, self.buffer, self.is_open = bytearray(), bytearray(), True
         self.seen = collections.Counter()  # uids that came on it
+        self.newest = {}  # (topic, stream) -> index
         self.socket = socket.create_connection(("127.0.0.1", hub.port), kit.WAIT_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setblocking(False)
@@ -108,6 +119,7 @@ class Link:
 class Hub:
     def __init__(self):
         self.port, self.links, self.poll = 0, {}, select.poll()
+        self.process = None  # the broker's, when it may end by itself
 
     def add(self, link):
         self.links[link.socket.fileno()] = link
@@ -116,6 +128,17 @@ class Hub:
     def remove(self, link):
         self.poll.unregister(link.socket)
         del self.links[link.socket.fileno()]
+
+    def check(self, wait_s=0):
+        """Raises Fell when the broker has ended, or does within this time."""
+        if self.process is None:
+            return
+        try:
+            if self.process.poll() is None:
+                self.process.wait(wait_s)
+        except subprocess.TimeoutExpired:
+            return
+        raise Fell
 
     def turn(self, wait_s=0.0):
         for link in list(self.links.values()):
@@ -130,6 +153,7 @@ class Hub:
             if time.monotonic() > ends:
                 raise AssertionError(f"not within {kit.WAIT_S} s: {what()}")
             self.turn(0.01)
+            self.check()
 
     def drain(self):
         """The broker is gone: what it sent is still to be read."""
@@ -158,8 +182,17 @@ class Actor:
         body = kit.text("MQTT") + bytes([self.version, 2 if clean else 0]) + b"\0\0"
         body += kit.var_int(len(props)) + props if self.version == kit.V5 else b""
         self.ready = False
-        self.link = Link(self.hub, self, self.version)
+        try:
+            self.link = Link(self.hub, self, self.version)
+        except ConnectionError:
+            self.hub.check(kit.WAIT_S)
+            raise
         self.link.send(kit.packet(kit.CONNECT, 0, body + kit.text(self.client)))
+
+    def send_packet(self, kind, flags, body):
+        if self.link is None:
+            self.hub.check(kit.WAIT_S)
+        self.link.send(kit.packet(kind, flags, body))
 
     def take(self, p):
         if p.kind == kit.CONNACK:
@@ -208,7 +241,7 @@ class Publisher(Actor):
         self.waiting[packet_id] = (m, topic, index, body)
         name, payload, retain = body
         data = kit.text(name) + struct.pack(">H", packet_id) + self.props() + payload
-        self.link.send(kit.packet(kit.PUBLISH, 2 | retain | (8 if dup else 0), data))
+        self.send_packet(kit.PUBLISH, 2 | retain | (8 if dup else 0), data)
 
     def size(self):
         dice = self.rng.random()
@@ -246,12 +279,13 @@ class Publisher(Actor):
         entries, self.waiting = list(self.waiting.values()), {}
         self.give_up(entries)
         link = self.link
-        if self.rng.random() < 0.5:
-            self.connect()  # takes over
-            self.ledger.count["takeovers"] += 1
-        else:
-            self.lost()
-        link.drop(self.rng.random() < 0.5)
+        self.lost()
+        try:
+            if self.rng.random() < 0.5:
+                self.connect()  # takes over
+                self.ledger.count["takeovers"] += 1
+        finally:
+            link.drop(self.rng.random() < 0.5)
 
     def on_packet(self, p):
         if p.kind != kit.PUBACK:
@@ -327,7 +361,7 @@ class Subscriber(Actor):
             return
         self.asking[self.next_id] = (kind, sub, self.ledger.tick())
         body = struct.pack(">H", self.next_id) + self.props() + kit.text(sub.filter) + tail
-        self.link.send(kit.packet(kind, 2, body))
+        self.send_packet(kind, 2, body)
 
     def subscribe(self, topic_filter):
         sub = Subscription(topic_filter, self.ledger.tick())
@@ -365,11 +399,16 @@ class Subscriber(Actor):
             self.lost()
             link.drop(self.rng.random() < 0.5)
         else:
-            link = self.link
-            self.lost()
+            self.take_over()
+
+    def take_over(self):
+        link = self.link
+        self.lost()
+        try:
             self.connect(clean=self.rng.random() < 0.1)
-            link.drop()  # unread, what is on it
             self.ledger.count["takeovers"] += 1
+        finally:
+            link.drop()  # unread, what is on it
 
     def acknowledge(self, count):
         for packet_id in self.unacked[:count]:
@@ -406,51 +445,78 @@ class Subscriber(Actor):
         elif message.payload and not message.retain:
             m = self.ledger.find(message.topic, message.payload)
             if m is not None:
-                self.link.seen[m.uid] += 1
-                self.session.deliver(m, self.link.seen[m.uid])
+                self.session.deliver(m, self.link, message.dup)
         if not self.is_lazy:
             self.acknowledge(len(self.unacked))
 
     def ping(self):
-        self.link.send(kit.packet(kit.PINGREQ, 0, b""))
+        self.send_packet(kit.PINGREQ, 0, b"")
 
 
 class Run:
+    """with_failpoints: the broker may die at one of its failpoints, if it has any."""
     durabilities = ("disk", "disk", "os")
 
-    def __init__(self, seed, say=None):
+    def __init__(self, seed, say=None, with_failpoints=False):
         self.seed, self.rng, self.say = seed, random.Random(seed), say or (lambda text: None)
         self.ledger, self.hub = Ledger(), Hub()
         self.dir = tempfile.mkdtemp(prefix="longlink-kill9.")
         self.publishers = [Publisher(self, i) for i in range(PUBLISHERS)]
         self.kept = [Subscriber(self, i) for i in range(KEPT)]
-        self.broker, self.marks = None, 0
+        self.broker, self.marks, self.unsettled = None, 0, 0
+        self.failpoints = kill9_failpoints.Failpoints(kill9_failpoints.names() if with_failpoints else [],
+                                                      random.Random(seed))
         self.ends = collections.Counter()
 
     def start(self):
         conf = (f"durability {self.rng.choice(self.durabilities)}\npersistence_location {self.dir}/data\n"
                 f"shards {self.rng.randrange(1, 4)}\nmax_connections -1")
         os.makedirs(f"{self.dir}/data", exist_ok=True)
-        self.broker = kit.Broker(conf, cwd=self.dir)
+        with mock.patch.dict(os.environ, self.failpoints.variables()):
+            self.broker = kit.Broker(conf, cwd=self.dir)
+        self.hub.process = self.broker.process
 
     def ready(self):
-        self.hub.port = self.broker.ready().port
-        self.ends["torn"] += " journal-torn " in self.broker.text()
+        try:
+            self.hub.port = self.broker.ready().port
+        except AssertionError:
+            self.hub.check()
+            raise
 
     def kill(self):
-        status = self.broker.process.poll()  # it must not have died before
+        self.hub.check()  # it must not have died before
         self.broker.process.kill()
-        self.broker.process.wait()
+        self.ends["killed"] += 1
+        self.over()
+
+    def over(self):
+        """The broker was killed, by us or by itself. Gives the failpoint, if it died there."""
+        status = self.broker.process.wait(kit.WAIT_S)
         self.broker.log_file.close()
-        if status is not None or "Sanitizer" in self.broker.text():
-            raise AssertionError(f"longlinkd: {status}:\n{self.broker.text()[-6000:]}")
+        text = self.broker.text()
+        if status != -signal.SIGKILL or "Sanitizer" in text:
+            raise AssertionError(f"longlinkd ended with {status}:\n{text[-6000:]}")
+        at = kill9_failpoints.died_at(text)
+        self.failpoints.ended(at)
+        self.ends["torn"] += " journal-torn " in text
         self.hub.drain()
+        return at
+
+    def fell(self):
+        at = self.over()
+        if at is None:
+            raise AssertionError(f"longlinkd was killed by somebody else:\n{self.broker.text()[-6000:]}")
+        self.ends["at a failpoint"] += 1
 
     def end(self):
         """In good order, in the midst of it."""
         status = self.broker.stop()
+        if status == -signal.SIGKILL:
+            raise Fell
         if status != 0:
             raise AssertionError(f"longlinkd ended with {status}:\n{self.broker.text()[-6000:]}")
+        self.ends["ended"] += 1
+        self.failpoints.ended(None)
         self.hub.drain()
 
     def act(self):
@@ -465,7 +531,14 @@ class Run:
     # the retained messages, as a newcomer sees them
 
     def check_retained(self):
-        c = kit.Client(self.hub.port)
+        with contextlib.closing(kit.Client(self.hub.port)) as c:
+            seen = self.retained_as_seen_by(c)
+        for topic, r in self.ledger.retained.items():
+            self.ledger.count["retained"] += 1
+            if not r.allows(seen.get(topic)):
+                self.ledger.violation("retained", f"{topic}: {seen.get(topic)}, not one of {r.values}")
+
+    def retained_as_seen_by(self, c):
         c.join("newcomer")
         if self.marks == 0:
             c.publish(END, b"end", 1, retain=True)
@@ -480,10 +553,7 @@ class Run:
                 break
             seen[m.topic] = int(m.payload.split(b" ", 1)[0])
         c.leave()
-        for topic, r in self.ledger.retained.items():
-            self.ledger.count["retained"] += 1
-            if not r.allows(seen.get(topic)):
-                self.ledger.violation("retained", f"{topic}: {seen.get(topic)}, not one of {r.values}")
+        return seen
 
     # all quiet
 
@@ -526,36 +596,48 @@ class Run:
         for s in self.kept:
             s.marks.clear()
 
-    def cycle(self, number, is_last):
-        self.start()
+    def live(self, is_last):
         if self.rng.random() < 0.1 and not is_last:
             time.sleep(self.rng.uniform(0, 0.3))  # somewhere in its start
-            self.ends["killed at start"] += 1
+            self.ends["at start"] += 1
             self.kill()
             return
         self.ready()
         self.check_retained()
-        if is_last or number % SETTLE_EVERY == SETTLE_EVERY - 1:
+        if is_last or self.unsettled >= SETTLE_EVERY:
             self.settle()
+            self.unsettled = 0
         # Now and then long enough for a fold in its midst.
-        most = LONG_OPERATIONS_MAX if self.rng.random() < 0.25 else OPERATIONS_MAX
+        most = LONG_OPERATIONS_MAX if self.rng.random() < (0.5 if self.failpoints.armed else 0.25) else OPERATIONS_MAX
         for _ in range(0 if is_last else self.rng.randrange(most)):
             self.act()
             self.hub.turn()
+            self.hub.check()
         if is_last or self.rng.random() < 0.1:
-            self.ends["ended"] += 1
             self.end()
         else:
-            self.ends["killed"] += 1
             self.kill()
 
-    def go(self, cycles):
-        for i in range(cycles):
-            self.cycle(i, i == cycles - 1)
-            if self.ledger.violations:
-                break
-            if i % 10 == 9:
-                self.say(f"{i + 1} cycles: {self.figures()}")
+    def cycle(self, is_last):
+        self.unsettled += 1
+        if not is_last and self.unsettled < 2 * SETTLE_EVERY:
+            self.failpoints.arm()
+        self.start()
+        try:
+            self.live(is_last)
+        except (Fell, kit.Closed, ConnectionError):
+            self.fell()
+
+    def go(self, cycles, times=0):
+        """times: and on, until each failpoint was reached so often, or cannot be."""
+        done = 1
+        while not self.ledger.violations and (done < cycles or self.failpoints.wants_more(times)):
+            self.cycle(is_last=False)
+            done += 1
+            if done % 10 == 0:
+                self.say(f"{done} cycles: {self.figures()}")
+        if not self.ledger.violations:
+            self.cycle(is_last=True)
         return self
 
     def figures(self):
@@ -570,29 +652,46 @@ class Run:
 
 
 class Kill9(kit.Test):
-    def test_nothing_acknowledged_is_missing_after_kill_9(self):
-        run = Run(seed=9)
+    def go(self, run, cycles):
         self.addCleanup(run.close)
-        run.go(8)
+        run.go(cycles)
         self.assertEqual(run.ledger.violations, [])
         self.assertGreater(run.ledger.count["acknowledged"], 0)
+
+    def test_nothing_acknowledged_is_missing_after_kill_9(self):
+        self.go(Run(seed=9), 8)
+
+    def test_nothing_acknowledged_is_missing_after_a_death_at_a_failpoint(self):
+        run = Run(seed=9, with_failpoints=True)
+        if not run.failpoints.names:
+            self.skipTest("the broker has no failpoints: -DLONGLINK_FAILPOINTS=ON, or a sanitizer")
+        self.go(run, 20)
+        self.assertGreater(len(run.failpoints.reached), 3, run.failpoints.figures())
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--cycles", type=int, required=True)
+    parser.add_argument("--cycles", type=int, required=True, help="starts of the broker")
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--failpoints", type=int, default=0, metavar="TIMES",
+                        help="at random moments, and at each failpoint so often: more cycles if that needs more")
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
-    run = Run(options.seed, lambda text: print(text, flush=True))
-    bad = True
+    run = Run(options.seed, lambda text: print(text, flush=True), options.failpoints > 0)
+    if options.failpoints and not run.failpoints.names:
+        sys.exit("the broker has no failpoints: build it with -DLONGLINK_FAILPOINTS=ON")
+    bad, never = True, []
     try:
-        run.go(options.cycles)
-        bad = bool(run.ledger.violations)
+        run.go(options.cycles, options.failpoints)
+        never = run.failpoints.never() if not run.ledger.violations else []
+        bad = bool(run.ledger.violations or never)
     finally:
         run.close(keep=bad)
         print(f"{'FAILED' if bad else 'passed'}: {run.figures()}")
         print("\n".join(run.ledger.violations[:20]))
+        if options.failpoints:
+            print(f"failpoints, died there of armed: {run.failpoints.figures()}")
+            print("\n".join(f"never reached: {name}" for name in never))
         if bad:
             print(f"the directory is kept: {run.dir}")
     sys.exit(bad)
