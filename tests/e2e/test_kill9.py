@@ -38,7 +38,7 @@ FILTERS = ([f"t/{p}/{k}" for p in range(PUBLISHERS) for k in range(TOPICS)] + ["
            [f"r/{p}" for p in range(STEADY)] + ["r/#"])
 
 
-class Fell(Exception):
+class Fell(ConnectionError):
     """The broker has ended by itself."""
 
 
@@ -480,13 +480,13 @@ class Run:
         try:
             self.hub.port = self.broker.ready().port
         except AssertionError:
-            self.hub.check()
+            if self.broker.process.poll() == -signal.SIGKILL:
+                raise Fell from None
             raise
 
     def kill(self):
         self.hub.check()  # it must not have died before
         self.broker.process.kill()
-        self.ends["killed"] += 1
         self.over()
 
     def over(self):
@@ -599,8 +599,8 @@ class Run:
     def live(self, is_last):
         if self.rng.random() < 0.1 and not is_last:
             time.sleep(self.rng.uniform(0, 0.3))  # somewhere in its start
-            self.ends["at start"] += 1
             self.kill()
+            self.ends["killed at start"] += 1
             return
         self.ready()
         self.check_retained()
@@ -617,6 +617,7 @@ class Run:
             self.end()
         else:
             self.kill()
+            self.ends["killed"] += 1
 
     def cycle(self, is_last):
         self.unsettled += 1
@@ -625,7 +626,7 @@ class Run:
         self.start()
         try:
             self.live(is_last)
-        except (Fell, kit.Closed, ConnectionError):
+        except (ConnectionError, kit.Closed):
             self.fell()
 
     def go(self, cycles, times=0):
