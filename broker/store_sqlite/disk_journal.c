@@ -234,31 +234,34 @@ static void run_batch(struct store_disk *s, struct mail *m)
 /* --- while the fold is behind */
 
 /* What waits and what goes on: publishers wait for the fold, acknowledgements and pages never do. Behind a
- * CLAIM that waits an acknowledgement could be of its connection, and must not come first. */
-static bool may_pass(struct mail *m, bool claim_waits)
+ * CLAIM that waits an acknowledgement could be of its connection, and behind a will the word that its
+ * connection is gone and left none: they must not come first. */
+static bool may_pass(struct mail *m, bool one_holds)
 {
     if (m->kind == MAIL_STOP) return false;
     if (m->kind != MAIL_COMMAND) return true;
-    return is_lazy(CONTAINER(m, struct command, mail)->kind) && !claim_waits;
+    return is_lazy(CONTAINER(m, struct command, mail)->kind) && !one_holds;
 }
 
-static bool is_claim(struct mail *m)
+static bool holds_others(struct mail *m)
 {
-    return m->kind == MAIL_COMMAND && CONTAINER(m, struct command, mail)->kind == COMMAND_CLAIM;
+    if (m->kind != MAIL_COMMAND) return false;
+    enum command_kind kind = CONTAINER(m, struct command, mail)->kind;
+    return kind == COMMAND_CLAIM || kind == COMMAND_FIRE_WILL;
 }
 
 static struct mail *wait_for_fold(struct store_disk *s, struct mail *m)
 {
     struct mail *held = NULL, **end = &held;
-    bool claim_waits = false;
+    bool one_holds = false;
     while (m != NULL || s->is_folding) {
         if (m == NULL) m = mailbox_wait(&s->mailbox);
         while (m != NULL) {
             struct mail *next = m->next;
-            if (may_pass(m, claim_waits)) {
+            if (may_pass(m, one_holds)) {
                 run_mail(s, m);
             } else {
-                claim_waits |= is_claim(m);
+                one_holds |= holds_others(m);
                 m->next = NULL;
                 *end = m;
                 end = &m->next;
