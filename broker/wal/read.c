@@ -5,12 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int read_all(const struct wal_io *io, int fd, uint8_t *to, uint32_t n)
+int wal_read_all(const struct wal *w, int fd, uint8_t *to, uint32_t n, uint32_t at)
 {
     uint32_t done = 0;
 
     while (done < n) {
-        ssize_t got = io->pread(io->ctx, fd, to + done, n - done, done);
+        ssize_t got = w->io->pread(w->io->ctx, fd, to + done, n - done, (off_t)at + done);
         if (got < 0 && errno == EINTR) continue;
         if (got == 0) errno = EIO; /* it had this size a moment ago */
         if (got <= 0) return -1;
@@ -19,9 +19,9 @@ static int read_all(const struct wal_io *io, int fd, uint8_t *to, uint32_t n)
     return 0;
 }
 
-static int load(const struct wal_io *io, int fd, uint32_t bytes_max, struct wal_image *out)
+static int load(const struct wal *w, int fd, uint32_t bytes_max, struct wal_image *out)
 {
-    int64_t size = io->size(io->ctx, fd);
+    int64_t size = w->io->size(w->io->ctx, fd);
 
     if (size < 0) return -1;
     if (size > WAL_SEGMENT_BYTES_MAX) {
@@ -33,7 +33,7 @@ static int load(const struct wal_io *io, int fd, uint32_t bytes_max, struct wal_
     out->at = malloc(out->size);
     if (out->at == NULL) return -1;
     if (size < WAL_HEADER_BYTES) memset(out->at, 0, WAL_HEADER_BYTES);
-    return read_all(io, fd, out->at, (uint32_t)size);
+    return wal_read_all(w, fd, out->at, (uint32_t)size, 0);
 }
 
 int wal_image_load(const struct wal *w, uint64_t number, uint32_t bytes_max, struct wal_image *out)
@@ -44,7 +44,7 @@ int wal_image_load(const struct wal *w, uint64_t number, uint32_t bytes_max, str
     wal_segment_name(name, number);
     int fd = w->io->open(w->io->ctx, w->dir_fd, name, O_RDONLY);
     if (fd < 0) return -1;
-    int rc = load(w->io, fd, bytes_max, out);
+    int rc = load(w, fd, bytes_max, out);
     int why = errno;
     w->io->close(w->io->ctx, fd);
     errno = why;

@@ -20,14 +20,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SECTOR_BYTES = 512, NAME_LEN = 20, DIGITS = 16 };
+enum { SECTOR_BYTES = 512 };
 
 struct recovery {
     struct wal *w;
     struct wal_report *report;
     uint64_t *numbers;
-    size_t count, room, unused; /* unused ones follow the count */
-    bool has_copy, no_memory;
+    size_t count, unused; /* unused ones follow the count */
+    bool has_copy;
     struct wal_image last; /* the last one that was begun */
     uint32_t chain, stop;  /* behind the last sound record: its crc, its place */
 };
@@ -61,46 +61,14 @@ static enum err foreign(struct recovery *r, uint64_t number, const char *why)
     return ERR_RANGE;
 }
 
-static bool is_segment(const char *name, uint64_t *number)
-{
-    if (strlen(name) != NAME_LEN || strspn(name, "0123456789abcdef") != DIGITS) return false;
-    if (strcmp(name + DIGITS, ".wal") != 0) return false;
-    *number = strtoull(name, NULL, 16);
-    return true;
-}
-
-static void note_name(void *arg, const char *name)
-{
-    struct recovery *r = arg;
-    uint64_t number;
-
-    if (strcmp(name, WAL_COPY_NAME) == 0) r->has_copy = true;
-    if (!is_segment(name, &number)) return;
-    if (r->count == r->room) {
-        size_t room = r->room == 0 ? 64 : r->room * 2;
-        uint64_t *more = realloc(r->numbers, room * sizeof *more);
-        r->no_memory = r->no_memory || more == NULL;
-        if (more == NULL) return;
-        r->numbers = more;
-        r->room = room;
-    }
-    r->numbers[r->count++] = number;
-}
-
-static int by_number(const void *a, const void *b)
-{
-    const uint64_t *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
 static enum err list_numbers(struct recovery *r)
 {
-    if (r->w->io->list(r->w->io->ctx, r->w->dir_fd, note_name, r) != 0) return failed(r, "list", ".");
-    if (r->no_memory) {
-        errno = ENOMEM;
-        return failed(r, "list", ".");
-    }
-    if (r->count > 0) qsort(r->numbers, r->count, sizeof *r->numbers, by_number);
+    struct wal_numbers all;
+
+    if (wal_numbers_list(r->w, &all) != 0) return failed(r, "list", ".");
+    r->numbers = all.at;
+    r->count = all.count;
+    r->has_copy = all.has_copy;
     return ERR_OK;
 }
 

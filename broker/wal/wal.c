@@ -84,6 +84,21 @@ static enum err take_lock(struct wal *w, struct wal_report *report)
     return ERR_AGAIN;
 }
 
+bool wal_is_in_use(const char *dir, long *pid)
+{
+    const struct wal_io *io = &wal_io_system;
+    char text[PID_BYTES + 1] = { 0 };
+    int dir_fd = io->open_dir(io->ctx, dir);
+    int fd = dir_fd >= 0 ? io->open(io->ctx, dir_fd, WAL_LOCK_NAME, O_RDONLY) : -1;
+    bool in_use = fd >= 0 && io->lock(io->ctx, fd) != 0 && errno == EWOULDBLOCK;
+
+    if (in_use && io->pread(io->ctx, fd, text, PID_BYTES, 0) <= 0) text[0] = '\0';
+    *pid = strtol(text, NULL, 10);
+    if (fd >= 0) io->close(io->ctx, fd);
+    if (dir_fd >= 0) io->close(io->ctx, dir_fd);
+    return in_use;
+}
+
 static enum err open_dir(struct wal *w, struct wal_report *report)
 {
     w->dir_fd = w->io->open_dir(w->io->ctx, w->dir);

@@ -124,6 +124,15 @@ enum err wal_purge(struct wal *w, uint16_t group, uint64_t below);
 
 struct wal_stat wal_stat(struct wal *w);
 
+/* Copies the segments in the directory `from` into the empty directory `to`, and syncs them but not the
+ * directory. Another process may write the log meanwhile. What was durable in `from` when the call began is
+ * in the copy, but for segments that were purged before they were read; the copy may end in a torn batch,
+ * which wal_open drops. io NULL: the system's. Fails with text. */
+enum err wal_copy(const char *from, const char *to, const struct wal_io *io, char text[WAL_TEXT_BYTES]);
+
+/* Has a process the log in dir open? Its id is then in pid, when it is known. */
+bool wal_is_in_use(const char *dir, long *pid);
+
 /* What failed last in a call of the journal's thread, and of the other; empty when nothing did. */
 const char *wal_error(const struct wal *w);
 const char *wal_upkeep_error(const struct wal *w);

@@ -130,7 +130,17 @@ struct wal_segment *wal_segment_add(struct wal *w, uint64_t number, uint32_t end
 
 void wal_segment_drop_locked(struct wal *w, struct wal_segment *s);
 
+/* numbers.c */
+/* Of the segments in the log's directory, ascending; the caller frees `at`. -1 and errno when it fails. */
+struct wal_numbers {
+    uint64_t *at;
+    size_t count, room;
+    bool has_copy, no_memory;
+};
+int wal_numbers_list(const struct wal *w, struct wal_numbers *out);
+
 /* read.c */
+int wal_read_all(const struct wal *w, int fd, uint8_t *to, uint32_t n, uint32_t at);
 /* Reads a segment, or its beginning; the image is at least a header long. errno when it fails: EFBIG, it is
  * longer than any can be. */
 int wal_image_load(const struct wal *w, uint64_t number, uint32_t bytes_max, struct wal_image *out);
