@@ -12,3 +12,4 @@ endforeach()
 
 unit_test(store_disk store_sqlite)
 unit_test(space store_sqlite)
+unit_test(backup store_sqlite)
