@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/backup.h"
 #include "cli/bench.h"
 
 enum { EXIT_USAGE = 2 };
@@ -13,6 +14,8 @@ static const struct command {
     void (*help)(void);
 } commands[] = {
     { "bench", "load an MQTT broker and measure it", bench_main, bench_help },
+    { "backup", "copy the store of a broker, which may run", backup_main, backup_help },
+    { "restore", "make a store of a backup", restore_main, restore_help },
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
