@@ -74,6 +74,7 @@ static const struct option *option_find(const char *name)
 void config_init(struct config *c)
 {
     memset(c, 0, sizeof *c);
+    c->durability = CONFIG_DURABILITY_DISK;
 #define GROUP(title)
 #define OPTION(name, type, def, min, max, when, doc) c->name = def;
 #define OPTION_TEXT(name, def, bytes_max, when, doc) snprintf(c->name, sizeof c->name, "%s", def);

@@ -110,6 +110,7 @@ struct config {
 #undef DIRECTIVE
     enum config_durability durability;
     enum config_queue_policy max_queued_policy;
+    bool sets_damaged_aside;
     unsigned log_types; /* 1 << level of each: error 0, warning 1, notice 2, information 3, debug 4 */
     struct config_dest log_dests[CONFIG_DESTS_MAX];
     size_t log_dests_count;

@@ -84,6 +84,15 @@ bool directive_durability(const struct place *p, const char *value)
     return note_value(p, "durability", value, "disk, os or memory");
 }
 
+bool directive_persistence_damaged(const struct place *p, const char *value)
+{
+    bool aside = strcmp(value, "set-aside") == 0;
+    if (!aside && strcmp(value, "refuse") != 0)
+        return note_value(p, "persistence_damaged", value, "refuse or set-aside");
+    p->config->sets_damaged_aside = aside;
+    return true;
+}
+
 bool directive_max_queued_policy(const struct place *p, const char *value)
 {
     for (enum config_queue_policy q = 0; q <= CONFIG_QUEUE_REFUSE; q++) {

@@ -58,6 +58,8 @@ void config_print_effective(const struct config *c, FILE *to)
         fprintf(to, "%s %s  # %s\n", o->name, value[0] != '\0' ? value : "(none)", origin);
     }
     print_word("durability", config_durability_word(c->durability), c->origins[CONFIG_ID_durability], to);
+    print_word("persistence_damaged", c->sets_damaged_aside ? "set-aside" : "refuse",
+               c->origins[CONFIG_ID_persistence_damaged], to);
     print_word("max_queued_policy", config_queue_policy_word(c->max_queued_policy),
                c->origins[CONFIG_ID_max_queued_policy], to);
     print_log(c, to);

@@ -290,15 +290,24 @@ static void tell_suppressed(struct log *l)
     }
 }
 
-static void stop_thread(struct log *l)
+/* False: someone else did, or is about to. */
+static bool stop_thread(struct log *l)
 {
     lock_take(&l->lock);
+    bool first = !l->stopping;
     l->stopping = true;
-    bool call = call_locked(l);
+    bool call = first && call_locked(l);
     lock_release(&l->lock);
+    if (!first) return false;
     if (call) hand_over_call(l);
     thread_join(&l->thread);
     tell_suppressed(l);
+    return true;
+}
+
+bool log_finish(struct log *l)
+{
+    return l == NULL || stop_thread(l);
 }
 
 void log_close(struct log **owner)

@@ -69,6 +69,10 @@ enum err log_open(struct log **out, const struct log_conf *conf);
 /* Writes what is queued, and closes. */
 void log_close(struct log **owner);
 
+/* For a process that is about to end abruptly: writes what is queued; what comes later is lost. False:
+ * another thread has come to this first. */
+bool log_finish(struct log *l);
+
 /* Closes and opens the files again, for rotation. Done by the log's thread; returns at once. */
 void log_reopen(struct log *l);
 

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "main/drop.h"
+#include "main/state_dir.h"
 #include "net/listener.h"
 #include "shard/shard.h"
 #include "store/store_mem.h"
@@ -25,6 +26,7 @@ struct broker {
     struct shards *shards;
     struct store_mem *mem; /* one of the two */
     struct store_disk *disk;
+    char state_dir[CONFIG_TEXT_BYTES + 64];
     bool runs; /* the loops, and the store behind them */
     struct open_listener *listeners;
     size_t listeners_count;
@@ -140,13 +142,30 @@ static enum err run_in_memory(struct broker *b)
     return shards_start(b->shards, &journal, &store, 0);
 }
 
+static enum err store_failed(struct broker *b, const char *why, enum err rc)
+{
+    log_event(b->log, EVENT_STORE_FAILED, LOG_STR("persistence_location", b->state_dir),
+              LOG_STR("error", why));
+    return rc;
+}
+
+static enum err make_state_dir(struct broker *b)
+{
+    char text[STATE_DIR_TEXT_BYTES] = "";
+    if (!is_on_disk(b->config)) return ERR_OK;
+    enum err rc = state_dir_choose(b->state_dir, sizeof b->state_dir, b->config);
+    if (rc == ERR_OK) rc = state_dir_make(b->state_dir, b->config->user, text);
+    return rc == ERR_OK ? ERR_OK : store_failed(b, text[0] != '\0' ? text : err_text(rc), rc);
+}
+
 static enum err run_on_disk(struct broker *b)
 {
     char text[STORE_DISK_TEXT_BYTES];
     struct restore_sink restore = shards_restore(b->shards);
     struct store_disk_conf conf = {
         .sink = shards_sink(b->shards),
-        .dir = b->config->persistence_location,
+        .dir = b->state_dir,
+        .sets_damaged_aside = b->config->sets_damaged_aside,
         .sync = b->config->durability == CONFIG_DURABILITY_DISK,
         .limits = limits_of(b->config),
         .log = b->log,
@@ -154,11 +173,7 @@ static enum err run_on_disk(struct broker *b)
         .clock = &clock_system,
     };
     enum err rc = store_disk_open(&b->disk, &conf, &restore, text);
-    if (rc != ERR_OK) {
-        log_event(b->log, EVENT_STORE_FAILED, LOG_STR("persistence_location", conf.dir),
-                  LOG_STR("error", text));
-        return rc;
-    }
+    if (rc != ERR_OK) return store_failed(b, text, rc);
     struct journal journal = store_disk_journal(b->disk);
     struct store store = store_disk_store(b->disk);
     rc = shards_start(b->shards, &journal, &store, store_disk_boot_no(b->disk));
@@ -200,6 +215,7 @@ enum err broker_start(struct broker **out, const struct config *config, const st
     enum err rc = open_log(b);
     if (rc == ERR_OK) log_warnings(b, notes);
     if (rc == ERR_OK) rc = open_listeners(b);
+    if (rc == ERR_OK) rc = make_state_dir(b);
     /* Ports may be privileged; files and clients' bytes are for the user that stays. */
     if (rc == ERR_OK) rc = drop_to_user(config->user);
     if (rc == ERR_OK) rc = start_shards(b);

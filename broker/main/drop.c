@@ -59,3 +59,11 @@ enum err drop_to_user(const char *name)
     }
     return ERR_OK;
 }
+
+enum err drop_give(const char *path, const char *name)
+{
+    if (geteuid() != 0 || strcmp(name, "root") == 0) return ERR_OK;
+    const struct passwd *p = find_user(name);
+    if (p == NULL) return ERR_OK; /* drop_to_user says so */
+    return chown(path, p->pw_uid, p->pw_gid) == 0 ? ERR_OK : ERR_SYS;
+}

@@ -20,4 +20,7 @@ enum err drop_pid_file(const char *path);
 /* As root only: become this user. If the default one does not exist, nobody. "root" stays root. */
 enum err drop_to_user(const char *name);
 
+/* As root only: gives a file to that user. errno says what failed. */
+enum err drop_give(const char *path, const char *name);
+
 #endif

@@ -173,16 +173,17 @@ static enum err fold_and_purge(struct store_disk *s, const struct fold *f)
 
 static void run_fold(struct store_disk *s, const struct fold *f)
 {
-    if (fold_and_purge(s, f) == ERR_OK) return;
+    enum err rc = fold_and_purge(s, f);
     const char *purge = s->order.ops->upkeep_error(s->order.impl);
-    disk_fail(s, "fold", purge[0] != '\0' ? purge : db_error(s->writer));
+    if (rc != ERR_OK && purge[0] != '\0') disk_fail(s, "purge", purge);
+    if (rc != ERR_OK) disk_db_fail(s, "fold", s->writer, rc);
 }
 
 /* An idle broker says that it lives. Without room for that the next one does. */
 static void beat(struct store_disk *s)
 {
     enum err rc = db_heartbeat(s->writer, clock_wall_ms(s->conf.clock));
-    if (rc != ERR_OK && rc != ERR_FULL) disk_fail(s, "heartbeat", db_error(s->writer));
+    if (rc != ERR_OK && rc != ERR_FULL) disk_db_fail(s, "heartbeat", s->writer, rc);
 }
 
 void disk_fold_thread(void *arg)
@@ -203,6 +204,7 @@ void disk_fold_thread(void *arg)
 
 enum err disk_fold_boot(struct store_disk *s)
 {
+    if (s->position == db_applied(s->writer)) return ERR_OK;
     struct fold *f = gather(s);
     enum err rc = fold_and_purge(s, f);
     disk_folded(s, f);

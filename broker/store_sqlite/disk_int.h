@@ -94,6 +94,9 @@ struct store_disk {
 /* The process ends: what is on the disk is recovered by the next start. */
 _Noreturn void disk_fail(struct store_disk *s, const char *doing, const char *why);
 
+/* The same, with what the tables say; damage is marked for the next start. */
+_Noreturn void disk_db_fail(struct store_disk *s, const char *doing, const struct db *db, enum err rc);
+
 /* A write found no room: the ballast goes, or we wait a little. Until the caller has tried again. */
 void disk_wait_for_room(struct store_disk *s);
 

@@ -55,7 +55,8 @@ void disk_reader_thread(void *arg)
             next = m->next;
             if (m->kind == MAIL_STOP) return;
             struct store_page *p = CONTAINER(m, struct store_page, request);
-            if (db_page(s->reader, p) != ERR_OK) disk_fail(s, "page", db_error(s->reader));
+            enum err rc = db_page(s->reader, p);
+            if (rc != ERR_OK) disk_db_fail(s, "page", s->reader, rc);
             mailbox_send(&s->mailbox, m);
         }
     }

@@ -2,6 +2,7 @@
 #include "store_sqlite/store_disk.h"
 #include "base/check.h"
 #include "base/list.h"
+#include "store_sqlite/aside.h"
 #include "store_sqlite/disk_int.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -15,10 +16,17 @@ void disk_fail(struct store_disk *s, const char *doing, const char *why)
 {
     log_event(s->conf.log, EVENT_JOURNAL_FAILED, LOG_STR("doing", doing), LOG_STR("error", why),
               LOG_STR("dir", s->conf.dir));
+    while (!log_finish(s->conf.log)) pause(); /* whoever was first ends the process */
     fprintf(stderr,
             "longlinkd: %s in %s: %s; stopping, so that nothing is acknowledged that is not durable\n", doing,
             s->conf.dir, why);
     _exit(EXIT_FAILURE);
+}
+
+void disk_db_fail(struct store_disk *s, const char *doing, const struct db *db, enum err rc)
+{
+    if (rc == ERR_SYNTAX) aside_mark(s->dir_fd, db_error(db));
+    disk_fail(s, doing, db_error(db));
 }
 
 void disk_wait_for_room(struct store_disk *s)
@@ -111,8 +119,7 @@ void disk_explain(const struct store_disk *s, const struct db *db, enum err rc,
                   char text[STORE_DISK_TEXT_BYTES])
 {
     const char *advice = "check the file, its directory and the disk";
-    if (rc == ERR_SYNTAX)
-        advice = "restore a backup, or move the directory's files away to begin with nothing";
+    if (rc == ERR_SYNTAX) advice = "restore a backup, or begin with nothing: persistence_damaged set-aside";
     if (rc == ERR_UNKNOWN) advice = "start the newer longlinkd that wrote it, or restore a backup";
     snprintf(text, STORE_DISK_TEXT_BYTES, "%.300s/longlink.db: %.400s; %s", s->conf.dir, db_error(db),
              advice);
@@ -138,6 +145,7 @@ struct boot {
     struct store_disk *s;
     const struct restore_sink *restore;
     uint64_t alive_ms; /* when the last process was last known to be */
+    size_t restored;
 };
 
 /* First the tables in RAM, so that the tail of the log finds what it is about. */
@@ -165,8 +173,9 @@ static enum err boot_origin(void *ctx, const struct command_origin *o)
 /* Then the shards. Who was connected at the end may have been sent anything. */
 static enum err boot_session(void *ctx, const struct restore_session *found)
 {
-    const struct boot *b = ctx;
+    struct boot *b = ctx;
     struct restore_session r = *found;
+    b->restored++;
     if (r.offline_ms == 0) {
         r.offline_ms = b->alive_ms;
         r.sent = b->s->position;
@@ -232,7 +241,7 @@ static enum err visit(struct store_disk *s, const struct db_restore *to, char te
 static enum err boot(struct store_disk *s, const struct restore_sink *restore,
                      char text[STORE_DISK_TEXT_BYTES])
 {
-    struct boot b = { s, restore, 0 };
+    struct boot b = { .s = s, .restore = restore };
     struct db_restore to_tables = { .sink = { .session = boot_table, .ctx = &b }, .origin = boot_origin };
     struct db_restore to_shards = { .sink = { boot_session, boot_subscription, boot_retained, &b } };
     if (backlog_is_limited(&s->conf.limits)) to_tables.entry = boot_entry;
@@ -242,7 +251,9 @@ static enum err boot(struct store_disk *s, const struct restore_sink *restore,
     if (rc == ERR_OK) rc = recover(s, text);
     b.alive_ms = s->stamp_ms;
     if (rc == ERR_OK) rc = visit(s, &to_shards, text);
-    return rc;
+    if (rc != ERR_SYNTAX || b.restored == 0) return rc;
+    aside_mark(s->dir_fd, text); /* the shards have half of it already: the next start sees to it */
+    return ERR_SYS;
 }
 
 static void destroy(struct store_disk *s)
@@ -260,13 +271,23 @@ static void destroy(struct store_disk *s)
     free(s);
 }
 
-enum err store_disk_open(struct store_disk **out, const struct store_disk_conf *conf,
-                         const struct restore_sink *restore, char text[STORE_DISK_TEXT_BYTES])
+static enum err check_mark(const struct store_disk *s, char text[STORE_DISK_TEXT_BYTES])
+{
+    char why[ASIDE_TEXT_BYTES];
+    if (!aside_is_marked(s->dir_fd, why)) return ERR_OK;
+    snprintf(text, STORE_DISK_TEXT_BYTES,
+             "%.300s was found damaged while the broker ran: %.300s; restore a backup, or remove the file "
+             "damaged if "
+             "you know better",
+             s->conf.dir, why);
+    return ERR_SYNTAX;
+}
+
+static enum err store_new(struct store_disk **out, const struct store_disk_conf *conf)
 {
     struct tables_conf tables = { conf->limits };
     struct store_disk *s = calloc(1, sizeof *s);
-    *out = NULL;
-    text[0] = '\0';
+    *out = s;
     if (s == NULL) return ERR_NOMEM;
     s->conf = *conf;
     s->dir_fd = -1;
@@ -277,15 +298,48 @@ enum err store_disk_open(struct store_disk **out, const struct store_disk_conf *
     if (rc == ERR_OK) rc = mailbox_open(&s->mailbox);
     if (rc == ERR_OK) rc = mailbox_open(&s->fold_box);
     if (rc == ERR_OK) rc = mailbox_open(&s->reader_box);
+    return rc;
+}
+
+/* What is damaged is kept, and the broker begins with nothing: only when told to. */
+static enum err set_aside(const struct store_disk_conf *conf, char text[STORE_DISK_TEXT_BYTES])
+{
+    char name[ASIDE_NAME_BYTES];
+    int dir_fd = open(conf->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum err rc = dir_fd < 0 ? ERR_SYS : aside_move(dir_fd, clock_wall_ms(conf->clock), name);
+    if (rc == ERR_OK)
+        log_event(conf->log, EVENT_STORE_SET_ASIDE, LOG_STR("dir", conf->dir), LOG_STR("folder", name),
+                  LOG_STR("why", text));
+    else
+        snprintf(text, STORE_DISK_TEXT_BYTES, "%.300s is damaged, and cannot be set aside: %s", conf->dir,
+                 strerror(errno));
+    if (dir_fd >= 0) close(dir_fd);
+    return rc;
+}
+
+static enum err try_open(struct store_disk **out, const struct store_disk_conf *conf,
+                         const struct restore_sink *restore, char text[STORE_DISK_TEXT_BYTES])
+{
+    struct store_disk *s;
+    enum err rc = store_new(&s, conf);
+    text[0] = '\0';
     if (rc == ERR_OK) rc = open_dir(s, text);
     if (rc == ERR_OK) rc = open_order(s, text);
+    if (rc == ERR_OK) rc = check_mark(s, text);
     if (rc == ERR_OK) rc = open_db(s, text);
     if (rc == ERR_OK) rc = boot(s, restore, text);
-    if (rc == ERR_OK)
-        *out = s;
-    else
-        destroy(s);
+    if (rc != ERR_OK && s != NULL) destroy(s);
+    *out = rc == ERR_OK ? s : NULL;
     return rc;
+}
+
+enum err store_disk_open(struct store_disk **out, const struct store_disk_conf *conf,
+                         const struct restore_sink *restore, char text[STORE_DISK_TEXT_BYTES])
+{
+    enum err rc = try_open(out, conf, restore, text);
+    if (rc != ERR_SYNTAX || !conf->sets_damaged_aside) return rc;
+    rc = set_aside(conf, text);
+    return rc == ERR_OK ? try_open(out, conf, restore, text) : rc;
 }
 
 enum err store_disk_run(struct store_disk *s)

@@ -36,7 +36,8 @@ struct store_disk_conf {
     struct journal_sink sink;
     const struct order *order; /* taken; NULL: a log of its own in dir */
     const char *dir;
-    bool sync; /* false: survives the end of the process, not a loss of power */
+    bool sets_damaged_aside; /* and begins with nothing */
+    bool sync;               /* false: survives the end of the process, not a loss of power */
     struct backlog_limits limits;
     struct log *log;
     struct metrics_shard *metrics; /* the journal's block; NULL: not counted */

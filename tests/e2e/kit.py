@@ -72,7 +72,8 @@ class Broker:
         self.conf = os.path.join(self.dir, "conf")
         self.log = os.path.join(self.dir, "log")
         with open(self.conf, "w") as f:
-            f.write(f"{listener}\n{allow}\nuser root\n{conf}\n")
+            keeps = "" if re.search(r"^(durability|persistence)", conf, re.M) else "persistence false"
+            f.write(f"{listener}\n{allow}\nuser root\n{keeps}\n{conf}\n")
         self.log_file = open(self.log, "wb")
         env = {**SANITIZER_OPTIONS, **os.environ}
         self.process = subprocess.Popen([program(), "-c", self.conf, *map(str, flags)], stderr=self.log_file, env=env)

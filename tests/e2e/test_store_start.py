@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """What the broker says and does at its start when the directory of its journal and tables is not as it should be."""
+import contextlib
 import glob
 import os
 import re
 import shutil
 import sqlite3
+import subprocess
 import tempfile
 import unittest
 
@@ -131,10 +133,39 @@ class Directory(StoreTest):
         self.assertEqual(b.stop(), 0)
         self.assertEqual(self.drain(self.start(), 2), [0, 1, 2])
 
-    def test_a_directory_that_is_missing_is_named(self):
+    def test_a_directory_that_is_missing_is_made_with_what_is_above_it(self):
         os.rmdir(self.data)
-        self.refused("No such file", "must be a directory")
-        self.assertFalse(os.path.exists(self.data))
+        self.data = os.path.join(self.data, "deep", "er")
+        b = self.start()
+        self.fill(b, 0, 1)
+        self.assertEqual(os.stat(self.data).st_mode & 0o777, 0o700)
+        self.kill(b)
+        self.assertEqual(self.drain(self.start(), 0), [0])
+
+    @unittest.skipUnless(kit.have("setpriv"), "it takes somebody who is not root")
+    def test_without_a_location_it_is_in_the_state_directory_of_whoever_starts_it(self):
+        path, state = os.path.join(self.top, "conf"), os.path.join(self.top, "state")
+        with open(path, "w") as f:
+            f.write("listener 0 127.0.0.1\nallow_anonymous true\n")
+        os.mkdir(state)
+        os.chmod(state, 0o777)
+        command = [kit.program(), "-c", path]
+        if os.geteuid() == 0:
+            command = ["setpriv", "--reuid=nobody", "--clear-groups", *command]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL,
+                                   env={**kit.SANITIZER_OPTIONS, **os.environ, "XDG_STATE_HOME": state})
+        try:
+            kit.wait_until(lambda: os.path.exists(f"{state}/longlink/longlink.db"), "the database")
+        finally:
+            process.kill()
+            process.wait()
+
+    def test_one_that_cannot_be_made_is_named_with_what_to_do(self):
+        os.rmdir(self.data)
+        with open(self.data, "w"):
+            pass
+        self.data = os.path.join(self.data, "below")
+        self.refused("Not a directory", "persistence_location")
 
     def test_a_file_instead_of_a_directory_is_named(self):
         os.rmdir(self.data)
@@ -167,6 +198,50 @@ class Tables(StoreTest):
         path = self.used()
         self.write(path, 4096, b"\x5a" * (os.path.getsize(path) - 4096))
         self.refused(r"longlink\.db", "malformed", "backup|move")
+
+    def set_aside(self, what):
+        """A start that goes on without what is damaged, and keeps that."""
+        b = self.broker(self.conf() + "\npersistence_damaged set-aside")
+        self.assertRegex(b.text(), f'store-set-aside .*why="[^"]*{what}')
+        folder = re.search(r'folder="(damaged-\w+)"', b.text()).group(1)
+        self.fill(b, 10, 12)
+        self.assertEqual(self.drain(b, 11), [10, 11])
+        return os.path.join(self.data, folder)
+
+    def test_a_damaged_one_is_set_aside_when_told_to(self):
+        path = self.used()
+        with open(path, "wb") as f:
+            f.write(b"garbage " * 4096)
+        folder = self.set_aside("not a database")
+        with open(os.path.join(folder, "longlink.db"), "rb") as f:
+            self.assertEqual(f.read(8), b"garbage ")
+
+    def test_a_damaged_journal_is_set_aside_when_told_to(self):
+        self.killed_with(40)
+        path, content, _ = self.segment()
+        self.write(path, content.index(b"0000020"), b"X")
+        folder = self.set_aside("offset")
+        self.assertTrue(os.path.exists(os.path.join(folder, os.path.basename(path))))
+
+    def test_damage_that_shows_while_it_runs_stops_it_and_the_next_start_too(self):
+        b = self.start()
+        self.fill(b, 0, 200)
+        kit.wait_until(lambda: self.has_folded(b"%07d" % 199), "the fold")
+        self.assertEqual(b.stop(), 0)
+        path = os.path.join(self.data, "longlink.db")
+        with open(path, "rb") as f:
+            content = f.read()
+        at = content.index(b"0000150") // 4096 * 4096
+        self.write(path, at, b"\xa5" * 4096)
+        b = self.broker(self.conf())
+        self.killed.append(b)
+        phone = kit.Client(b.port)
+        self.addCleanup(phone.close)
+        with contextlib.suppress(kit.Closed):
+            phone.join("phone", clean=False, expiry=3600)
+        self.assertNotEqual(b.process.wait(kit.WAIT_S), 0)
+        self.assertIn("journal-failed", b.text())
+        self.refused("found damaged while the broker ran", "backup")
 
     def test_a_newer_one_is_refused_and_stays(self):
         path = self.used()

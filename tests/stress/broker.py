@@ -13,6 +13,8 @@ STOP_S = 60
 IN_FLIGHT = 40
 CONFIGURATION = """listener 0 127.0.0.1
 allow_anonymous true
+user root
+{keeps}
 max_inflight_messages {in_flight}
 shards {shards}
 log_dest stderr
@@ -27,14 +29,15 @@ class BrokerFailed(Exception):
 
 
 class Broker:
-    def __init__(self, program, shards):
+    def __init__(self, program, shards, durability):
         self.folder = tempfile.mkdtemp(prefix="longlink-stress-")
         os.chmod(self.folder, 0o755)
         self.log = os.path.join(self.folder, "log")
         self.status = None
         conf = os.path.join(self.folder, "conf")
         with open(conf, "w", encoding="ascii") as f:
-            f.write(CONFIGURATION.format(shards=shards, in_flight=IN_FLIGHT))
+            keeps = f"durability {durability}\npersistence_location {self.folder}/data"
+            f.write(CONFIGURATION.format(shards=shards, in_flight=IN_FLIGHT, keeps=keeps))
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen([program, "-c", conf], stdout=log, stderr=log)
         self.port = self.wait_for_port()

@@ -459,9 +459,9 @@ TEST(what_mosquitto_has_and_we_do_not_is_refused_by_name_without_its_value)
 TEST(durability_is_one_of_three_words)
 {
     struct bench *b = bench_new();
-    CHECK_INT(CONFIG_DURABILITY_MEMORY, b->config.durability);
-    CHECK_INT(ERR_OK, read_text(b, "durability disk\n"));
     CHECK_INT(CONFIG_DURABILITY_DISK, b->config.durability);
+    CHECK_INT(ERR_OK, read_text(b, "durability memory\n"));
+    CHECK_INT(CONFIG_DURABILITY_MEMORY, b->config.durability);
     CHECK_INT(ERR_OK, read_text(b, "durability os\n"));
     CHECK_INT(CONFIG_DURABILITY_OS, b->config.durability);
     CHECK_INT(ERR_SYNTAX, read_text(b, "durability always\n"));
