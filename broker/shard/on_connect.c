@@ -117,7 +117,8 @@ static struct session *resume(struct shard *sh, const struct connect *p, struct 
     if (s->conn != NULL) take_over(sh, s, goes_on);
     wheel_stop(sh->session_wheel, &s->timer);
     if (goes_on) {
-        session_drop_will(s); /* connected again before its delay had passed */
+        *destroyed = s->persistent && s->will != NULL; /* connected again before its delay had passed */
+        session_drop_will(s);
         return s;
     }
     if (s->will != NULL) sessions_will(sh, s); /* the session ends, and the delay with it */
@@ -198,10 +199,12 @@ static enum err claim(struct shard *sh, struct conn *c, struct session *s)
     return ERR_OK;
 }
 
-/* CONNACK waits for the journal when it says that durable state is gone. */
+/* CONNACK waits for the journal when it says that durable state is gone, a will among it, or that there is a
+ * will which must go out whatever happens. */
 static void answer(struct shard *sh, struct conn *c, bool destroyed)
 {
-    if (!destroyed) {
+    bool leaves_will = c->session->persistent && c->session->will != NULL;
+    if (!destroyed && !leaves_will) {
         connack_send(sh, c);
         return;
     }
