@@ -22,3 +22,22 @@ static uint64_t wall_ms(void *ctx)
 }
 
 const struct clock clock_system = { mono_ms, wall_ms, NULL };
+
+static uint64_t steady_mono_ms(void *ctx)
+{
+    const struct clock_steady *s = ctx;
+    return clock_mono_ms(s->base);
+}
+
+static uint64_t steady_wall_ms(void *ctx)
+{
+    const struct clock_steady *s = ctx;
+    return clock_mono_ms(s->base) + s->ahead_ms;
+}
+
+void clock_steady_init(struct clock_steady *s, const struct clock *base)
+{
+    s->clock = (struct clock){ steady_mono_ms, steady_wall_ms, s };
+    s->base = base;
+    s->ahead_ms = clock_wall_ms(base) - clock_mono_ms(base);
+}

@@ -21,6 +21,15 @@ struct clock {
 
 extern const struct clock clock_system;
 
+/* A clock whose wall clock goes on from where `base` has it now, whatever somebody sets that to later: what
+ * expires while a process runs does so by time that has passed. */
+struct clock_steady {
+    struct clock clock;
+    const struct clock *base; /* borrowed */
+    uint64_t ahead_ms;        /* of the wall clock before the monotone one */
+};
+void clock_steady_init(struct clock_steady *s, const struct clock *base);
+
 static inline uint64_t clock_mono_ms(const struct clock *c)
 {
     return c->mono_ms(c->ctx);

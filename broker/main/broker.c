@@ -21,6 +21,7 @@ struct open_listener {
 
 struct broker {
     const struct config *config;
+    struct clock_steady clock; /* of all but the log, whose lines have the time of day */
     struct log *log;
     struct metrics *metrics;
     struct shards *shards;
@@ -129,6 +130,19 @@ static struct backlog_limits limits_of(const struct config *config)
     };
 }
 
+static const char *durability_of(const struct config *config)
+{
+    return config_durability_word(is_on_disk(config) ? config->durability : CONFIG_DURABILITY_MEMORY);
+}
+
+static enum err run_loops(struct broker *b, const struct journal *journal, const struct store *store,
+                          const struct shards_past *past)
+{
+    enum err rc = shards_sys(b->shards, "$SYS/broker/version", "longlink version " LONGLINK_VERSION);
+    if (rc == ERR_OK) rc = shards_sys(b->shards, "$SYS/broker/durability", durability_of(b->config));
+    return rc == ERR_OK ? shards_start(b->shards, journal, store, past) : rc;
+}
+
 static enum err run_in_memory(struct broker *b)
 {
     struct store_mem_conf conf = {
@@ -139,7 +153,7 @@ static enum err run_in_memory(struct broker *b)
     if (rc != ERR_OK) return rc;
     struct journal journal = store_mem_journal(b->mem);
     struct store store = store_mem_store(b->mem);
-    return shards_start(b->shards, &journal, &store, 0);
+    return run_loops(b, &journal, &store, &(struct shards_past){ 0 });
 }
 
 static enum err store_failed(struct broker *b, const char *why, enum err rc)
@@ -170,13 +184,14 @@ static enum err run_on_disk(struct broker *b)
         .limits = limits_of(b->config),
         .log = b->log,
         .metrics = metrics_shard(b->metrics, shards_wanted(b->config)),
-        .clock = &clock_system,
+        .clock = &b->clock.clock,
     };
     enum err rc = store_disk_open(&b->disk, &conf, &restore, text);
     if (rc != ERR_OK) return store_failed(b, text, rc);
     struct journal journal = store_disk_journal(b->disk);
     struct store store = store_disk_store(b->disk);
-    rc = shards_start(b->shards, &journal, &store, store_disk_boot_no(b->disk));
+    struct shards_past past = { store_disk_boot_no(b->disk), store_disk_client_key(b->disk) };
+    rc = run_loops(b, &journal, &store, &past);
     return rc == ERR_OK ? store_disk_run(b->disk) : rc;
 }
 
@@ -186,15 +201,14 @@ static enum err start_shards(struct broker *b)
         .count = shards_wanted(b->config),
         .config = b->config,
         .log = b->log,
-        .clock = &clock_system,
+        .clock = &b->clock.clock,
     };
     enum err rc = metrics_new(&b->metrics, conf.count + 1);
     conf.metrics = b->metrics;
     if (rc == ERR_OK) rc = shards_new(&b->shards, &conf);
     if (rc != ERR_OK) return rc;
-    enum config_durability d = is_on_disk(b->config) ? b->config->durability : CONFIG_DURABILITY_MEMORY;
     log_event(b->log, EVENT_BROKER_START, LOG_STR("version", LONGLINK_VERSION), LOG_NUM("shards", conf.count),
-              LOG_STR("durability", config_durability_word(d)));
+              LOG_STR("durability", durability_of(b->config)));
     rc = is_on_disk(b->config) ? run_on_disk(b) : run_in_memory(b);
     b->runs = rc == ERR_OK;
     return rc;
@@ -212,6 +226,7 @@ enum err broker_start(struct broker **out, const struct config *config, const st
     *out = b;
     if (b == NULL) return ERR_NOMEM;
     b->config = config;
+    clock_steady_init(&b->clock, &clock_system);
     enum err rc = open_log(b);
     if (rc == ERR_OK) log_warnings(b, notes);
     if (rc == ERR_OK) rc = open_listeners(b);

@@ -349,12 +349,13 @@ enum err shards_new(struct shards **out, const struct shards_conf *conf)
 }
 
 enum err shards_start(struct shards *s, const struct journal *journal, const struct store *store,
-                      uint64_t boot_no)
+                      const struct shards_past *past)
 {
     s->journal = *journal;
     s->store = *store;
+    s->client_key = past->client_key != 0 ? past->client_key : s->seed;
     for (unsigned i = 0; i < s->count; i++) {
-        s->at[i]->sessions_minted = s->at[i]->claims_minted = boot_no << 32;
+        s->at[i]->sessions_minted = s->at[i]->claims_minted = past->boot_no << 32;
         char name[16];
         snprintf(name, sizeof name, "shard %hhu", (unsigned char)i);
         enum err rc = thread_start(&s->at[i]->thread, name, loop, s->at[i]);

@@ -47,10 +47,18 @@ struct journal_sink shards_sink(struct shards *s);
 /* Where a store shows what it remembers, before shards_start. */
 struct restore_sink shards_restore(struct shards *s);
 
-/* Runs the loops. boot_no: which start of this store it is, so that numbers minted now are new; 0 in memory.
- */
+/* A value of the broker's own, as the retained message of a topic below $SYS. Before shards_start. */
+enum err shards_sys(struct shards *s, const char *topic, const char *value);
+
+/* What a store remembers of earlier processes; in memory nothing, and all is 0. */
+struct shards_past {
+    uint64_t boot_no;    /* which start of this store it is: numbers minted now are new */
+    uint64_t client_key; /* what publishers of retained messages are known by is hashed with it */
+};
+
+/* Runs the loops. */
 enum err shards_start(struct shards *s, const struct journal *journal, const struct store *store,
-                      uint64_t boot_no);
+                      const struct shards_past *past);
 
 /* Accepts from a descriptor. All shards have it when this returns. Borrows the listener until shards_free. */
 void shards_listen(struct shards *s, struct shards_listener *listener);

@@ -34,6 +34,7 @@ struct shards {
     struct subs *subs;
     struct epoch *epoch;
     uint64_t seed;
+    uint64_t client_key; /* for client_hash */
     struct shards_conf conf;
     struct journal journal;
     struct store store;
@@ -104,9 +105,8 @@ struct shard {
     uint64_t matches; /* number of the present match, for session.matched */
 
     struct subs_found found;
-    /* Deferred publishes under way of connections that are gone, wills among them. While there are any, all
-     * are deferred: a will, or what the same client publishes over its next connection, must not overtake
-     * them. */
+    /* Deferred publishes under way of connections that are gone, and wills. While there are any, all are
+     * deferred: what the same client publishes over its next connection must not overtake them. */
     uint32_t orphans;
     bool *direct; /* for each shard: has it direct receivers among them? */
     struct hit *hits;
@@ -145,10 +145,10 @@ static inline void shard_post(struct shard *sh, unsigned to, struct mail *m, enu
     outbox_put(&sh->to[to], m);
 }
 
-/* What a message is known by as its publisher's: for No Local, which goes by the client id. */
+/* A retained message's publisher is known by it, in later processes too: for No Local, by client id. */
 static inline uint64_t client_hash(const struct shard *sh, const struct session *s)
 {
-    return bytes_hash(session_client_id(s), sh->all->seed);
+    return bytes_hash(session_client_id(s), sh->all->client_key);
 }
 
 #define MAIL(name, handler, doc) void handler(struct shard *sh, struct mail *m);
@@ -172,6 +172,7 @@ struct msg *sessions_will_msg(const struct shard *sh, const struct session *s); 
 
 /* on_subscribe.c */
 enum err subscribe_add(struct shard *sh, struct session *s, struct bytes filter, struct sub_options options);
+bool subscription_exists(const struct shard *sh, const struct session *s, struct bytes filter);
 
 /* journal.c: commands out, completions in */
 void journal_put(struct shard *sh, struct command *c);
@@ -189,9 +190,6 @@ void fence_turn(struct shard *sh);
 void feed_pump(struct shard *sh, struct session *s); /* sends what the window allows, asks for pages */
 void feed_note_ack(struct shard *sh, struct session *s);
 void feed_turn(struct shard *sh);
-
-/* on_subscribe.c */
-bool subscription_exists(const struct shard *sh, const struct session *s, struct bytes filter);
 
 /* subscribe_job.c, retain.c */
 void job_submitted(struct shard *sh, struct subscribe_job *job);

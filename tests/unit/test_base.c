@@ -305,6 +305,43 @@ TEST(the_monotone_clock_does_not_go_back)
     CHECK_TRUE(clock_wall_ms(&clock_system) > 1600000000000u); /* after 2020 */
 }
 
+struct fake_time {
+    uint64_t mono_ms, wall_ms;
+};
+
+static uint64_t fake_mono_ms(void *ctx)
+{
+    const struct fake_time *t = ctx;
+    return t->mono_ms;
+}
+
+static uint64_t fake_wall_ms(void *ctx)
+{
+    const struct fake_time *t = ctx;
+    return t->wall_ms;
+}
+
+TEST(a_steady_clock_follows_time_that_passes_and_not_who_sets_the_clock)
+{
+    struct fake_time t = { 5000, 1700000000000u };
+    struct clock fake = { fake_mono_ms, fake_wall_ms, &t };
+    struct clock_steady s;
+    clock_steady_init(&s, &fake);
+    CHECK_INT(5000, clock_mono_ms(&s.clock));
+    CHECK_INT(1700000000000u, clock_wall_ms(&s.clock));
+    t.wall_ms += 3600 * 1000; /* set */
+    CHECK_INT(1700000000000u, clock_wall_ms(&s.clock));
+    t.mono_ms += 250; /* passed */
+    t.wall_ms = 250;  /* set to the seventies */
+    CHECK_INT(5250, clock_mono_ms(&s.clock));
+    CHECK_INT(1700000000250u, clock_wall_ms(&s.clock));
+
+    t = (struct fake_time){ 900000, 20 }; /* a machine that does not know the date */
+    clock_steady_init(&s, &fake);
+    t.mono_ms += 7;
+    CHECK_INT(27, clock_wall_ms(&s.clock));
+}
+
 /* --- lock, thread */
 
 static void release_what_is_not_held(void)
