@@ -4,7 +4,6 @@
 #include "store_sqlite/schema.h"
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const char *const texts[] = {
 #define STATEMENT(name, sql) sql,
@@ -48,7 +47,6 @@ sqlite3_stmt *db_statement(struct db *db, enum statement which)
         return *s;
     }
     sqlite3_reset(*s);
-    sqlite3_clear_bindings(*s);
     return *s;
 }
 
@@ -60,7 +58,7 @@ enum err db_run(struct db *db, sqlite3_stmt *s)
     return done;
 }
 
-static enum err execute(struct db *db, const char *sql)
+enum err db_execute(struct db *db, const char *sql)
 {
     return sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK ? ERR_OK : db_fail(db, sql);
 }
@@ -80,11 +78,21 @@ static enum err step_up(struct db *db, int from)
 {
     char set[48];
     snprintf(set, sizeof set, "PRAGMA user_version = %d", from + 1);
-    enum err rc = execute(db, "BEGIN IMMEDIATE");
-    if (rc == ERR_OK) rc = execute(db, schema_broker[from]);
-    if (rc == ERR_OK) rc = execute(db, set);
-    if (rc == ERR_OK) rc = execute(db, "COMMIT");
+    enum err rc = db_execute(db, "BEGIN IMMEDIATE");
+    if (rc == ERR_OK) rc = db_execute(db, schema_broker[from]);
+    if (rc == ERR_OK) rc = db_execute(db, set);
+    if (rc == ERR_OK) rc = db_execute(db, "COMMIT");
     return rc;
+}
+
+static int note_frames(void *arg, sqlite3 *handle, const char *name, int frames)
+{
+    struct db *db = arg;
+    (void)handle;
+    (void)name;
+    if ((uint32_t)frames < db->wal_frames) db->wal_frames_done = 0; /* begun again from its start */
+    db->wal_frames = (uint32_t)frames;
+    return SQLITE_OK;
 }
 
 static enum err migrate(struct db *db)
@@ -110,7 +118,7 @@ static enum err open_at(struct db **out, const char *path, int flags)
     enum err rc = sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK
                       ? ERR_OK
                       : db_fail(db, "open");
-    if (rc == ERR_OK) sqlite3_busy_timeout(db->handle, 5000);
+    if (rc == ERR_OK) sqlite3_busy_timeout(db->handle, DB_BUSY_MS);
     *out = db;
     return rc;
 }
@@ -126,15 +134,16 @@ static enum err keep_or_close(struct db **out, enum err rc)
 enum err db_open_writer(struct db **out, const char *path)
 {
     enum err rc = open_at(out, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
-    if (rc == ERR_OK) rc = execute(*out, "PRAGMA auto_vacuum = INCREMENTAL");
-    if (rc == ERR_OK) rc = execute(*out, "PRAGMA journal_mode = WAL");
-    /* Commits are synced here (sync_wal), when asked for; what SQLite syncs itself is around checkpoints. */
-    if (rc == ERR_OK) rc = execute(*out, "PRAGMA synchronous = NORMAL");
-    /* Rows of 200 sessions come interleaved: the pages that a fold touches should stay, and be written back
-     * once for many folds. */
-    if (rc == ERR_OK) rc = execute(*out, "PRAGMA cache_size = -32768");
-    if (rc == ERR_OK) rc = execute(*out, "PRAGMA wal_autocheckpoint = 16384");
+    if (rc == ERR_OK) rc = db_execute(*out, "PRAGMA auto_vacuum = INCREMENTAL");
+    if (rc == ERR_OK) rc = db_execute(*out, "PRAGMA journal_mode = WAL");
+    /* Commits are synced by db_end, when asked for; what SQLite syncs itself is around checkpoints. */
+    if (rc == ERR_OK) rc = db_execute(*out, "PRAGMA synchronous = NORMAL");
+    /* Rows of 200 sessions come interleaved: the pages that a fold touches should stay. */
+    if (rc == ERR_OK) rc = db_execute(*out, "PRAGMA cache_size = -32768");
     if (rc == ERR_OK) rc = migrate(*out);
+    /* In place of SQLite's own checkpoints, which nobody hears of when they fail. */
+    if (rc == ERR_OK) sqlite3_wal_hook((*out)->handle, note_frames, *out);
+    if (rc == ERR_OK) (*out)->sweep.finished = 1; /* the last process may have left something */
     return keep_or_close(out, rc);
 }
 
@@ -150,146 +159,9 @@ void db_close(struct db **owner)
     if (db == NULL) return;
     for (int i = 0; i < STATEMENTS_COUNT; i++) sqlite3_finalize(db->statements[i]);
     sqlite3_close(db->handle);
+    db_rows_drop(db);
+    free(db->rows.at);
     free(db);
-}
-
-static enum err meta_get(struct db *db, const char *name, uint64_t *value)
-{
-    sqlite3_stmt *s = db_statement(db, SQL_meta_get);
-    if (s == NULL) return db_fail(db, "meta");
-    sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
-    enum err rc = sqlite3_step(s) == SQLITE_ROW ? ERR_OK : db_fail(db, "meta");
-    *value = rc == ERR_OK ? (uint64_t)sqlite3_column_int64(s, 0) : 0;
-    sqlite3_reset(s);
-    return rc;
-}
-
-static enum err meta_set(struct db *db, const char *name, uint64_t value)
-{
-    sqlite3_stmt *s = db_statement(db, SQL_meta_set);
-    if (s == NULL) return db_fail(db, "meta");
-    sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
-    db_bind_u64(s, 2, value);
-    return db_run(db, s);
-}
-
-uint64_t db_applied(struct db *db)
-{
-    uint64_t applied;
-    return meta_get(db, "applied", &applied) == ERR_OK ? applied : 0;
-}
-
-enum err db_meta(struct db *db, struct db_meta *out)
-{
-    *out = (struct db_meta){ 0 };
-    enum err rc = meta_get(db, "boot_no", &out->boot_no);
-    if (rc == ERR_OK) rc = meta_get(db, "heartbeat_ms", &out->heartbeat_ms);
-    if (rc == ERR_OK) rc = meta_get(db, "client_key", &out->client_key);
-    return rc;
-}
-
-enum err db_begin(struct db *db)
-{
-    return db_run(db, db_statement(db, SQL_begin));
-}
-
-void db_rollback(struct db *db)
-{
-    for (int i = 0; i < STATEMENTS_COUNT; i++) sqlite3_reset(db->statements[i]);
-    /* SQLite may have done it already; and what it cannot write now it forgets all the same. */
-    if (sqlite3_get_autocommit(db->handle) == 0) sqlite3_step(db_statement(db, SQL_rollback));
-}
-
-/* The commits are in the -wal file. SQLite would sync it at each of them. */
-static enum err sync_wal(struct db *db)
-{
-    sqlite3_file *wal = NULL;
-    if (sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) != SQLITE_OK)
-        return db_fail(db, "sync");
-    if (wal->pMethods == NULL) return ERR_OK; /* nothing has ever been written */
-    if (wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL) == SQLITE_OK) return ERR_OK;
-    snprintf(db->error, sizeof db->error, "sync of the -wal file: %s", strerror(errno));
-    return ERR_SYS;
-}
-
-static enum err commit(struct db *db, bool is_lazy)
-{
-    enum err rc = db_run(db, db_statement(db, SQL_commit));
-    return rc == ERR_OK && !is_lazy ? sync_wal(db) : rc;
-}
-
-/* A transaction around one change of meta. */
-static enum err set_durably(struct db *db, const char *name, uint64_t value)
-{
-    enum err rc = db_begin(db);
-    if (rc != ERR_OK) return rc;
-    rc = meta_set(db, name, value);
-    if (rc == ERR_OK) rc = commit(db, false);
-    if (rc != ERR_OK) db_rollback(db);
-    return rc;
-}
-
-enum err db_boot(struct db *db, uint64_t *boot_no)
-{
-    enum err rc = meta_get(db, "boot_no", boot_no);
-    return rc == ERR_OK ? set_durably(db, "boot_no", ++*boot_no) : rc;
-}
-
-enum err db_heartbeat(struct db *db, uint64_t ms)
-{
-    return set_durably(db, "heartbeat_ms", ms);
-}
-
-/* Looks at the next bodies, round after round, and deletes those that nothing names. */
-static enum err sweep(struct db *db)
-{
-    enum { BODIES_A_TIME = 4096 };
-    sqlite3_stmt *s = db_statement(db, SQL_sweep_end);
-    if (s == NULL) return db_fail(db, "sweep");
-    db_bind_u64(s, 1, db->swept);
-    sqlite3_bind_int(s, 2, BODIES_A_TIME);
-    int rc = sqlite3_step(s);
-    uint64_t end = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(s, 0) : 0;
-    sqlite3_reset(s);
-    if (rc != SQLITE_ROW) return db_fail(db, "sweep");
-    if (end == 0) { /* past the last: begin again next time */
-        db->swept = 0;
-        return ERR_OK;
-    }
-    s = db_statement(db, SQL_sweep);
-    if (s == NULL) return db_fail(db, "sweep");
-    db_bind_u64(s, 1, db->swept);
-    db_bind_u64(s, 2, end);
-    db->swept = end;
-    return db_run(db, s);
-}
-
-static enum err put_origins(struct db *db, const struct db_progress *p)
-{
-    enum err rc = ERR_OK;
-    for (uint32_t i = 0; i < p->origins_count && rc == ERR_OK; i++) {
-        sqlite3_stmt *s = db_statement(db, SQL_origin);
-        if (s == NULL) return db_fail(db, "origin");
-        db_bind_u64(s, 1, p->origins[i].node);
-        db_bind_u64(s, 2, p->origins[i].boot_no);
-        db_bind_u64(s, 3, p->origins[i].n);
-        rc = db_run(db, s);
-    }
-    return rc;
-}
-
-enum err db_commit_progress(struct db *db, const struct db_progress *p)
-{
-    enum err rc = sweep(db);
-    if (rc == ERR_OK) rc = meta_set(db, "applied", p->applied);
-    if (rc == ERR_OK && p->heartbeat_ms != 0) rc = meta_set(db, "heartbeat_ms", p->heartbeat_ms);
-    if (rc == ERR_OK) rc = put_origins(db, p);
-    return rc == ERR_OK ? commit(db, p->is_lazy) : rc;
-}
-
-enum err db_commit(struct db *db, uint64_t applied)
-{
-    return db_commit_progress(db, &(struct db_progress){ .applied = applied });
 }
 
 enum err db_read_message(sqlite3_stmt *s, int topic_column, struct msg **out)
@@ -311,4 +183,15 @@ enum err db_read_message(sqlite3_stmt *s, int topic_column, struct msg **out)
         .from_client = (uint64_t)sqlite3_column_int64(s, topic_column + 6),
     };
     return msg_new(out, &parts);
+}
+
+void db_bind_message(sqlite3_stmt *s, int at, const struct msg *m)
+{
+    db_bind_bytes(s, at, msg_topic(m));
+    db_bind_bytes(s, at + 1, msg_block(m));
+    db_bind_bytes(s, at + 2, msg_payload(m));
+    db_bind_u64(s, at + 3, db_flags(m->qos, m->retain));
+    db_bind_u64(s, at + 4, m->expires_ms);
+    db_bind_u64(s, at + 5, m->from_session);
+    db_bind_u64(s, at + 6, m->from_client);
 }

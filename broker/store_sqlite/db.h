@@ -11,7 +11,7 @@
  * Errors:  ERR_FULL: no room to write; db_rollback, and the transaction may be tried again from its begin.
  *          ERR_SYS: reading, writing or syncing failed; ERR_NOMEM; ERR_SYNTAX: the file is no database, or a
  *          damaged one; ERR_UNKNOWN: its schema is newer than this program. db_error says more.
- * Tests:   tests/unit/test_db.c, tests/unit/test_db_boot.c
+ * Tests:   tests/unit/test_db.c, tests/unit/test_db_boot.c, tests/unit/test_store_sqlite_disk.c
  */
 #ifndef STORE_SQLITE_DB_H
 #define STORE_SQLITE_DB_H
@@ -61,8 +61,14 @@ struct db_progress {
     bool is_lazy; /* durable with the next commit that is not: many small transactions, one sync */
 };
 enum err db_commit_progress(struct db *db, const struct db_progress *p);
-enum err db_commit(struct db *db, uint64_t applied); /* not lazy */
 void db_rollback(struct db *db);
+
+/* A piece of upkeep, some 10 ms: bodies that nothing names any more, free pages back to the file system. Says
+ * whether there is more. Between transactions. */
+enum err db_tidy(struct db *db, bool *more);
+
+/* When there has been nothing to do for a while: the -wal file goes back to nothing. Syncs. */
+enum err db_settle(struct db *db);
 
 /* A publisher's own id of a message. Both belong between begin and commit. */
 struct db_mid {
@@ -86,15 +92,5 @@ struct db_restore {
     enum err (*origin)(void *ctx, const struct command_origin *o);
 };
 enum err db_restore(struct db *db, const struct db_restore *to);
-
-/* The older form of db_restore. */
-struct db_visitor {
-    void (*session)(void *ctx,
-                    const struct command *claim); /* session_no, claim_no, expiry_s, data: client id */
-    void (*subscription)(void *ctx, uint64_t session_no, struct bytes filter, uint8_t options);
-    void (*retained)(void *ctx, struct msg *m, uint64_t version); /* lends */
-    void *ctx;
-};
-enum err db_visit(struct db *db, const struct db_visitor *v);
 
 #endif

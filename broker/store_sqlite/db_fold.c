@@ -13,25 +13,14 @@ static enum err by_session(struct db *db, enum statement which, uint64_t session
     return db_run(db, s);
 }
 
-/* Topic, properties, payload, flags: the columns that every table of messages has. */
-static void bind_message(sqlite3_stmt *s, int at, const struct msg *m)
-{
-    db_bind_bytes(s, at, msg_topic(m));
-    db_bind_bytes(s, at + 1, msg_block(m));
-    db_bind_bytes(s, at + 2, msg_payload(m));
-    db_bind_u64(s, at + 3, db_flags(m->qos, m->retain));
-}
-
 static enum err put_will(struct db *db, const struct command *c)
 {
     sqlite3_stmt *s = db_statement(db, SQL_will);
     if (s == NULL) return db_fail(db, "fold");
     db_bind_u64(s, 1, c->session_no);
-    bind_message(s, 2, c->msg);
-    db_bind_u64(s, 6, c->msg->from_session);
-    db_bind_u64(s, 7, c->msg->from_client);
-    db_bind_u64(s, 8, c->will.delay_s);
-    db_bind_u64(s, 9, c->will.expiry_s);
+    db_bind_message(s, 2, c->msg);
+    db_bind_u64(s, 9, c->will.delay_s);
+    db_bind_u64(s, 10, c->will.expiry_s);
     return db_run(db, s);
 }
 
@@ -68,12 +57,20 @@ static enum err fold_expiry(struct db *db, const struct command *c)
     return db_run(db, s);
 }
 
+/* So many rows are gone that may have been the last to name a body. */
+static void count_finished(struct db *db)
+{
+    db->sweep.finished += (uint64_t)sqlite3_changes64(db->handle);
+}
+
 static enum err fold_end(struct db *db, const struct command *c)
 {
     enum err rc = by_session(db, SQL_end_session, c->session_no);
     if (rc == ERR_OK) rc = by_session(db, SQL_end_subs, c->session_no);
     if (rc == ERR_OK) rc = by_session(db, SQL_end_will, c->session_no);
+    if (rc == ERR_OK) rc = db_rows_settle(db, c->session_no, UINT64_MAX);
     if (rc == ERR_OK) rc = by_session(db, SQL_end_queue, c->session_no);
+    if (rc == ERR_OK) count_finished(db);
     return rc;
 }
 
@@ -113,12 +110,16 @@ static enum err fold_unsubscribe(struct db *db, const struct command *c)
 /* Deletes the rows with above < seq < below. */
 static enum err finish(struct db *db, uint64_t session_no, uint64_t above, uint64_t below)
 {
+    enum err rc = db_rows_settle(db, session_no, below - 1);
+    if (rc != ERR_OK) return rc;
     sqlite3_stmt *s = db_statement(db, SQL_acknowledge);
     if (s == NULL) return db_fail(db, "fold");
     db_bind_u64(s, 1, session_no);
     db_bind_u64(s, 2, above);
     db_bind_u64(s, 3, below);
-    return db_run(db, s);
+    rc = db_run(db, s);
+    if (rc == ERR_OK) count_finished(db);
+    return rc;
 }
 
 /* Deletes the ranges between the open entries. */
@@ -136,24 +137,10 @@ static enum err fold_ack(struct db *db, const struct command *c)
 
 static enum err put_body(struct db *db, const struct command *c)
 {
-    const struct msg *m = c->msg;
     sqlite3_stmt *s = db_statement(db, SQL_body);
     if (s == NULL) return db_fail(db, "fold");
     db_bind_u64(s, 1, c->position);
-    bind_message(s, 2, m);
-    db_bind_u64(s, 6, m->expires_ms);
-    db_bind_u64(s, 7, m->from_session);
-    db_bind_u64(s, 8, m->from_client);
-    return db_run(db, s);
-}
-
-static enum err put_row(struct db *db, const struct command_target *t, uint64_t seq)
-{
-    sqlite3_stmt *s = db_statement(db, SQL_enqueue);
-    if (s == NULL) return db_fail(db, "fold");
-    db_bind_u64(s, 1, t->session_no);
-    db_bind_u64(s, 2, seq);
-    db_bind_u64(s, 3, db_flags(t->qos, t->retain));
+    db_bind_message(s, 2, c->msg);
     return db_run(db, s);
 }
 
@@ -164,23 +151,47 @@ static enum err put_retained(struct db *db, const struct command *c)
     if (s == NULL) return db_fail(db, "fold");
     db_bind_bytes(s, 1, msg_topic(c->msg));
     if (!forget) db_bind_u64(s, 2, c->position);
+    db->sweep.finished++; /* the body of the value before */
     return db_run(db, s);
 }
 
-/* A message that everybody has acknowledged before the fold never becomes a row. */
-static enum err fold_enqueue(struct db *db, const struct command *c, const bool *is_live)
+static bool gets_row(const struct command *c, uint32_t i, const bool *is_live)
 {
-    bool retains = c->kind != COMMAND_RETAINED && c->msg->retain;
-    bool has_body = retains && c->msg->payload_bytes > 0;
-    enum err rc = has_body ? put_body(db, c) : ERR_OK;
+    return !c->targets[i].is_skipped && (is_live == NULL || is_live[i]);
+}
+
+/* What full queues drop for it. Gives how many queues it goes into. */
+static enum err make_room(struct db *db, const struct command *c, const bool *is_live, uint32_t *rows)
+{
+    enum err rc = ERR_OK;
+    *rows = 0;
     for (uint32_t i = 0; i < c->targets_count && rc == ERR_OK; i++) {
         const struct command_target *t = &c->targets[i];
-        if (t->is_skipped) continue;
-        if (t->drop_upto > 0) rc = finish(db, t->session_no, 0, t->drop_upto + 1);
-        if (rc != ERR_OK || (is_live != NULL && !is_live[i])) continue;
-        if (!has_body) rc = put_body(db, c);
-        has_body = true;
-        if (rc == ERR_OK) rc = put_row(db, t, c->position);
+        if (gets_row(c, i, is_live)) ++*rows;
+        if (!t->is_skipped && t->drop_upto > 0) rc = finish(db, t->session_no, 0, t->drop_upto + 1);
+    }
+    return rc;
+}
+
+/* A message that everybody has acknowledged before the fold never becomes a row. A small one for one queue is
+ * its row; else there is a body that rows, and what is retained, share. */
+static enum err fold_enqueue(struct db *db, const struct command *c, const bool *is_live)
+{
+    struct msg *m = c->msg;
+    uint32_t rows;
+    bool retains = c->kind != COMMAND_RETAINED && m->retain;
+    bool is_kept = retains && m->payload_bytes > 0;
+    enum err rc = make_room(db, c, is_live, &rows);
+    size_t bytes = (size_t)m->topic_bytes + m->block_bytes + m->payload_bytes;
+    bool is_whole = rows == 1 && !is_kept && bytes <= DB_WHOLE_BYTES_MAX;
+    if (rc == ERR_OK && (is_kept || (rows > 0 && !is_whole))) rc = put_body(db, c);
+    for (uint32_t i = 0; i < c->targets_count && rc == ERR_OK; i++) {
+        const struct command_target *t = &c->targets[i];
+        if (!gets_row(c, i, is_live)) continue;
+        rc = db_rows_add(db, &(struct db_row){ .session_no = t->session_no,
+                                               .seq = c->position,
+                                               .msg = is_whole ? m : NULL,
+                                               .flags = db_flags(t->qos, t->retain) });
     }
     if (rc == ERR_OK && retains) rc = put_retained(db, c);
     return rc;

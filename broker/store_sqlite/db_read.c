@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store_sqlite/db_int.h"
 
-/* Pages for sessions that come back, and all but the queues at boot. */
+/* Pages for sessions that come back. */
 
 static enum err read_rows(struct db *db, struct store_page *p)
 {
@@ -36,53 +36,4 @@ enum err db_page(struct db *db, struct store_page *p)
     rc = read_rows(db, p);
     enum err end = db_run(db, db_statement(db, SQL_commit));
     return rc == ERR_OK ? end : rc;
-}
-
-static struct bytes column_bytes(sqlite3_stmt *s, int at)
-{
-    const void *data = sqlite3_column_blob(s, at);
-    return bytes_of(data, (size_t)sqlite3_column_bytes(s, at));
-}
-
-static void see_session(sqlite3_stmt *s, const struct db_visitor *v)
-{
-    struct command claim = { .kind = COMMAND_CLAIM };
-    claim.session_no = (uint64_t)sqlite3_column_int64(s, 0);
-    claim.data = column_bytes(s, 1);
-    claim.claim_no = (uint64_t)sqlite3_column_int64(s, 2);
-    claim.expiry_s = (uint32_t)sqlite3_column_int64(s, 3);
-    v->session(v->ctx, &claim);
-}
-
-static void see_subscription(sqlite3_stmt *s, const struct db_visitor *v)
-{
-    v->subscription(v->ctx, (uint64_t)sqlite3_column_int64(s, 0), column_bytes(s, 1),
-                    (uint8_t)sqlite3_column_int(s, 2));
-}
-
-static void see_retained(sqlite3_stmt *s, const struct db_visitor *v)
-{
-    struct msg *m;
-    if (db_read_message(s, 2, &m) != ERR_OK) return;
-    v->retained(v->ctx, m, (uint64_t)sqlite3_column_int64(s, 0));
-    msg_unref(&m);
-}
-
-static enum err see_all(struct db *db, enum statement which,
-                        void (*see)(sqlite3_stmt *, const struct db_visitor *), const struct db_visitor *v)
-{
-    sqlite3_stmt *s = db_statement(db, which);
-    int step = SQLITE_ERROR;
-    while (s != NULL && (step = sqlite3_step(s)) == SQLITE_ROW) see(s, v);
-    enum err rc = step == SQLITE_DONE ? ERR_OK : db_fail(db, "boot");
-    if (s != NULL) sqlite3_reset(s);
-    return rc;
-}
-
-enum err db_visit(struct db *db, const struct db_visitor *v)
-{
-    enum err rc = see_all(db, SQL_sessions, see_session, v);
-    if (rc == ERR_OK) rc = see_all(db, SQL_subs, see_subscription, v);
-    if (rc == ERR_OK) rc = see_all(db, SQL_retained_all, see_retained, v);
-    return rc;
 }

@@ -70,12 +70,21 @@ void fold(struct rig *r, struct command *c, const bool *is_live)
     command_unref(&c);
 }
 
-/* One command in a transaction of its own. */
+void commit(struct rig *r, uint64_t position)
+{
+    CHECK_INT(ERR_OK, db_commit_progress(r->writer, &(struct db_progress){ .applied = position }));
+}
+
 void fold_alone(struct rig *r, struct command *c, uint64_t position)
 {
     CHECK_INT(ERR_OK, db_begin(r->writer));
     fold(r, c, NULL);
-    CHECK_INT(ERR_OK, db_commit(r->writer, position));
+    commit(r, position);
+}
+
+void tidy(struct rig *r)
+{
+    for (bool more = true; more;) CHECK_INT(ERR_OK, db_tidy(r->writer, &more));
 }
 
 struct command *claim(uint64_t session_no, const char *client)

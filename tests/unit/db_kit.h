@@ -34,6 +34,8 @@ void rig_free(struct rig *r);
 /* Folds a command and drops it. */
 void fold(struct rig *r, struct command *c, const bool *is_live);
 
+void commit(struct rig *r, uint64_t position);
+
 /* One command in a transaction of its own. */
 void fold_alone(struct rig *r, struct command *c, uint64_t position);
 
@@ -41,6 +43,9 @@ struct command *claim(uint64_t session_no, const char *client);
 struct command *filters(enum command_kind kind, uint64_t session_no, const char *filter, int options);
 struct command *message(uint64_t position, const char *payload, const uint64_t *sessions);
 struct command *retain(uint64_t position, const char *topic, const char *payload);
+
+/* All upkeep there is. */
+void tidy(struct rig *r);
 
 /* Sessions, subscriptions, retained messages; then all the rest. */
 const char *at_boot(struct rig *r);

@@ -80,7 +80,7 @@ static struct rig *rig_new(uint64_t logged, uint64_t applied)
     uint64_t boot_no;
     CHECK_INT(ERR_OK, db_boot(db, &boot_no));
     CHECK_INT(ERR_OK, db_begin(db));
-    CHECK_INT(ERR_OK, db_commit(db, applied));
+    CHECK_INT(ERR_OK, db_commit_progress(db, &(struct db_progress){ .applied = applied }));
     db_close(&db);
     return r;
 }

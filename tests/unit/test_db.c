@@ -9,15 +9,6 @@ static int bodies(struct rig *r)
     return count(r, "SELECT count(*) FROM body");
 }
 
-/* Commits that change nothing, for the sweep to come round. */
-static void sweep_round(struct rig *r)
-{
-    for (int i = 0; i < 3; i++) {
-        CHECK_INT(ERR_OK, db_begin(r->writer));
-        CHECK_INT(ERR_OK, db_commit(r->writer, db_applied(r->writer)));
-    }
-}
-
 /* --- what each kind leaves */
 
 TEST(a_claim_makes_a_session_and_the_next_one_changes_it)
@@ -135,7 +126,7 @@ TEST(the_end_of_a_session_takes_all_that_is_its_own)
     assert_string_equal(at_boot(r), "session 2 watch claim 1002 expiry 3600;sub 2 a 1;");
     assert_string_equal(page(r, 1, 0, 10), "");
     assert_string_equal(page(r, 2, 0, 10), "5:both ");
-    sweep_round(r);
+    tidy(r);
     CHECK_INT(1, bodies(r));
 
     /* And the client may come back under a new number. */
@@ -163,7 +154,7 @@ static void five_messages(struct rig *r)
         snprintf(payload, sizeof payload, "m%d", (int)(at - 10));
         fold(r, message(at, payload, (uint64_t[]){ 1, 2, 0 }), NULL);
     }
-    CHECK_INT(ERR_OK, db_commit(r->writer, 15));
+    commit(r, 15);
 }
 
 TEST(pages_are_in_order_and_as_long_as_asked)
@@ -185,7 +176,7 @@ TEST(a_page_has_its_limit)
     CHECK_INT(ERR_OK, db_begin(r->writer));
     for (uint64_t at = 1; at <= PAGE_ENTRIES_MAX + 3; at++)
         fold(r, message(at, "m", (uint64_t[]){ 1, 0 }), NULL);
-    CHECK_INT(ERR_OK, db_commit(r->writer, PAGE_ENTRIES_MAX + 3));
+    commit(r, PAGE_ENTRIES_MAX + 3);
     page(r, 1, 0, UINT32_MAX);
     CHECK_INT(PAGE_ENTRIES_MAX, r->page.count);
     page(r, 1, PAGE_ENTRIES_MAX, PAGE_ENTRIES_MAX);
@@ -222,10 +213,11 @@ TEST(what_was_finished_before_the_fold_never_becomes_a_row)
     CHECK_INT(ERR_OK, db_begin(r->writer));
     fold(r, message(1, "one", (uint64_t[]){ 1, 2, 0 }), (bool[]){ false, true });
     fold(r, message(2, "none", (uint64_t[]){ 1, 2, 0 }), (bool[]){ false, false });
-    CHECK_INT(ERR_OK, db_commit(r->writer, 2));
+    commit(r, 2);
     assert_string_equal(page(r, 1, 0, 10), "");
     assert_string_equal(page(r, 2, 0, 10), "1:one ");
-    CHECK_INT(1, bodies(r));
+    CHECK_INT(1, count(r, "SELECT count(*) FROM queue"));
+    CHECK_INT(0, bodies(r));
     rig_free(r);
 }
 
@@ -239,17 +231,95 @@ TEST(a_target_that_lost_its_session_gets_no_row)
     rig_free(r);
 }
 
+TEST(what_one_transaction_brings_and_finishes_is_finished)
+{
+    struct rig *r = rig_open();
+    struct command *dropping = message(7, "m7", (uint64_t[]){ 3, 0 });
+    dropping->targets[0].drop_upto = 4;
+    CHECK_INT(ERR_OK, db_begin(r->writer));
+    for (uint64_t at = 1; at <= 4; at++) fold(r, message(at, "m", (uint64_t[]){ 1, 2, 3, 0 }), NULL);
+    fold(r, message(5, "m5", (uint64_t[]){ 1, 0 }), NULL);
+    fold(r, make_ack(1, 5, (uint64_t[]){ 2, 0 }), NULL);
+    fold(r, message(6, "m6", (uint64_t[]){ 2, 0 }), NULL);
+    fold(r, make_plain(COMMAND_END_SESSION, 2, bytes_of(NULL, 0)), NULL);
+    fold(r, dropping, NULL);
+    fold(r, message(8, "m8", (uint64_t[]){ 1, 3, 0 }), NULL);
+    commit(r, 8);
+    assert_string_equal(page(r, 1, 0, 10), "2:m 8:m8 ");
+    assert_string_equal(page(r, 2, 0, 10), "");
+    assert_string_equal(page(r, 3, 0, 10), "7:m7 8:m8 ");
+    rig_free(r);
+}
+
+TEST(rows_of_many_sessions_in_one_transaction_are_all_there)
+{
+    enum { MESSAGES = 40000, SESSIONS = 7 };
+    struct rig *r = rig_open();
+    CHECK_INT(ERR_OK, db_begin(r->writer));
+    for (uint64_t at = 1; at <= MESSAGES; at++)
+        fold(r, message(at, "m", (uint64_t[]){ 1 + at % SESSIONS, 0 }), NULL);
+    commit(r, MESSAGES);
+    CHECK_INT(MESSAGES, count(r, "SELECT count(DISTINCT seq) FROM queue WHERE session_no = 1 + seq % 7"));
+    assert_string_equal(page(r, 1, 0, 3), "7:m 14:m 21:m ");
+    rig_free(r);
+}
+
 /* --- bodies */
+
+TEST(a_small_message_for_one_queue_lies_in_its_row_with_all_its_parts)
+{
+    struct rig *r = rig_open();
+    fold_alone(r, message(5, "hello", (uint64_t[]){ 1, 0 }), 5);
+    CHECK_INT(0, bodies(r));
+    assert_string_equal(page(r, 1, 0, 10), "5:hello ");
+    const struct msg *m = r->page.rows[0].msg;
+    CHECK_INT(1, r->page.rows[0].qos);
+    CHECK_INT(1, m->qos);
+    CHECK_INT(5, m->expires_ms);
+    CHECK_INT(77, m->from_session);
+    CHECK_INT(78, m->from_client);
+    CHECK_TRUE(bytes_equal(msg_topic(m), bytes_of_text("t")));
+    CHECK_TRUE(bytes_equal(msg_block(m), bytes_of_text("\x01\x01")));
+    rig_free(r);
+}
+
+TEST(a_large_message_for_one_queue_has_a_body)
+{
+    struct rig *r = rig_open();
+    char payload[2000];
+    memset(payload, 'x', sizeof payload);
+    payload[sizeof payload - 1] = '\0';
+    fold_alone(r, message(5, payload, (uint64_t[]){ 1, 0 }), 5);
+    CHECK_INT(1, bodies(r));
+    page(r, 1, 0, 10);
+    CHECK_INT(sizeof payload - 1, r->page.rows[0].msg->payload_bytes);
+    fold_alone(r, make_ack(1, 5, (uint64_t[]){ 0 }), 6);
+    tidy(r);
+    CHECK_INT(0, bodies(r));
+    rig_free(r);
+}
+
+TEST(one_that_is_retained_and_queued_has_one_body_for_both)
+{
+    struct rig *r = rig_open();
+    struct a_message m = { .topic = "a", .payload = "one", .retain = true };
+    fold_alone(r, make_enqueue(1, &m, (uint64_t[]){ 1, 0 }), 1);
+    CHECK_INT(1, bodies(r));
+    fold_alone(r, retain(2, "a", ""), 2);
+    tidy(r);
+    assert_string_equal(page(r, 1, 0, 10), "1:one "); /* the queue has it still */
+    rig_free(r);
+}
 
 TEST(a_body_goes_when_nothing_names_it)
 {
     struct rig *r = rig_open();
     five_messages(r);
     fold_alone(r, make_ack(1, 15, (uint64_t[]){ 0 }), 16);
-    sweep_round(r);
+    tidy(r);
     CHECK_INT(5, bodies(r));
     fold_alone(r, make_ack(2, 14, (uint64_t[]){ 12, 0 }), 17);
-    sweep_round(r);
+    tidy(r);
     CHECK_INT(2, bodies(r));
     assert_string_equal(page(r, 2, 0, 10), "12:m2 15:m5 ");
     rig_free(r);
@@ -261,11 +331,11 @@ TEST(the_body_of_a_retained_message_stays_until_the_next_value)
     struct a_message m = { .topic = "a", .payload = "one", .retain = true };
     fold_alone(r, make_enqueue(1, &m, (uint64_t[]){ 1, 0 }), 1);
     fold_alone(r, make_ack(1, 1, (uint64_t[]){ 0 }), 2);
-    sweep_round(r);
+    tidy(r);
     CHECK_INT(1, bodies(r));
     assert_string_equal(at_boot(r), "retained a=one 1;");
     fold_alone(r, retain(3, "a", ""), 3);
-    sweep_round(r);
+    tidy(r);
     CHECK_INT(0, bodies(r));
     rig_free(r);
 }
@@ -319,7 +389,7 @@ TEST(a_page_sees_all_of_a_commit_or_nothing)
     fold(r, make_ack(1, 15, (uint64_t[]){ 0 }), NULL);
     assert_string_equal(page(r, 1, 0, 10), "11:m1 12:m2 13:m3 14:m4 15:m5 ");
     CHECK_INT(15, r->page.snapshot);
-    CHECK_INT(ERR_OK, db_commit(r->writer, 17));
+    commit(r, 17);
     assert_string_equal(page(r, 1, 0, 10), "16:m6 ");
     CHECK_INT(17, r->page.snapshot);
     rig_free(r);
@@ -382,6 +452,7 @@ TEST(a_damaged_page_is_an_error_with_a_text)
     if (rc == ERR_OK) rc = db_begin(r->writer);
     struct command *c = message(16, "m6", (uint64_t[]){ 1, 0 });
     if (rc == ERR_OK) rc = db_fold(r->writer, c, NULL);
+    if (rc == ERR_OK) rc = db_commit_progress(r->writer, &(struct db_progress){ .applied = 16 });
     command_unref(&c);
     CHECK_INT(ERR_SYNTAX, rc);
     CHECK_TRUE(strstr(db_error(r->writer), "malformed") != NULL);

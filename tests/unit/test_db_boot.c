@@ -165,7 +165,7 @@ TEST(what_was_dropped_goes_though_what_came_for_it_is_finished_already)
     c->targets[0].drop_upto = 1;
     CHECK_INT(ERR_OK, db_begin(r->writer));
     fold(r, c, (bool[]){ false });
-    CHECK_INT(ERR_OK, db_commit_progress(r->writer, &(struct db_progress){ .applied = 2 }));
+    commit(r, 2);
     assert_string_equal(page(r, 1, 0, 10), "");
     rig_free(r);
 }
@@ -188,7 +188,7 @@ TEST(a_heartbeat_comes_with_a_commit_or_alone_and_stays)
               db_commit_progress(r->writer, &(struct db_progress){ .applied = 1, .heartbeat_ms = 70 }));
     CHECK_INT(70, meta(r).heartbeat_ms);
     CHECK_INT(ERR_OK, db_begin(r->writer));
-    CHECK_INT(ERR_OK, db_commit_progress(r->writer, &(struct db_progress){ .applied = 2 }));
+    commit(r, 2);
     CHECK_INT(70, meta(r).heartbeat_ms);
     CHECK_INT(ERR_OK, db_heartbeat(r->writer, 90));
     rig_reopen(r);
@@ -238,13 +238,13 @@ TEST(ids_of_messages_are_per_client_and_forgotten_by_age)
     put_mid(r, "a", "x", 10);
     put_mid(r, "a", "y", 20);
     put_mid(r, "a", "x", 25);
-    CHECK_INT(ERR_OK, db_commit_progress(r->writer, &(struct db_progress){ .applied = 1 }));
+    commit(r, 1);
     rig_reopen(r);
     assert_string_equal(all_at_boot(r), "mid a y 20;mid a x 25;mid b x 30;");
 
     CHECK_INT(ERR_OK, db_begin(r->writer));
     CHECK_INT(ERR_OK, db_mids_forget(r->writer, 25));
-    CHECK_INT(ERR_OK, db_commit_progress(r->writer, &(struct db_progress){ .applied = 2 }));
+    commit(r, 2);
     assert_string_equal(all_at_boot(r), "mid a x 25;mid b x 30;");
     rig_free(r);
 }
@@ -348,5 +348,43 @@ TEST(a_file_of_version_1_keeps_sessions_subscriptions_and_what_is_retained)
     fold_alone(r, offline(1, 5000, 9, true), 11);
     assert_string_equal(at_boot(r),
                         PHONE " offline 5000 sent 9" A_WILL ";" WATCH ";sub 2 a/# 9;retained r=re 8;");
+    rig_free(r);
+}
+
+static const char content_2[] =
+    "UPDATE meta SET value = 9 WHERE name = 'applied'; UPDATE meta SET value = 7 WHERE name = 'client_key';"
+    "INSERT INTO session VALUES (1, x'70686f6e65', 1001, 3600, 5000, 6), (2, x'7761746368', 1002, 3600, 0, "
+    "0);"
+    "INSERT INTO will VALUES (1, x'676f6e65', x'0101', x'627965', 5, 77, 78, 30, 4294967295);"
+    "INSERT INTO body VALUES (6, x'74', x'0101', x'736978', 1, 0, 77, 78), (7, x'74', x'0101', x'37', 1, 0, "
+    "0, 0);"
+    "INSERT INTO queue VALUES (1, 6, 1), (2, 6, 5), (2, 7, 1);"
+    "INSERT INTO origin VALUES (1, 3, 40);"
+    "INSERT INTO mid VALUES (x'61', x'62', 5);";
+
+TEST(a_file_of_version_2_is_upgraded_with_all_that_is_in_it)
+{
+    struct rig *r = of_version(2, content_2);
+    rig_open_both(r);
+    CHECK_INT(newest_version(), count(r, "PRAGMA user_version"));
+    CHECK_INT(9, db_applied(r->writer));
+    CHECK_INT(7, meta(r).client_key);
+    assert_string_equal(all_at_boot(r), PHONE " offline 5000 sent 6" A_WILL ";" WATCH ";"
+                                              "entry 1:6 3;entry 2:6 3;entry 2:7 1;mid a b 5;origin 1 3 40;");
+    rig_free(r);
+}
+
+TEST(rows_of_version_2_are_read_beside_new_ones_and_their_bodies_swept)
+{
+    struct rig *r = of_version(2, content_2);
+    rig_open_both(r);
+    fold_alone(r, message(10, "new", (uint64_t[]){ 2, 0 }), 10);
+    assert_string_equal(page(r, 2, 0, 10), "6:six 7:7 10:new ");
+    CHECK_INT(78, r->page.rows[0].msg->from_client);
+    fold_alone(r, make_ack(2, 7, (uint64_t[]){ 0 }), 11);
+    tidy(r);
+    assert_string_equal(page(r, 2, 0, 10), "10:new ");
+    assert_string_equal(page(r, 1, 0, 10), "6:six ");
+    CHECK_INT(1, count(r, "SELECT count(*) FROM body"));
     rig_free(r);
 }
