@@ -288,6 +288,7 @@ TEST(what_was_rolled_back_is_gone_and_the_next_transaction_works)
     db_rollback(r->writer); /* with nothing to roll back */
     fold_alone(r, claim(2, "watch"), 2);
     assert_string_equal(at_boot(r), PHONE ";" WATCH ";");
+    assert_string_equal(page(r, 1, 0, 10), "");
     rig_free(r);
 }
 
