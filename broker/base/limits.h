@@ -59,6 +59,10 @@ enum {
     /* SUBSCRIBEs and UNSUBSCRIBEs of one connection that wait for their answer: more, and it is not read. */
     JOBS_WAITING_MAX = 64,
 
+    /* Topics that one question for retained messages looks at, matching or not: well below a millisecond.
+     * The next question goes on there. */
+    RETAINED_VISITS_MAX = 512,
+
     SHARDS_MAX = 256,
     SUBSCRIPTIONS_MAX = 100000, /* of one session */
     PACKET_ID_MAX = 65535,

@@ -292,22 +292,33 @@ static struct node *first_behind(const struct retained *r, struct bytes after)
     return after.len == 0 ? r->first : seek(r, (struct place){ after, bytes_of("/", 1) });
 }
 
-void retained_match(const struct retained *r, struct bytes filter, struct bytes after,
-                    bool (*each)(const struct retained_value *v, void *arg), void *arg)
+static void match_exact(const struct retained *r, const struct retained_query *q,
+                        bool (*each)(const struct retained_value *v, void *arg), void *arg)
 {
-    if (topic_filter_is_exact(filter)) {
-        struct node *n = node_of(r, filter);
-        bool behind = after.len == 0 || order(filter, after) > 0;
-        if (n != NULL && behind) each(&(struct retained_value){ n->msg, n->version }, arg);
-        return;
+    struct node *n = node_of(r, q->filter);
+    bool behind = q->after.len == 0 || order(q->filter, q->after) > 0;
+    if (n != NULL && behind) each(&(struct retained_value){ n->msg, n->version }, arg);
+}
+
+struct msg *retained_match(const struct retained *r, const struct retained_query *q,
+                           bool (*each)(const struct retained_value *v, void *arg), void *arg)
+{
+    CHECK(q->visits_max > 0); /* else it would stand still */
+    if (topic_filter_is_exact(q->filter)) {
+        match_exact(r, q, each, arg);
+        return NULL;
     }
-    struct node *n = first_behind(r, after);
+    uint32_t visits = 0;
+    struct node *n = first_behind(r, q->after);
     while (n != NULL) {
-        struct verdict v = judge(filter, msg_topic(n->msg));
-        if (v.kind == GO_END) return;
-        if (v.kind == MATCHES && !each(&(struct retained_value){ n->msg, n->version }, arg)) return;
+        struct verdict v = judge(q->filter, msg_topic(n->msg));
+        if (v.kind == GO_END) return NULL;
+        bool goes_on = v.kind != MATCHES || each(&(struct retained_value){ n->msg, n->version }, arg);
+        /* Where to leap to is not remembered: the next topic says it again. */
+        if (!goes_on || ++visits == q->visits_max) return n->msg;
         n = v.kind == GO_TO ? seek(r, v.to) : n->next;
     }
+    return NULL;
 }
 
 uint32_t retained_count(const struct retained *r)

@@ -4,7 +4,8 @@
  *
  * Thread:  owned by one shard; no locks. Other shards ask by mailbox.
  * Memory:  holds one reference to each message; lends, never gives away.
- * Limits:  conf->topics_max topics. One more is ERR_FULL, and nothing changes.
+ * Limits:  conf->topics_max topics. One more is ERR_FULL, and nothing changes. A question looks at no more
+ *          topics than it says, so a filter that matches few of many cannot hold the shard.
  * Errors:  ERR_NOMEM and ERR_FULL, from retained_set and retained_new only.
  * Tests:   tests/unit/test_retained.c, tests/conformance/3.3-publish/
  */
@@ -34,11 +35,18 @@ struct retained_value {
     uint64_t version;
 };
 
-/* Calls each(value, arg) for every topic that filter matches, in one fixed order of topics, until it returns
- * false. Topics up to and including `after` in that order are skipped, so a long answer can be read in pages:
- * after is the topic of the last value seen, or empty. each must not change r. */
-void retained_match(const struct retained *r, struct bytes filter, struct bytes after,
-                    bool (*each)(const struct retained_value *v, void *arg), void *arg);
+/* A part of an answer: topics behind `after` in the one fixed order of topics, or from the first on when that
+ * is empty. The topic itself may be gone meanwhile. */
+struct retained_query {
+    struct bytes filter, after;
+    uint32_t visits_max; /* topics to look at, whether they match or not; at least 1 */
+};
+
+/* Calls each(value, arg) for the topics that the filter matches, until it returns false or enough have been
+ * looked at. NULL: there are no more. Else the message at which it stopped, lent: the next part is what is
+ * after its topic. each must not change r. */
+struct msg *retained_match(const struct retained *r, const struct retained_query *q,
+                           bool (*each)(const struct retained_value *v, void *arg), void *arg);
 
 uint32_t retained_count(const struct retained *r);
 

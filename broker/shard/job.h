@@ -6,7 +6,8 @@
  *
  * Thread:  the session's shard; while its question travels to the owner of a topic, that shard reads it.
  * Memory:  freed when its last answer has come, with or without the connection.
- * Limits:  RETAINED_PAGE messages at once; the next page waits until the client has taken the last.
+ * Limits:  RETAINED_PAGE messages at once, and RETAINED_VISITS_MAX topics looked at for them; the next page
+ *          waits until the client has taken the last.
  * Errors:  ERR_NOMEM from job_new.
  * Tests:   tests/conformance/3.8-subscribe, tests/stress
  */
@@ -23,8 +24,8 @@ enum { RETAINED_PAGE = 64 };
 struct retained_ask {
     struct mail mail;
     uint16_t from, owner;
-    struct bytes filter, after; /* in the job's command, and in the last page's last message */
-    bool more;
+    struct bytes filter, after; /* in the job's command, and in job.last */
+    struct msg *reached;        /* NULL: this owner has no more. Else go on behind its topic; a reference */
     uint32_t count;
     struct retained_value values[RETAINED_PAGE];
 };

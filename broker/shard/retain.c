@@ -14,26 +14,18 @@
 static bool collect(const struct retained_value *v, void *arg)
 {
     struct retained_ask *ask = arg;
-    if (ask->count == RETAINED_PAGE) {
-        ask->more = true;
-        return false;
-    }
     ask->values[ask->count] = *v;
     msg_ref(ask->values[ask->count++].msg);
-    return true;
-}
-
-static void read_page(const struct retained *r, struct retained_ask *ask)
-{
-    ask->count = 0;
-    ask->more = false;
-    retained_match(r, ask->filter, ask->after, collect, ask);
+    return ask->count < RETAINED_PAGE;
 }
 
 void retain_mail_ask(struct shard *sh, struct mail *m)
 {
     struct retained_ask *ask = CONTAINER(m, struct retained_ask, mail);
-    read_page(sh->retained, ask);
+    struct retained_query q = { ask->filter, ask->after, RETAINED_VISITS_MAX };
+    ask->count = 0;
+    struct msg *reached = retained_match(sh->retained, &q, collect, ask);
+    ask->reached = reached == NULL ? NULL : msg_ref(reached);
     shard_post(sh, ask->from, m, MAIL_RETAINED_ANSWER);
 }
 
@@ -94,6 +86,14 @@ static bool client_is_behind(const struct subscribe_job *j, const struct msg *m)
     return s->tail - s->sent >= TAIL_ENTRIES_MAX || (!s->persistent && !session_has_room(s, m));
 }
 
+/* What is read next comes after this message. Takes it. */
+static void go_on_after(struct subscribe_job *j, struct msg *m)
+{
+    msg_unref(&j->last);
+    j->last = m;
+    j->ask.after = m == NULL ? bytes_of(NULL, 0) : msg_topic(m);
+}
+
 /* As far as there is room. False: what is left is asked for again, behind the last that was delivered. */
 static bool deliver_page(struct shard *sh, struct subscribe_job *j)
 {
@@ -106,12 +106,14 @@ static bool deliver_page(struct shard *sh, struct subscribe_job *j)
         if (client_is_behind(j, ask->values[done].msg)) break;
         deliver(sh, j, &ask->values[done]);
     }
-    if (done > 0) {
-        msg_unref(&j->last);
-        j->last = msg_ref(ask->values[done - 1].msg);
-        ask->after = msg_topic(j->last);
+    bool all = done == ask->count;
+    if (all) {
+        go_on_after(j, ask->reached);
+        ask->reached = NULL;
+    } else if (done > 0) {
+        go_on_after(j, msg_ref(ask->values[done - 1].msg));
     }
-    return done == ask->count;
+    return all;
 }
 
 void retain_mail_answer(struct shard *sh, struct mail *m)
@@ -121,14 +123,12 @@ void retain_mail_answer(struct shard *sh, struct mail *m)
     j->is_asking = false;
     bool all = deliver_page(sh, j);
     for (uint32_t i = 0; i < ask->count; i++) msg_unref(&ask->values[i].msg);
+    msg_unref(&ask->reached);
     if (!all) {
         j->is_parked = true;
         return;
     }
-    if (!ask->more) { /* this owner is done */
-        ask->owner++;
-        ask->after = bytes_of(NULL, 0);
-    }
+    if (ask->after.len == 0) ask->owner++; /* this one is done */
     retain_step(sh, j);
 }
 
@@ -139,7 +139,7 @@ static bool next_filter(struct shard *sh, struct subscribe_job *j)
         bool wanted = job_wants(j)[j->at_index++] != 0;
         if (!wanted) continue;
         j->ask.filter = j->at.filter;
-        j->ask.after = bytes_of(NULL, 0);
+        go_on_after(j, NULL);
         j->ask.owner = 0;
         if (topic_filter_is_exact(j->at.filter))
             j->ask.owner = (uint16_t)shard_of_topic(sh->all, subs_hash(sh->all->subs, j->at.filter));

@@ -52,9 +52,10 @@ static bool see(const struct retained_value *v, void *arg)
 static struct seen *match(struct seen *seen, const struct retained *r, const char *filter, const char *after,
                           size_t limit)
 {
+    struct retained_query q = { bytes_of_text(filter), bytes_of_text(after), UINT32_MAX };
     seen->count = 0;
     seen->limit = limit;
-    retained_match(r, bytes_of_text(filter), bytes_of_text(after), see, seen);
+    retained_match(r, &q, see, seen);
     return seen;
 }
 
@@ -158,6 +159,74 @@ TEST(pages_together_give_what_one_answer_gives)
         CHECK_INT(m->all.count, at);
     }
     model_free(m);
+}
+
+/* Appends to seen what a part gives; where it stopped, or "". */
+static struct kit_text match_part(struct seen *seen, const struct retained *r, const char *filter,
+                                  const struct retained_query *part)
+{
+    struct retained_query q = { bytes_of_text(filter), part->after, part->visits_max };
+    struct kit_text reached = { "" };
+    seen->limit = SEEN_MAX;
+    struct msg *at = retained_match(r, &q, see, seen);
+    if (at == NULL) return reached;
+    struct bytes topic = msg_topic(at);
+    memcpy(reached.text, topic.at, topic.len);
+    return reached;
+}
+
+/* All parts of so many visits, put together; how many there were. */
+static size_t match_in_parts(struct seen *seen, const struct retained *r, const char *filter, uint32_t visits)
+{
+    struct kit_text after = { "" };
+    size_t parts = 0;
+    seen->count = 0;
+    do {
+        size_t before = seen->count;
+        struct retained_query part = { .after = bytes_of_text(after.text), .visits_max = visits };
+        after = match_part(seen, r, filter, &part);
+        CHECK_TRUE(seen->count - before <= visits);
+        parts++;
+    } while (after.text[0] != '\0');
+    return parts;
+}
+
+TEST(an_answer_may_be_cut_behind_any_number_of_topics_looked_at)
+{
+    struct model *m = model_new();
+    for (int round = 0; round < 200; round++) {
+        for (int i = 0; i < 20; i++) model_step(m);
+        struct kit_text filter = kit_filter(&m->random);
+        match(&m->all, m->r, filter.text, "", SEEN_MAX);
+        for (uint32_t visits = 1; visits < 40; visits++) {
+            match_in_parts(&m->page, m->r, filter.text, visits);
+            CHECK_INT(m->all.count, m->page.count);
+            for (size_t i = 0; i < m->all.count; i++)
+                CHECK_INT(0, strcmp(m->all.topics[i].text, m->page.topics[i].text));
+        }
+    }
+    model_free(m);
+}
+
+TEST(a_filter_that_matches_nothing_of_many_topics_is_answered_in_parts)
+{
+    enum { DEVICES = 1000, VISITS = 50 };
+    struct retained *r = retained_with(2 * DEVICES);
+    struct seen *seen = calloc(1, sizeof *seen);
+    char topic[KIT_TOPIC_BYTES];
+    for (unsigned i = 0; i < DEVICES; i++) {
+        snprintf(topic, sizeof topic, "a/%04u/state", i);
+        CHECK_INT(ERR_OK, set(r, topic, "x", 1));
+    }
+    /* A visit says no more than where the next device begins, so there are as many as devices. */
+    CHECK_TRUE(match_in_parts(seen, r, "a/+/never", VISITS) >= DEVICES / VISITS);
+    CHECK_INT(0, seen->count);
+    CHECK_TRUE(match_in_parts(seen, r, "a/+/state", VISITS) >= DEVICES / VISITS);
+    CHECK_INT(DEVICES, seen->count);
+    CHECK_INT(1, match_in_parts(seen, r, "a/0007/state", 1));
+    CHECK_INT(1, seen->count);
+    free(seen);
+    retained_free(&r);
 }
 
 TEST(a_page_goes_on_after_a_topic_that_is_gone_and_misses_none_that_stays)
