@@ -59,6 +59,20 @@ enum {
     /* SUBSCRIBEs and UNSUBSCRIBEs of one connection that wait for their answer: more, and it is not read. */
     JOBS_WAITING_MAX = 64,
 
+    /* The same of one session, with those whose connection is gone and that still put retained messages into
+     * its queue. They end by themselves; until then one more SUBSCRIBE ends its connection. */
+    JOBS_SESSION_MAX = 2 * JOBS_WAITING_MAX,
+
+    /* Retained copies of one session that are on their way through the journal, or stand in its queue and
+     * are to be skipped there because something newer went before. At the limit its SUBSCRIBEs wait with
+     * the next copy: for the journal, or until the client has taken what stands before those in the queue. */
+    COPIES_MAX = 1024,
+
+    /* Topics of which a session remembers, while retained messages are read for it, what came live. More are
+     * as many as publishers like, so then all notes are thrown away, and whoever had use for them reads its
+     * page again (session/fence.c). 1024 come within one reading only above a million a second. */
+    NOTED_TOPICS_MAX = 1024,
+
     /* Topics that one question for retained messages looks at, matching or not: well below a millisecond.
      * The next question goes on there. */
     RETAINED_VISITS_MAX = 512,

@@ -113,7 +113,10 @@ bool session_next(struct session *s, struct session_send *out)
     s->sent++;
     s->unacked++;
     *out = (struct session_send){ e->msg, e->id, e->qos, dup, e->retain, false };
-    if (s->voided_count > 0) out->is_void = session_is_void(s, e->seq);
+    if (s->voided_count > 0) {
+        session_unvoid(s, e->seq - 1);
+        out->is_void = session_is_void(s, e->seq);
+    }
     if (is_first && e->seq <= s->dropped_upto && e->seq > 0) out->is_void = true;
     return true;
 }

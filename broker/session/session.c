@@ -18,6 +18,8 @@ enum err session_new(struct session **out, const struct session_conf *conf)
     memcpy(s->client_id, conf->client_id.at, conf->client_id.len);
     map_init(&s->subs);
     map_init(&s->noted);
+    map_init(&s->copies);
+    list_init(&s->jobs);
     return ERR_OK;
 }
 
@@ -28,6 +30,7 @@ void session_free(struct session **owner)
     if (s == NULL) return;
     CHECK(s->conn == NULL);
     CHECK(!wheel_running(&s->timer));
+    CHECK(list_empty(&s->jobs));
     for (uint32_t i = s->head; i != s->tail; i++) msg_unref(&session_at(s, i)->msg);
     free(s->ring);
     size_t at = 0;

@@ -13,15 +13,17 @@
  * Thread:  owned by one shard; no locks.
  * Memory:  holds a reference to each message it has taken. Subscriptions are freed with it, but the caller
  *          takes them out of the index first.
- * Limits:  CLEAN_QUEUE_BYTES_MAX or conf->queue_*_max; TAIL_ENTRIES_MAX; SUBSCRIPTIONS_MAX.
+ * Limits:  CLEAN_QUEUE_BYTES_MAX or conf->queue_*_max; TAIL_ENTRIES_MAX; SUBSCRIPTIONS_MAX; COPIES_MAX and
+ *          NOTED_TOPICS_MAX.
  * Errors:  ERR_FULL: dropped by a limit, to be counted. ERR_NOMEM: the same, by the machine's.
- * Tests:   tests/unit/test_session.c
+ * Tests:   tests/unit/test_session.c, tests/unit/test_fence.c
  */
 #ifndef SESSION_SESSION_H
 #define SESSION_SESSION_H
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/list.h"
 #include "base/map.h"
 #include "msg/msg.h"
 #include "store/store.h"
@@ -91,9 +93,13 @@ struct session {
 
     struct map subs; /* struct sub by hash of its filter */
     struct session_will *will;
-    struct map noted; /* by topic: retained messages that came live while fences > 0 */
+    struct list jobs; /* the shard's: its SUBSCRIBEs and UNSUBSCRIBEs that are not finished */
+    uint32_t jobs_count;
     uint32_t fences;
-    uint32_t voided_count;
+    struct map noted;           /* by topic: retained messages that came live while fences > 0 */
+    uint64_t notes, notes_lost; /* how many were ever made; up to which they have been thrown away */
+    struct map copies;          /* by topic: retained copies on their way through the journal */
+    uint32_t copies_count, voided_count, voided_room;
     uint64_t *voided; /* entries of this seq are finished instead of sent */
     uint64_t matched; /* the shard's: number of the match that touched it last, and where it stands there */
     uint32_t match_index;
@@ -158,13 +164,17 @@ uint32_t session_ack_state(struct session *s, uint64_t *cursor, uint64_t *open, 
  * remembers which were delivered live: the version of the newest for each topic, known by its hash. */
 void session_fence_begin(struct session *s);
 void session_fence_note(struct session *s, uint64_t topic_hash, uint64_t version);
-/* Did this version or a newer one of the topic come live? */
-bool session_fence_saw(const struct session *s, uint64_t topic_hash, uint64_t version);
+/* Did this version or a newer one of the topic come live, after s->notes was `since`? Not if it says no and
+ * s->notes_lost is above what s->notes was at a fence before the version was read: then nobody knows. */
+bool session_fence_saw(const struct session *s, uint64_t topic_hash, uint64_t version, uint64_t since);
 void session_fence_end(struct session *s);
 
-/* The entry with this seq, which has not been offered yet, is not to be sent: a newer message has gone before
- * it. It stays one of the queue, is given out as void when its turn comes, and finished by session_skip. */
-void session_void(struct session *s, uint64_t seq);
+/* A retained copy goes through the journal to this session. ERR_FULL: not now, see session_copy_room. */
+enum err session_copy_begin(struct session *s, uint64_t topic_hash);
+bool session_copy_room(const struct session *s);
+/* It has arrived, as the entry seq, to be offered now (0: it was dropped). If something newer of its topic
+ * came live meanwhile, the entry is given out as void when its turn comes, and finished by session_skip. */
+void session_copy_end(struct session *s, uint64_t topic_hash, uint64_t version, uint64_t seq);
 
 /* The queue dropped its oldest, up to this seq: what of it has not been sent is not to be sent any more. */
 void session_drop_upto(struct session *s, uint64_t seq);

@@ -6,7 +6,7 @@
  * Memory:  the session's.
  * Limits:  see session.h.
  * Errors:  none.
- * Tests:   tests/unit/test_session.c
+ * Tests:   tests/unit/test_session.c, tests/unit/test_fence.c
  */
 #ifndef SESSION_SESSION_INT_H
 #define SESSION_SESSION_INT_H
@@ -20,7 +20,7 @@ static inline struct session_entry *session_at(const struct session *s, uint32_t
 
 /* fence.c */
 bool session_is_void(const struct session *s, uint64_t seq);
-void session_unvoid(struct session *s, uint64_t seq);
+void session_unvoid(struct session *s, uint64_t seq); /* this one and all before it */
 void session_fence_free(struct session *s);
 
 #endif

@@ -319,9 +319,9 @@ void conn_cut(struct shard *sh, struct conn *c)
 {
     sh->orphans += c->deferred;
     c->deferred = 0;
-    c->session = NULL;
     list_remove(&c->credit_waiter);
-    while (c->jobs != NULL) job_conn_gone(c->jobs);
+    if (c->session != NULL) jobs_conn_gone(c->session);
+    c->session = NULL;
 }
 
 static void leave_session(struct shard *sh, struct conn *c)
@@ -456,7 +456,7 @@ static void flush(struct shard *sh, struct conn *c)
         c->blocked = false;
         feed_pump(sh, c->session);
     }
-    if (c->jobs != NULL) job_resume(sh, c);
+    if (!list_empty(&c->session->jobs)) jobs_resume(sh, c->session);
 }
 
 void conn_flush_dirty(struct shard *sh)

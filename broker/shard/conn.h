@@ -30,7 +30,6 @@
 struct shard;
 struct session;
 struct shards_listener;
-struct subscribe_job;
 struct command;
 
 enum conn_state { CONN_NEW, CONN_WAITING, CONN_OPEN, CONN_ENDING, CONN_CLOSED };
@@ -71,8 +70,7 @@ struct conn {
     uint8_t *in; /* an incomplete packet */
     uint32_t in_bytes, in_room;
     struct acks *acks;
-    struct subscribe_job *jobs; /* SUBSCRIBEs that are not finished */
-    uint32_t jobs_count;
+    uint32_t jobs_count;  /* its SUBSCRIBEs and UNSUBSCRIBEs that are not finished */
     size_t journal_bytes; /* of its publishes that wait for the journal */
     uint32_t max_packet;  /* the client's, or PACKET_BYTES_MAX */
     uint32_t deferred;    /* publishes that reach even clean receivers at their completion */

@@ -32,7 +32,8 @@ void feed_pump(struct shard *sh, struct session *s)
         feed_note_ack(sh, s);
         skipped = true;
     }
-    if (skipped && c->jobs != NULL) conn_mark_dirty(sh, c);    /* there is room, and the flush tells them */
+    if (skipped && !list_empty(&s->jobs))
+        conn_mark_dirty(sh, c);                                /* there is room, and the flush tells them */
     if (c->out.bytes >= OUT_BYTES_QOS1_MAX) c->blocked = true; /* flushed first, then on */
     if (session_wants_page(s)) ask_page(sh, s);
 }

@@ -5,16 +5,20 @@
 
 struct subscribe_job *job_new(struct shard *sh, struct conn *c, uint16_t packet_id, uint16_t count)
 {
+    struct session *s = c->session;
+    if (s->jobs_count >= JOBS_SESSION_MAX) return NULL;
     struct subscribe_job *j = calloc(1, sizeof *j + 2 * (size_t)count);
     if (j == NULL) return NULL;
     list_init(&j->link);
     j->packet_id = packet_id;
     j->count = count;
+    j->version = c->version;
     j->shard = sh;
     j->conn = c;
-    j->session = c->session;
-    j->next = c->jobs;
-    c->jobs = j;
+    j->session = s;
+    j->since = s->notes;
+    list_add(&s->jobs, &j->of_session);
+    s->jobs_count++;
     if (++c->jobs_count >= JOBS_WAITING_MAX) {
         conn_pause(sh, c, PAUSE_JOBS);
         conn_mark_dirty(sh, c); /* the parked ones go on: no acknowledgement will be read for them */
@@ -25,30 +29,57 @@ struct subscribe_job *job_new(struct shard *sh, struct conn *c, uint16_t packet_
 static void leave_conn(struct subscribe_job *j)
 {
     if (j->conn == NULL) return;
-    struct subscribe_job **at = &j->conn->jobs;
-    while (*at != j) at = &(*at)->next;
-    *at = j->next;
     if (--j->conn->jobs_count < JOBS_WAITING_MAX / 2) conn_resume(j->shard, j->conn, PAUSE_JOBS);
+    j->conn = NULL;
+}
+
+static void leave_session(struct subscribe_job *j)
+{
+    if (j->session == NULL) return;
+    list_remove(&j->of_session);
+    j->session->jobs_count--;
     if (j->is_fenced) session_fence_end(j->session);
     j->is_fenced = false;
-    j->conn = NULL;
     j->session = NULL;
 }
 
 void job_free(struct subscribe_job *j)
 {
     leave_conn(j);
+    leave_session(j);
     list_remove(&j->link);
     command_unref(&j->command);
     msg_unref(&j->last);
     free(j);
 }
 
-/* A parked job has nothing under way: nobody would come to free it. */
-void job_conn_gone(struct subscribe_job *j)
+/* A parked job has nothing under way: nobody would come to free it, or to go on with it. */
+static void conn_gone(struct subscribe_job *j)
 {
     leave_conn(j);
-    if (j->is_parked) job_free(j);
+    if (!j->session->persistent) leave_session(j);
+    if (!j->is_parked) return;
+    j->is_parked = false;
+    retain_step(j->shard, j);
+}
+
+void jobs_conn_gone(struct session *s)
+{
+    struct list *next;
+    for (struct list *at = s->jobs.next; at != &s->jobs; at = next) {
+        struct subscribe_job *j = CONTAINER(at, struct subscribe_job, of_session);
+        next = at->next;
+        if (j->conn != NULL) conn_gone(j);
+    }
+}
+
+void jobs_session_gone(struct session *s)
+{
+    while (!list_empty(&s->jobs)) {
+        struct subscribe_job *j = CONTAINER(s->jobs.next, struct subscribe_job, of_session);
+        leave_session(j);
+        if (j->is_parked) job_free(j);
+    }
 }
 
 /* Its turn to go to the journal. Without its connection too: the subscriptions stand already. */
@@ -77,28 +108,58 @@ void job_answer(struct shard *sh, struct conn *c, const struct subscribe_job *j)
     conn_commit(sh, c, (size_t)(w.at - at));
 }
 
+/* The connection lost the session to another one before the journal had its command, which so had no effect.
+ * But the index has changed, and the session lives: the journal is told what stands there now, under the
+ * present claim. Where a later packet has changed a filter again, that packet's own command tells it. Nobody
+ * is answered. */
+static void settle(struct shard *sh, struct subscribe_job *j)
+{
+    bool was_superseded = j->command->claim_no != j->session->claim_no; /* else it would be stale again */
+    struct command *c = was_superseded ? subscribe_settle(sh, j) : NULL;
+    if (c == NULL) {
+        job_free(j);
+        return;
+    }
+    c->job = j;
+    command_unref(&j->command);
+    j->command = c;
+    j->is_settling = true;
+    job_submitted(sh, j);
+}
+
+static void begin_walk(struct shard *sh, struct subscribe_job *j)
+{
+    struct bytes filters = j->command->data;
+    j->position = j->command->position;
+    j->is_walking = true;
+    j->walk = (struct subscribe){ .count = j->count, .filters = { filters.at, filters.len, false } };
+    if (j->conn != NULL) job_answer(sh, j->conn, j);
+}
+
 void job_done(struct shard *sh, struct command *cmd)
 {
     struct subscribe_job *j = cmd->job;
-    j->position = cmd->position;
-    if (j->conn == NULL) {
+    bool is_over = j->session == NULL || sh->closing;
+    if (!is_over && cmd->result != COMMAND_DURABLE) {
+        settle(sh, j);
+        return;
+    }
+    is_over |= j->is_settling;
+    if (!is_over && !j->is_walking) begin_walk(sh, j);
+    if (is_over || j->is_unsubscribe) {
         job_free(j);
         return;
     }
-    job_answer(sh, j->conn, j);
-    if (j->is_unsubscribe) {
-        job_free(j);
-        return;
-    }
-    j->walk = (struct subscribe){ .count = j->count, .filters = { cmd->data.at, cmd->data.len, false } };
+    j->fenced = j->session->notes;
     retain_step(sh, j);
 }
 
-void job_resume(struct shard *sh, struct conn *c)
+void jobs_resume(struct shard *sh, struct session *s)
 {
-    struct subscribe_job *next;
-    for (struct subscribe_job *j = c->jobs; j != NULL; j = next) {
-        next = j->next;
+    struct list *next;
+    for (struct list *at = s->jobs.next; at != &s->jobs; at = next) {
+        struct subscribe_job *j = CONTAINER(at, struct subscribe_job, of_session);
+        next = at->next;
         if (!j->is_parked) continue;
         j->is_parked = false;
         retain_step(sh, j);

@@ -3,13 +3,20 @@
  * job - a SUBSCRIBE or UNSUBSCRIBE whose answer waits for the journal, and the retained messages after it.
  *
  *   made -> (barrier) -> submitted -> applied: SUBACK -> page of retained messages, page by page -> gone
+ *                            |                               ^     |
+ *                            |                  fenced again +-----+ (what came live is not known any more)
+ *                            +-> stale: submitted again as what the session has now -> gone
+ *
+ * A job of a persistent session goes on without its connection: what SUBACK has promised goes into the queue.
+ * QoS 0 has nobody to go to then. One of a clean session ends with the connection.
  *
  * Thread:  the session's shard; while its question travels to the owner of a topic, that shard reads it.
- * Memory:  freed when its last answer has come, with or without the connection.
- * Limits:  RETAINED_PAGE messages at once, and RETAINED_VISITS_MAX topics looked at for them; the next page
- *          waits until the client has taken the last.
- * Errors:  ERR_NOMEM from job_new.
- * Tests:   tests/conformance/3.8-subscribe, tests/stress
+ * Memory:  freed when nothing of it is under way any more.
+ * Limits:  RETAINED_PAGE messages at once, and RETAINED_VISITS_MAX topics looked at for them. The next page
+ *          waits until the client has taken the last, or without a connection until there is room for
+ *          copies (session_copy_room). JOBS_WAITING_MAX for a connection, JOBS_SESSION_MAX for a session.
+ * Errors:  job_new gives NULL.
+ * Tests:   tests/unit/test_job.c, tests/conformance/3.8-subscribe, tests/e2e/test_retained.py, tests/stress
  */
 #ifndef SHARD_JOB_H
 #define SHARD_JOB_H
@@ -31,16 +38,22 @@ struct retained_ask {
 };
 
 struct subscribe_job {
-    struct list link; /* of the shard's fence lists */
+    struct list link;       /* of the shard's fence lists */
+    struct list of_session; /* session.jobs */
     struct shard *shard;
-    struct conn *conn;          /* NULL: gone, nobody is answered */
-    struct session *session;    /* while conn is there */
-    struct subscribe_job *next; /* of the connection's jobs */
-    struct command *command;    /* ours until it is submitted; then a reference of ours */
-    uint64_t position;          /* of the fence, once applied */
+    struct conn *conn;       /* NULL: gone, nobody is answered */
+    struct session *session; /* NULL: gone, or a clean one whose connection is: nothing is left to do */
+    struct command *command; /* ours until it is submitted; then a reference of ours */
+    uint64_t position;       /* of the fence, once applied */
+    uint64_t since;          /* session.notes when it came: what was noted before was no answer to it */
+    uint64_t fenced;         /* session.notes at its last fence: what came live until then, its owner has */
     uint16_t packet_id;
     uint16_t count; /* filters */
-    bool is_unsubscribe, is_asking, is_parked;
+    uint8_t version;
+    bool is_unsubscribe;
+    bool is_settling;           /* its command is subscribe_settle's */
+    bool is_walking;            /* answered; retained messages are read */
+    bool is_parked;             /* until there is room: nothing is under way */
     bool is_fenced;             /* its session takes notes for it */
     struct subscribe walk;      /* over the filters, for the retained messages */
     struct subscribe_filter at; /* the one whose turn it is */
@@ -55,14 +68,22 @@ static inline uint8_t *job_wants(struct subscribe_job *j)
     return j->codes + j->count;
 }
 
-/* The packet's filters are copied. NULL without memory. */
+/* NULL without memory, or when the session has too many. */
 struct subscribe_job *job_new(struct shard *sh, struct conn *c, uint16_t packet_id, uint16_t count);
 void job_free(struct subscribe_job *j);
+
+/* fence.c: from here to the journal, behind a barrier. */
+void fence_begin(struct shard *sh, struct subscribe_job *j);
+void job_submitted(struct shard *sh, struct subscribe_job *j);
 
 /* Sends SUBACK or UNSUBACK. */
 void job_answer(struct shard *sh, struct conn *c, const struct subscribe_job *j);
 
 /* Asks for the next retained messages, or ends the job. */
 void retain_step(struct shard *sh, struct subscribe_job *j);
+
+/* on_subscribe.c: a command that makes the journal say of the job's filters what the index says, as far as it
+ * is this job that said so. NULL: nothing to say, or no memory. */
+struct command *subscribe_settle(struct shard *sh, const struct subscribe_job *j);
 
 #endif

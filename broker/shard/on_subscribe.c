@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "codec/rd.h"
 #include "shard/job.h"
 #include "shard/shard_int.h"
 #include "topic/topic.h"
@@ -107,7 +108,7 @@ static struct command *new_command(const struct session *s, struct subscribe_job
 /* Answers now, or when the journal says so; never before what was asked earlier. */
 static enum mqtt_rc finish(struct shard *sh, struct conn *c, struct subscribe_job *j, struct bytes filters)
 {
-    bool waits = c->session->persistent || j->next != NULL;
+    bool waits = c->session->persistent || c->jobs_count > 1;
     for (uint16_t i = 0; i < j->count && !j->is_unsubscribe; i++) waits |= job_wants(j)[i] != 0;
     if (!waits) {
         job_answer(sh, c, j);
@@ -174,4 +175,35 @@ enum mqtt_rc on_unsubscribe(struct shard *sh, struct conn *c, const struct frame
     for (uint16_t i = 0; i < p.count && unsubscribe_next(&p, &filter); i++)
         j->codes[i] = unsubscribe_one(sh, c->session, filter);
     return finish(sh, c, j, filters);
+}
+
+/* As in a packet (section 3.8.3.1). */
+static uint8_t options_of(const struct sub *sub)
+{
+    enum { NO_LOCAL = 4, AS_PUBLISHED = 8 };
+    unsigned options = sub->options.qos;
+    if (sub->options.no_local) options |= NO_LOCAL;
+    if (sub->options.retain_as_published) options |= AS_PUBLISHED;
+    return (uint8_t)options;
+}
+
+struct command *subscribe_settle(struct shard *sh, const struct subscribe_job *j)
+{
+    struct command *c = journal_fenced(j->session, j->command->kind, j->command->data);
+    if (c == NULL) return NULL;
+    struct rd r = { c->data.at, c->data.len, false };
+    uint8_t *to = (uint8_t *)(uintptr_t)c->data.at; /* the command's own copy */
+    while (r.left > 0) {
+        const uint8_t *from = r.at;
+        struct bytes filter = rd_str(&r);
+        if (!j->is_unsubscribe) rd_u8(&r);
+        const struct sub *sub = find_sub(sh, j->session, filter);
+        if ((sub == NULL) != j->is_unsubscribe) continue;
+        memmove(to, from, (size_t)(r.at - from));
+        to += r.at - from;
+        if (sub != NULL) to[-1] = options_of(sub);
+    }
+    c->data.len = (size_t)(to - c->data.at);
+    if (c->data.len == 0) command_unref(&c);
+    return c;
 }

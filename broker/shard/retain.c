@@ -5,8 +5,9 @@
 /*
  * Retained messages for a new subscription (section 3.3.1.3). They are read after the fence: what is newer
  * than it was delivered live, and so was what the session noted while it waited; nor may an older one follow
- * what the session has noted of its topic. Read in pages, topic after
- * topic: a million retained messages cost a page of memory, and a slow client holds up only itself.
+ * what the session has noted of its topic. Read in pages, topic after topic: a million retained messages cost
+ * a page of memory, and a slow client holds up only itself. A persistent session's job goes on when its
+ * client is gone: SUBACK has promised these messages.
  */
 
 /* --- the owner's side */
@@ -31,16 +32,18 @@ void retain_mail_ask(struct shard *sh, struct mail *m)
 
 /* --- the subscriber's side */
 
-/* QoS 1 for a persistent session is durable before it is sent, like any other. On its way through the journal
- * a newer message may get there first: the session takes notes until it has come. */
-static void put_retained(struct shard *sh, struct session *s, const struct retained_value *v, uint8_t qos)
+/* A copy that nobody will send. */
+static void count_dropped(struct shard *sh)
+{
+    metrics_add(sh->metrics, METRIC_publish_dropped_queue_full_total, 1);
+}
+
+static struct command *new_copy(struct shard *sh, const struct session *s, const struct retained_value *v,
+                                uint8_t qos)
 {
     struct command_size size = { .targets = 1, .seats = 1 };
     struct command *c = command_new(COMMAND_RETAINED, &size);
-    if (c == NULL) {
-        metrics_add(sh->metrics, METRIC_publish_dropped_queue_full_total, 1);
-        return;
-    }
+    if (c == NULL) return NULL;
     c->msg = msg_ref(v->msg);
     c->version = v->version;
     c->session_no = s->session_no;
@@ -49,8 +52,27 @@ static void put_retained(struct shard *sh, struct session *s, const struct retai
     };
     c->seats[0].shard = (uint16_t)sh->index;
     c->seats[0].count = 1;
-    session_fence_begin(s);
-    journal_put(sh, c);
+    return c;
+}
+
+/* QoS 1 for a persistent session is durable before it is sent, like any other. On its way through the journal
+ * a newer message may get there first: the session watches for that until it has come. */
+static void put_retained(struct shard *sh, struct session *s, const struct retained_value *v, uint8_t qos)
+{
+    struct command *c = new_copy(sh, s, v, qos);
+    if (c != NULL && session_copy_begin(s, subs_hash(sh->all->subs, msg_topic(v->msg))) == ERR_OK) {
+        journal_put(sh, c);
+        return;
+    }
+    command_unref(&c);
+    count_dropped(sh);
+}
+
+/* Half of the room is free again, or all that there will be: for those who wait. */
+void retain_copy_arrived(struct shard *sh, struct session *s)
+{
+    bool is_room = s->copies_count == 0 || s->copies_count + s->voided_count == COPIES_MAX / 2;
+    if (is_room && !list_empty(&s->jobs)) jobs_resume(sh, s);
 }
 
 static void deliver(struct shard *sh, struct subscribe_job *j, const struct retained_value *v)
@@ -58,11 +80,11 @@ static void deliver(struct shard *sh, struct subscribe_job *j, const struct reta
     struct session *s = j->session;
     uint8_t qos = v->msg->qos < j->at.qos ? v->msg->qos : j->at.qos;
     uint64_t topic = subs_hash(sh->all->subs, msg_topic(v->msg));
-    if (v->version > j->position || session_fence_saw(s, topic, v->version)) return;
+    if (v->version > j->position || session_fence_saw(s, topic, v->version, j->since)) return;
     if (j->at.no_local && v->msg->from_client == client_hash(sh, s)) return; /* [MQTT-3.8.3-3] */
     if (qos == 0) {
         struct conn_publish p = { .msg = v->msg, .retain = true };
-        conn_send_publish(sh, j->conn, &p);
+        if (j->conn != NULL) conn_send_publish(sh, j->conn, &p);
         return;
     }
     if (s->persistent) {
@@ -73,17 +95,30 @@ static void deliver(struct shard *sh, struct subscribe_job *j, const struct reta
     if (session_offer(s, &row) == ERR_OK)
         feed_pump(sh, s);
     else
-        metrics_add(sh->metrics, METRIC_publish_dropped_queue_full_total, 1);
+        count_dropped(sh);
 }
 
 /* Is there no room for this message (NULL: for any)? Room comes by acknowledgements; while they are not read
  * because of all the SUBSCRIBEs, waiting for it would be for ever. */
-static bool client_is_behind(const struct subscribe_job *j, const struct msg *m)
+static bool must_wait(const struct subscribe_job *j, const struct msg *m)
 {
     const struct session *s = j->session;
+    if (s->persistent && !session_copy_room(s)) return true;
+    if (j->conn == NULL) return false;
     if (j->conn->out.bytes >= OUT_BYTES_QOS1_MAX) return true;
     if ((j->conn->paused & PAUSE_JOBS) != 0) return false;
     return s->tail - s->sent >= TAIL_ENTRIES_MAX || (!s->persistent && !session_has_room(s, m));
+}
+
+/* Until the output is flushed, or copies have come through the journal. Where only the client can make room,
+ * by taking what stands before entries to be skipped, its acknowledgements are read in spite of all the jobs.
+ */
+static void park(struct subscribe_job *j)
+{
+    const struct session *s = j->session;
+    j->is_parked = true;
+    if (j->conn != NULL && s->copies_count == 0 && !session_copy_room(s))
+        conn_resume(j->shard, j->conn, PAUSE_JOBS);
 }
 
 /* What is read next comes after this message. Takes it. */
@@ -99,43 +134,49 @@ static bool deliver_page(struct shard *sh, struct subscribe_job *j)
 {
     struct retained_ask *ask = &j->ask;
     uint32_t done = 0;
-    /* Gone, or unsubscribed meanwhile: nothing more of it [MQTT-3.10.4-2]. */
-    bool wanted = j->conn != NULL && subscription_exists(sh, j->session, j->at.filter);
-    for (; done < ask->count; done++) {
-        if (!wanted) continue;
-        if (client_is_behind(j, ask->values[done].msg)) break;
-        deliver(sh, j, &ask->values[done]);
+    while (done < ask->count && !must_wait(j, ask->values[done].msg)) deliver(sh, j, &ask->values[done++]);
+    if (done < ask->count) {
+        if (done > 0) go_on_after(j, msg_ref(ask->values[done - 1].msg));
+        return false;
     }
-    bool all = done == ask->count;
-    if (all) {
-        go_on_after(j, ask->reached);
-        ask->reached = NULL;
-    } else if (done > 0) {
-        go_on_after(j, msg_ref(ask->values[done - 1].msg));
-    }
-    return all;
+    if (ask->reached == NULL) ask->owner++; /* this one is done */
+    go_on_after(j, ask->reached);
+    ask->reached = NULL;
+    return true;
+}
+
+/* Has the session forgotten something that came live since this job's fence? */
+static bool notes_are_lost(const struct subscribe_job *j)
+{
+    return j->session->notes_lost > j->fenced;
+}
+
+/* False: there was no room for all of it. */
+static bool take_page(struct shard *sh, struct subscribe_job *j)
+{
+    if (j->session == NULL || sh->closing || notes_are_lost(j)) return true; /* as if it had not been read */
+    if (subscription_exists(sh, j->session, j->at.filter)) return deliver_page(sh, j);
+    j->ask.owner = (uint16_t)sh->all->count; /* unsubscribed: nothing more of it [MQTT-3.10.4-2] */
+    return true;
 }
 
 void retain_mail_answer(struct shard *sh, struct mail *m)
 {
     struct retained_ask *ask = CONTAINER(m, struct retained_ask, mail);
     struct subscribe_job *j = CONTAINER(ask, struct subscribe_job, ask);
-    j->is_asking = false;
-    bool all = deliver_page(sh, j);
+    bool all = take_page(sh, j);
     for (uint32_t i = 0; i < ask->count; i++) msg_unref(&ask->values[i].msg);
     msg_unref(&ask->reached);
-    if (!all) {
-        j->is_parked = true;
-        return;
-    }
-    if (ask->after.len == 0) ask->owner++; /* this one is done */
-    retain_step(sh, j);
+    if (all)
+        retain_step(sh, j);
+    else
+        park(j);
 }
 
 /* The next filter whose retained messages are wanted. False: none is left. */
 static bool next_filter(struct shard *sh, struct subscribe_job *j)
 {
-    while (subscribe_next(&j->walk, j->conn->version, &j->at)) {
+    while (subscribe_next(&j->walk, j->version, &j->at)) {
         bool wanted = job_wants(j)[j->at_index++] != 0;
         if (!wanted) continue;
         j->ask.filter = j->at.filter;
@@ -156,21 +197,34 @@ static bool filter_done(const struct shard *sh, const struct subscribe_job *j)
     return j->ask.owner != shard_of_topic(sh->all, subs_hash(sh->all->subs, j->ask.filter));
 }
 
+/* At its completion, all that came live before is with its topic's owner: see session/fence.c. */
+static void fence_again(struct shard *sh, struct subscribe_job *j)
+{
+    struct command *c = journal_fenced(j->session, COMMAND_FENCE, bytes_of(NULL, 0));
+    if (c == NULL) {
+        count_dropped(sh);
+        job_free(j);
+        return;
+    }
+    c->job = j;
+    journal_put(sh, c);
+}
+
 void retain_step(struct shard *sh, struct subscribe_job *j)
 {
-    if (j->conn == NULL) {
+    bool is_over = j->session == NULL || sh->closing;
+    if (is_over || (filter_done(sh, j) && !next_filter(sh, j))) {
         job_free(j);
         return;
     }
-    if (filter_done(sh, j) && !next_filter(sh, j)) {
-        job_free(j);
+    if (must_wait(j, NULL)) {
+        park(j);
         return;
     }
-    if (client_is_behind(j, NULL)) {
-        j->is_parked = true; /* until its output is flushed */
+    if (notes_are_lost(j)) {
+        fence_again(sh, j);
         return;
     }
-    j->is_asking = true;
     j->ask.from = (uint16_t)sh->index;
     shard_post(sh, j->ask.owner, &j->ask.mail, MAIL_RETAINED_ASK);
 }

@@ -367,9 +367,12 @@ static void apply_copy(struct shard *sh, struct command *c)
     if (c->result == COMMAND_REFUSED)
         log_event(sh->log, EVENT_MESSAGE_DROPPED, LOG_STR("why", "no room"), LOG_STR("kind", "retained"),
                   LOG_TEXT("client", session_client_id(s)), LOG_TEXT("topic", msg_topic(c->msg)));
-    if (comes && session_fence_saw(s, topic, c->version)) session_void(s, c->position);
-    if (comes && session_offer(s, &row) == ERR_OK) feed_pump(sh, s);
-    session_fence_end(s);
+    session_copy_end(s, topic, c->version, comes ? c->position : 0);
+    if (comes) {
+        session_offer(s, &row);
+        feed_pump(sh, s);
+    }
+    retain_copy_arrived(sh, s);
 }
 
 static void apply_retained(struct shard *sh, const struct command *c)

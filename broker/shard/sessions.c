@@ -91,6 +91,7 @@ void sessions_destroy(struct shard *sh, struct session *s)
     struct bytes id = session_client_id(s);
     wheel_stop(sh->session_wheel, &s->timer);
     stop_acking(sh, s);
+    jobs_session_gone(s);
     map_take(&sh->by_id, bytes_hash(id, sh->all->seed), is_client, &id);
     size_t at = 0;
     for (struct sub *sub = map_next(&s->subs, &at); sub != NULL; sub = map_next(&s->subs, &at))

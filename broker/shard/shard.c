@@ -254,6 +254,7 @@ static void shard_free(struct shard *sh)
         for (struct sub *b = map_next(&s->subs, &sub_at); b != NULL; b = map_next(&s->subs, &sub_at))
             subs_remove(sh->all->subs, sh->index, b);
         wheel_stop(sh->session_wheel, &s->timer);
+        jobs_session_gone(s);
         session_free(&s);
     }
     map_fini(&sh->by_id);

@@ -182,8 +182,6 @@ struct command *journal_fenced(const struct session *s, enum command_kind kind, 
 bool sys_owns(struct bytes topic);
 
 /* fence.c: SUBSCRIBE waits until all that was matched before it is in the journal */
-struct subscribe_job;
-void fence_begin(struct shard *sh, struct subscribe_job *job);
 void fence_turn(struct shard *sh);
 
 /* feed.c: messages from the store to a session, and acknowledgements back */
@@ -191,10 +189,11 @@ void feed_pump(struct shard *sh, struct session *s); /* sends what the window al
 void feed_note_ack(struct shard *sh, struct session *s);
 void feed_turn(struct shard *sh);
 
-/* subscribe_job.c, retain.c */
-void job_submitted(struct shard *sh, struct subscribe_job *job);
+/* job.c, retain.c */
 void job_done(struct shard *sh, struct command *c);
-void job_resume(struct shard *sh, struct conn *c);
-void job_conn_gone(struct subscribe_job *job);
+void jobs_resume(struct shard *sh, struct session *s);
+void jobs_conn_gone(struct session *s);    /* before the connection's end: they go on without it, or end */
+void jobs_session_gone(struct session *s); /* before the session's */
+void retain_copy_arrived(struct shard *sh, struct session *s);
 
 #endif

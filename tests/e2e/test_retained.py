@@ -51,6 +51,63 @@ class Retained(kit.Test):
             self.assertEqual(other.message().payload, b"%d" % i)
         self.each_once(c, payload)
 
+    def kept(self, broker):
+        """A client whose session stays; with a window of 1, so that what it does not acknowledge holds up the rest."""
+        return self.client(broker, "kept", clean=False, expiry=600, receive_max=1)
+
+    def abandon(self, broker, qos=1):
+        """Has SUBACK and nothing else, and is gone."""
+        c = self.kept(broker)
+        c.subscribe("home/#", qos)
+        c.close()
+        broker.wait_metric("connections_open", lambda n: n == 1)
+
+    def test_a_kept_session_gets_every_topic_though_its_client_vanished_behind_suback(self):
+        b = self.broker("shards 3")
+        payload = lambda i: b"%d" % i
+        self.fill(b, payload)
+        self.abandon(b)
+        self.each_once(self.kept(b), payload)
+
+    def test_a_kept_session_gets_every_topic_though_its_client_was_taken_over_behind_suback(self):
+        b = self.broker("shards 3")
+        payload = lambda i: b"%d" % i
+        self.fill(b, payload)
+        c = self.kept(b)
+        c.subscribe("home/#", 1)
+        self.each_once(self.kept(b), payload)
+        c.expect_closed()
+
+    def test_a_value_that_changes_while_the_client_is_away_comes_and_nothing_older_after_it(self):
+        b = self.broker("shards 3")
+        source = self.fill(b, lambda i: b"old")
+        self.abandon(b)
+        changed = {f"home/{i % 50}/{i}" for i in range(0, TOPICS, 3)}
+        for topic in sorted(changed):
+            source.publish(topic, b"new", 1, retain=True)
+        c, got = self.kept(b), {}
+        while len(got) < TOPICS or any(got[t] != b"new" for t in changed):
+            m = c.message()
+            self.assertNotEqual((got.get(m.topic), m.payload), (b"new", b"old"))
+            got[m.topic] = m.payload
+        for m in c.catch_up():
+            self.assertNotEqual((got[m.topic], m.payload), (b"new", b"old"))
+
+    def test_a_session_that_is_discarded_gets_nothing_of_what_it_was_promised(self):
+        b = self.broker("shards 3")
+        self.fill(b, lambda i: b"%d" % i)
+        self.abandon(b)
+        c = self.client(b, "kept", clean=True)
+        c.ping()
+        b.wait_metric("subscriptions", lambda n: n == 0)
+
+    def test_a_copy_of_qos_0_waits_for_nobody(self):
+        b = self.broker("shards 3")
+        self.fill(b, lambda i: bytes(20000))  # 40 MB: more than sockets hold
+        self.abandon(b, qos=0)
+        c = self.kept(b)
+        c.ping()  # a message would come before the answer
+
     def test_mosquitto_sub_gets_every_topic_once(self):
         if not kit.have("mosquitto_sub"):
             self.skipTest("mosquitto-clients is not installed")

@@ -245,6 +245,8 @@ class Subscriber(Actor):
             self.ledger.violation("suback", f"{self.client}: {codes.hex()}")
         else:
             self.session.granted(sub, floors)
+            if self.is_kept and self.session.floor and not self.run.is_ending and self.rng.random() < 0.1:
+                self.vanish()  # what SUBACK has promised must wait for it
 
     # --- messages
 

@@ -27,6 +27,7 @@ class Run:
         self.hub = Hub(port, rng)
         self.taken_over, self.lazy, self.probers = set(), set(), set()
         self.probers_made = 0
+        self.is_ending = False
         self.publishers = [
             Publisher(self, b"pub-%d" % i, TOPICS, RETAINED_TOPICS[i::PUBLISHERS]) for i in range(PUBLISHERS)]
         self.kept = [Subscriber(self, b"kept-%d" % i, True, FILTERS) for i in range(KEPT)]
@@ -162,11 +163,14 @@ class Run:
         return all(s.link is not None and s.ready and not s.asking and not s.leaving for s in self.receivers())
 
     def finish(self):
+        self.is_ending = True
         self.until("the mortal to be born", lambda: all(m.link is None or m.ready for m in self.mortals))
         for m in self.mortals:
             if m.link is not None and not m.leaving:
                 m.vanish()
         self.until("everybody to be back", self.all_back)
+        kept = [s.session for s in self.kept]
+        self.until("retained messages that were promised", lambda: not any(s.floor for s in kept))
         for p in self.publishers:
             p.finish()
         self.until("the PUBACKs", lambda: not any(p.waiting for p in self.publishers))

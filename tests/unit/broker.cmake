@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # The broker's own modules above the kit.
 unit_test(session session)
+unit_test(fence session)
 unit_test(net net)
+unit_test(job shard store)
 
 # Not by unit_test(): the kit has an out_clear of its own, which must not come first.
 add_executable(test_out unit/test_out.c)
 target_link_libraries(test_out PRIVATE ll_shard ll_test_kit)
 add_test(NAME unit_out COMMAND test_out)
+
