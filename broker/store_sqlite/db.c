@@ -115,6 +115,7 @@ static enum err open_at(struct db **out, const char *path, int flags)
     struct db *db = calloc(1, sizeof *db);
     *out = NULL;
     if (db == NULL) return ERR_NOMEM;
+    db_fit(db, UINT64_MAX);
     enum err rc = sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK
                       ? ERR_OK
                       : db_fail(db, "open");

@@ -63,6 +63,10 @@ struct db_progress {
 enum err db_commit_progress(struct db *db, const struct db_progress *p);
 void db_rollback(struct db *db);
 
+/* For a small disk: the -wal file is written back into the tables from so many bytes on, and fewer free pages
+ * are kept. */
+void db_fit(struct db *db, uint64_t wal_bytes);
+
 /* A piece of upkeep, some 10 ms: bodies that nothing names any more, free pages back to the file system. Says
  * whether there is more. Between transactions. */
 enum err db_tidy(struct db *db, bool *more);

@@ -35,6 +35,8 @@ enum {
 
     /* The -wal file is written back into the other from this size on: 64 MiB. */
     DB_WAL_FRAMES_MAX = 16384,
+    DB_FREE_PAGES_KEPT = 2048, /* 8 MiB: what goes and comes every day */
+    DB_PAGE_BYTES = 4096,
 };
 
 /* A row for a queue. */
@@ -63,6 +65,7 @@ struct db {
     sqlite3_stmt *statements[STATEMENTS_COUNT];
     struct db_rows rows;
     struct db_sweep sweep;
+    uint32_t wal_frames_max, free_pages_kept;
     uint32_t wal_frames, wal_frames_done; /* in the -wal file; of these, written back */
     char error[DB_ERROR_BYTES];
 };

@@ -8,7 +8,6 @@
 
 enum {
     BODIES_A_TIME = 4096,
-    FREE_PAGES_KEPT = 2048, /* 8 MiB: what goes and comes every day */
     WAL_BYTES_KEPT = 1024 * 1024,
 };
 
@@ -67,7 +66,7 @@ static enum err vacuum_is_due(struct db *db, bool *is_due)
     uint64_t free_pages = 0, pages = 0;
     enum err rc = number(db, SQL_free_pages, &free_pages);
     if (rc == ERR_OK) rc = number(db, SQL_pages, &pages);
-    *is_due = rc == ERR_OK && free_pages > FREE_PAGES_KEPT && free_pages > pages / 4;
+    *is_due = rc == ERR_OK && free_pages > db->free_pages_kept && free_pages > pages / 4;
     return rc;
 }
 
@@ -107,6 +106,14 @@ enum err db_tidy(struct db *db, bool *more)
     return rc;
 }
 
+void db_fit(struct db *db, uint64_t wal_bytes)
+{
+    uint64_t pages = wal_bytes / DB_PAGE_BYTES;
+    db->wal_frames_max = pages < DB_WAL_FRAMES_MAX ? (uint32_t)pages : (uint32_t)DB_WAL_FRAMES_MAX;
+    db->free_pages_kept =
+        pages / 8 < DB_FREE_PAGES_KEPT ? (uint32_t)(pages / 8) : (uint32_t)DB_FREE_PAGES_KEPT;
+}
+
 /* --- the -wal file */
 
 static enum err checkpoint(struct db *db, int mode)
@@ -123,7 +130,7 @@ static enum err checkpoint(struct db *db, int mode)
 
 enum err db_write_back(struct db *db)
 {
-    if (db->wal_frames - db->wal_frames_done < DB_WAL_FRAMES_MAX) return ERR_OK;
+    if (db->wal_frames - db->wal_frames_done < db->wal_frames_max) return ERR_OK;
     return checkpoint(db, SQLITE_CHECKPOINT_PASSIVE);
 }
 

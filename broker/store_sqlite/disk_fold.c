@@ -2,6 +2,7 @@
 #include "base/failpoint.h"
 #include "base/list.h"
 #include "store_sqlite/disk_int.h"
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,9 +94,10 @@ void disk_folded(struct store_disk *s, struct fold *f)
     for (size_t i = 0; i < f->count; i++) {
         struct command *c = f->commands[i];
         for (uint32_t t = 0; t < c->targets_count; t++)
-            if (*live++) tables_fold(s->tables, c->targets[t].session_no, c->position);
+            if (*live++ && !f->gave_up) tables_fold(s->tables, c->targets[t].session_no, c->position);
         command_unref(&c);
     }
+    s->has_given_up |= f->gave_up;
     free(f->commands);
     free(f->live);
     free(f);
@@ -150,14 +152,16 @@ static enum err write_slice(struct store_disk *s, const struct fold *f, struct w
     return rc;
 }
 
-/* Without room it waits: what it has to write is in the log. */
+/* Without room it waits: what it has to write is in the log. ERR_FULL: at boot, or it was told to hurry. */
 static enum err write_fold(struct store_disk *s, const struct fold *f)
 {
     struct writing w = { 0, f->live };
     enum err rc = ERR_OK;
     do {
         rc = write_slice(s, f, &w);
-        if (rc == ERR_FULL) disk_wait_for_room(s);
+        bool waits = s->runs && mailbox_empty(&s->fold_box);
+        if (rc == ERR_FULL && !waits) return rc;
+        if (rc == ERR_FULL && db_settle(s->writer) == ERR_OK) disk_wait_for_room(s);
     } while (rc == ERR_FULL || (rc == ERR_OK && w.at < f->count));
     return rc;
 }
@@ -171,32 +175,57 @@ static enum err fold_and_purge(struct store_disk *s, const struct fold *f)
     return rc;
 }
 
-static void run_fold(struct store_disk *s, const struct fold *f)
+static void run_fold(struct store_disk *s, struct fold *f)
 {
     enum err rc = fold_and_purge(s, f);
+    f->gave_up = rc == ERR_FULL;
+    if (f->gave_up) return;
     const char *purge = s->order.ops->upkeep_error(s->order.impl);
     if (rc != ERR_OK && purge[0] != '\0') disk_fail(s, "purge", purge);
     if (rc != ERR_OK) disk_db_fail(s, "fold", s->writer, rc);
 }
 
-/* An idle broker says that it lives. Without room for that the next one does. */
-static void beat(struct store_disk *s)
+/* What is left to do between folds, the first of these that applies. */
+enum upkeep { UPKEEP_TIDY, UPKEEP_SETTLE, UPKEEP_BEAT };
+
+static int upkeep_wait_ms(enum upkeep u)
 {
-    enum err rc = db_heartbeat(s->writer, clock_wall_ms(s->conf.clock));
-    if (rc != ERR_OK && rc != ERR_FULL) disk_db_fail(s, "heartbeat", s->writer, rc);
+    static const int wait_ms[] = {
+        [UPKEEP_TIDY] = 0, [UPKEEP_SETTLE] = SETTLE_AFTER_MS, [UPKEEP_BEAT] = HEARTBEAT_MS
+    };
+    return wait_ms[u];
+}
+
+/* Gives what comes next. Without room it is for another time. */
+static enum upkeep keep_up(struct store_disk *s, enum upkeep u)
+{
+    bool more = false;
+    enum err rc = ERR_OK;
+    switch (u) {
+    case UPKEEP_TIDY: rc = db_tidy(s->writer, &more); break;
+    case UPKEEP_SETTLE:
+        rc = db_settle(s->writer);
+        malloc_trim(0); /* a backlog that has passed through leaves its memory behind */
+        break;
+    case UPKEEP_BEAT: rc = db_heartbeat(s->writer, clock_wall_ms(s->conf.clock)); break;
+    }
+    if (rc != ERR_OK && rc != ERR_FULL) disk_db_fail(s, "upkeep", s->writer, rc);
+    space_tend(&s->space);
+    if (more) return UPKEEP_TIDY;
+    return u == UPKEEP_TIDY ? UPKEEP_SETTLE : UPKEEP_BEAT;
 }
 
 void disk_fold_thread(void *arg)
 {
     struct store_disk *s = arg;
+    enum upkeep u = UPKEEP_TIDY;
     for (;;) {
-        struct mail *next, *m = mailbox_wait_for(&s->fold_box, HEARTBEAT_MS);
-        if (m == NULL) beat(s);
-        space_tend(&s->space);
+        struct mail *next, *m = mailbox_wait_for(&s->fold_box, upkeep_wait_ms(u));
+        u = m == NULL ? keep_up(s, u) : UPKEEP_TIDY;
         for (; m != NULL; m = next) {
             next = m->next;
             if (m->kind == MAIL_STOP) return;
-            run_fold(s, CONTAINER(m, struct fold, mail));
+            if (m->kind == MAIL_FOLDED) run_fold(s, CONTAINER(m, struct fold, mail));
             mailbox_send(&s->mailbox, m);
         }
     }

@@ -29,6 +29,7 @@ enum {
     FOLD_SLICE_MS = 20, /* the longest transaction; the last of a fold is the one that syncs */
     /* An idle broker writes down that it lives: session expiry counts from there after a crash. */
     HEARTBEAT_MS = 30 * 1000,
+    SETTLE_AFTER_MS = 1000, /* without a fold: SQLite's log and free memory go back to the system */
     SPACE_LOOK_MS = 200,
     FULL_RETRY_MS = 100,
     ORIGINS_MAX = 16, /* nodes of a cluster and then some */
@@ -40,6 +41,7 @@ enum disk_mail {
     MAIL_FOLDED,
     MAIL_PAGE_READ,
     MAIL_ORDER,
+    MAIL_HURRY, /* to the fold and back: the broker ends; what finds no room is in the log */
     MAIL_STOP
 };
 
@@ -52,6 +54,7 @@ struct fold {
     uint64_t upto, heartbeat_ms;
     struct command_origin origins[ORIGINS_MAX];
     unsigned origins_count;
+    bool gave_up; /* there was no room, and no time */
 };
 
 struct store_disk {
@@ -69,7 +72,7 @@ struct store_disk {
     /* the journal's thread */
     struct mailbox mailbox;
     struct thread journal;
-    struct mail stop;
+    struct mail stop, hurry;
     uint64_t position, stamp_ms, submitted;
     struct command_origin origins[ORIGINS_MAX]; /* the last of each node */
     unsigned origins_count;
@@ -78,10 +81,12 @@ struct store_disk {
     struct command **unfolded; /* applied, not given to a fold yet */
     size_t unfolded_count, unfolded_room, unfolded_bytes, folding_bytes;
     uint64_t unfolded_since_ms, space_looked_ms;
+    uint64_t unlooked_bytes; /* proposed since we looked at the space */
     bool is_folding, stopping, is_low;
-    enum err undecoded;     /* of the record at position, at boot */
-    bool is_awaited;        /* something is not settled that somebody waits for */
-    uint32_t reading_count; /* pages that the reader has */
+    bool is_hurrying, has_given_up; /* the mail is with the fold; what is unfolded stays in the log */
+    enum err undecoded;             /* of the record at position, at boot */
+    bool is_awaited;                /* something is not settled that somebody waits for */
+    uint32_t reading_count;         /* pages that the reader has */
     uint8_t *scratch;
     size_t scratch_room;
 

@@ -121,6 +121,7 @@ static void propose(struct store_disk *s, const struct command *c)
     size_t bytes = record_size(c);
     uint8_t *at = scratch_for(s, bytes);
     record_encode(c, at);
+    s->unlooked_bytes += bytes;
     enum err rc;
     while ((rc = s->order.ops->propose(s->order.impl, bytes_of(at, bytes))) == ERR_FULL)
         disk_wait_for_room(s);
@@ -153,9 +154,11 @@ void disk_wake(void *store, struct mail *m)
 static void look_at_space(struct store_disk *s)
 {
     uint64_t now_ms = clock_mono_ms(s->conf.clock);
-    if (s->dir_fd < 0 || now_ms - s->space_looked_ms < SPACE_LOOK_MS) return;
+    bool is_late = now_ms - s->space_looked_ms >= SPACE_LOOK_MS;
+    if (!is_late && s->unlooked_bytes < s->space.watermark_bytes / 8) return;
     s->space_looked_ms = now_ms;
-    bool low = space_is_low(&s->space, s->is_low);
+    s->unlooked_bytes = 0;
+    bool low = space_is_low(&s->space, s->unfolded_bytes + s->folding_bytes, s->is_low);
     if (low == s->is_low) return;
     s->is_low = low;
     log_event(s->conf.log, low ? EVENT_DISK_LOW : EVENT_DISK_WELL,
@@ -202,6 +205,7 @@ static void run_mail(struct store_disk *s, struct mail *m)
     case MAIL_PAGE_READ: disk_page_read(s, CONTAINER(m, struct store_page, request)); break;
     case MAIL_FOLDED: disk_folded(s, CONTAINER(m, struct fold, mail)); break;
     case MAIL_ORDER: s->order.ops->run(s->order.impl, m); break;
+    case MAIL_HURRY: s->is_hurrying = false; break;
     case MAIL_STOP: s->stopping = true; break;
     default: check_failed("unknown mail to the journal", __FILE__, __LINE__);
     }
@@ -233,14 +237,24 @@ static void run_batch(struct store_disk *s, struct mail *m)
 
 /* --- while the fold is behind */
 
-/* What waits and what goes on: publishers wait for the fold, acknowledgements and pages never do. Behind a
- * CLAIM that waits an acknowledgement could be of its connection, and behind a will the word that its
- * connection is gone and left none: they must not come first. */
-static bool may_pass(struct mail *m, bool one_holds)
+static void hurry(struct store_disk *s)
 {
-    if (m->kind == MAIL_STOP) return false;
-    if (m->kind != MAIL_COMMAND) return true;
-    return is_lazy(CONTAINER(m, struct command, mail)->kind) && !one_holds;
+    if (s->is_hurrying || !s->is_folding) return;
+    s->is_hurrying = true;
+    s->hurry.kind = MAIL_HURRY;
+    mailbox_send(&s->fold_box, &s->hurry);
+}
+
+/* What waits and what goes on: publishers wait for the fold, acknowledgements and pages never do, nor who is
+ * to be refused. Behind a CLAIM that waits an acknowledgement could be of its connection, and behind a will
+ * the word that its connection is gone and left none: they must not come first. */
+static bool may_pass(struct store_disk *s, struct mail *m, bool one_holds)
+{
+    if (m->kind == MAIL_STOP) hurry(s);
+    if (m->kind != MAIL_COMMAND) return m->kind != MAIL_STOP;
+    enum command_kind kind = CONTAINER(m, struct command, mail)->kind;
+    look_at_space(s);
+    return (is_lazy(kind) && !one_holds) || (kind == COMMAND_ENQUEUE && s->is_low);
 }
 
 static bool holds_others(struct mail *m)
@@ -258,7 +272,7 @@ static struct mail *wait_for_fold(struct store_disk *s, struct mail *m)
         if (m == NULL) m = mailbox_wait(&s->mailbox);
         while (m != NULL) {
             struct mail *next = m->next;
-            if (may_pass(m, one_holds)) {
+            if (may_pass(s, m, one_holds)) {
                 run_mail(s, m);
             } else {
                 one_holds |= holds_others(m);
@@ -276,7 +290,8 @@ static struct mail *wait_for_fold(struct store_disk *s, struct mail *m)
 /* Stopped, and nothing is left with the other two threads. */
 static bool is_done(const struct store_disk *s)
 {
-    return s->stopping && s->pending == NULL && s->unfolded_count == 0 && !s->is_folding &&
+    bool folded = s->unfolded_count == 0 || s->has_given_up;
+    return s->stopping && s->pending == NULL && folded && !s->is_folding && !s->is_hurrying &&
            s->reading_count == 0;
 }
 
@@ -288,6 +303,7 @@ void disk_journal_thread(void *arg)
         struct mail *m = mailbox_wait_for(&s->mailbox, wait_ms);
         if (s->unfolded_bytes + s->folding_bytes > s->space.unfolded_bytes_max) m = wait_for_fold(s, m);
         run_batch(s, m);
-        disk_fold_if_due(s, s->stopping);
+        if (!s->has_given_up) disk_fold_if_due(s, s->stopping);
+        if (s->stopping) hurry(s);
     }
 }

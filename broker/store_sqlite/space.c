@@ -18,10 +18,12 @@ struct space space_plan(uint64_t disk_bytes)
     struct space s = { .dir_fd = -1 };
     uint64_t segment = clamp(disk_bytes / 512 / MIB * MIB, MIB, 64 * MIB);
     s.segment_bytes = (uint32_t)segment;
-    s.unfolded_bytes_max = segment * 2 < 32 * MIB ? segment * 2 : 32 * MIB;
+    s.unfolded_bytes_max = segment * 2 < 48 * MIB ? segment * 2 : 48 * MIB;
+    s.checkpoint_bytes = segment * 2 < 64 * MIB ? segment * 2 : 64 * MIB;
     /* The log: what is not folded, the segment where that begins, and one that is made ahead. */
     s.ballast_bytes = 2 * (s.unfolded_bytes_max + 2 * segment);
-    s.watermark_bytes = s.ballast_bytes / 2;
+    /* A fold goes into SQLite's log, and from there, at a checkpoint, into the tables; then it is in both. */
+    s.watermark_bytes = segment + 2 * s.checkpoint_bytes;
     return s;
 }
 
@@ -40,9 +42,10 @@ uint64_t space_free_bytes(const struct space *s)
     return fstatvfs(s->dir_fd, &v) == 0 ? (uint64_t)v.f_bavail * v.f_frsize : UINT64_MAX;
 }
 
-bool space_is_low(const struct space *s, bool was_low)
+bool space_is_low(const struct space *s, uint64_t under_way_bytes, bool was_low)
 {
-    return space_free_bytes(s) < s->watermark_bytes + (was_low ? s->watermark_bytes / 4 : 0);
+    uint64_t more = was_low ? s->watermark_bytes / 4 : 0;
+    return space_free_bytes(s) < s->watermark_bytes + under_way_bytes + more;
 }
 
 bool space_release(const struct space *s)

@@ -26,8 +26,9 @@ struct space {
     int dir_fd; /* borrowed */
     uint32_t segment_bytes;
     uint64_t unfolded_bytes_max; /* in RAM, and in the log */
+    uint64_t checkpoint_bytes;   /* what SQLite's own log may hold */
     uint64_t ballast_bytes;      /* at least twice what the log may hold */
-    uint64_t watermark_bytes;
+    uint64_t watermark_bytes;    /* room for what has been promised and is not in its last place yet */
 };
 
 /* Sizes for a file system of so many bytes. */
@@ -38,8 +39,9 @@ struct space space_of(int dir_fd);
 
 uint64_t space_free_bytes(const struct space *s);
 
-/* Is there too little? was_low: a little more than the watermark is needed to be well again. */
-bool space_is_low(const struct space *s, bool was_low);
+/* Is there too little for what is under way and some more? was_low: a little more than that is needed to be
+ * well again. */
+bool space_is_low(const struct space *s, uint64_t under_way_bytes, bool was_low);
 
 /* Gives the ballast's blocks back to the file system. False: there was none. */
 bool space_release(const struct space *s);

@@ -120,6 +120,7 @@ void disk_explain(const struct store_disk *s, const struct db *db, enum err rc,
 {
     const char *advice = "check the file, its directory and the disk";
     if (rc == ERR_SYNTAX) advice = "restore a backup, or begin with nothing: persistence_damaged set-aside";
+    if (rc == ERR_FULL) advice = "make room on the disk";
     if (rc == ERR_UNKNOWN) advice = "start the newer longlinkd that wrote it, or restore a backup";
     snprintf(text, STORE_DISK_TEXT_BYTES, "%.300s/longlink.db: %.400s; %s", s->conf.dir, db_error(db),
              advice);
@@ -135,6 +136,7 @@ static enum err open_db(struct store_disk *s, char text[STORE_DISK_TEXT_BYTES])
         disk_explain(s, NULL, rc, text);
         return rc;
     }
+    db_fit(s->writer, s->space.checkpoint_bytes);
     rc = db_boot(s->writer, &s->meta.boot_no);
     if (rc == ERR_OK) rc = db_meta(s->writer, &s->meta);
     if (rc != ERR_OK) disk_explain(s, s->writer, rc, text);
@@ -333,10 +335,20 @@ static enum err try_open(struct store_disk **out, const struct store_disk_conf *
     return rc;
 }
 
+/* A start writes, too: what a reserve is for. */
+static bool release_ballast(const char *dir)
+{
+    struct space space = { .dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
+    bool released = space.dir_fd >= 0 && space_release(&space);
+    if (space.dir_fd >= 0) close(space.dir_fd);
+    return released;
+}
+
 enum err store_disk_open(struct store_disk **out, const struct store_disk_conf *conf,
                          const struct restore_sink *restore, char text[STORE_DISK_TEXT_BYTES])
 {
     enum err rc = try_open(out, conf, restore, text);
+    if (rc == ERR_FULL && release_ballast(conf->dir)) rc = try_open(out, conf, restore, text);
     if (rc != ERR_SYNTAX || !conf->sets_damaged_aside) return rc;
     rc = set_aside(conf, text);
     return rc == ERR_OK ? try_open(out, conf, restore, text) : rc;

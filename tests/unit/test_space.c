@@ -49,9 +49,9 @@ TEST(the_ballast_is_made_once_and_goes_when_asked)
     s.watermark_bytes = (uint64_t)1 << 60; /* no disk has as much */
     space_tend(&s);
     CHECK_TRUE(fstatat(fd, SPACE_BALLAST_NAME, &st, 0) != 0);
-    CHECK_TRUE(space_is_low(&s, false));
+    CHECK_TRUE(space_is_low(&s, 0, false));
     s.watermark_bytes = 0;
-    CHECK_TRUE(!space_is_low(&s, true));
+    CHECK_TRUE(!space_is_low(&s, 0, true));
     close(fd);
     CHECK_INT(0, rmdir(dir));
 }
