@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/check.h"
 #include "base/failpoint.h"
 #include "base/list.h"
 #include "store_sqlite/disk_int.h"
 #include <malloc.h>
 #include <stdlib.h>
-#include <string.h>
 
 /*
  * The fold. The journal gathers what it applied; when enough has come it decides, target by target, what
@@ -63,8 +63,8 @@ static struct fold *gather(struct store_disk *s)
     f->count = s->unfolded_count;
     f->upto = s->position;
     f->heartbeat_ms = s->stamp_ms;
-    memcpy(f->origins, s->origins, sizeof f->origins);
-    f->origins_count = s->origins_count;
+    f->origins = s->origins_given;
+    s->origins_given = s->origins;
     f->live = calloc(targets_of(f) + 1, sizeof *f->live);
     if (f->live == NULL) disk_fail(s, "fold", "out of memory");
     mark_live(s, f);
@@ -111,6 +111,7 @@ void disk_folded(struct store_disk *s, struct fold *f)
 struct writing {
     size_t at;
     const bool *live;
+    struct origins origins;
 };
 
 static enum err commit(struct store_disk *s, const struct fold *f, const struct writing *w)
@@ -119,8 +120,8 @@ static enum err commit(struct store_disk *s, const struct fold *f, const struct 
     struct db_progress p = {
         .applied = last ? f->upto : f->commands[w->at - 1]->position,
         .heartbeat_ms = f->heartbeat_ms,
-        .origins = f->origins,
-        .origins_count = last ? f->origins_count : 0,
+        .origins = w->origins.at,
+        .origins_count = w->origins.count,
         .is_lazy = !last,
     };
     failpoint(FAIL_fold_written);
@@ -139,7 +140,8 @@ static enum err write_slice(struct store_disk *s, const struct fold *f, struct w
     failpoint(FAIL_fold_begun);
     while (rc == ERR_OK && now.at < f->count) {
         const struct command *c = f->commands[now.at++];
-        rc = db_fold(s->writer, c, now.live);
+        CHECK(origins_accept(&now.origins, &c->origin));
+        if (c->result == COMMAND_DURABLE) rc = db_fold(s->writer, c, now.live);
         now.live += c->targets_count;
         if (now.at == f->count / 2) failpoint(FAIL_fold_half);
         if (now.at % COMMANDS_A_LOOK == 0 && clock_mono_ms(s->conf.clock) - began_ms >= FOLD_SLICE_MS) break;
@@ -155,7 +157,7 @@ static enum err write_slice(struct store_disk *s, const struct fold *f, struct w
 /* Without room it waits: what it has to write is in the log. ERR_FULL: at boot, or it was told to hurry. */
 static enum err write_fold(struct store_disk *s, const struct fold *f)
 {
-    struct writing w = { 0, f->live };
+    struct writing w = { .live = f->live, .origins = f->origins };
     enum err rc = ERR_OK;
     do {
         rc = write_slice(s, f, &w);

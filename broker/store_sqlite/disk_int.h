@@ -17,6 +17,7 @@
 #include "store/tables.h"
 #include "store_sqlite/db.h"
 #include "store_sqlite/order_wal.h"
+#include "store_sqlite/origins.h"
 #include "store_sqlite/space.h"
 #include "store_sqlite/store_disk.h"
 
@@ -32,7 +33,6 @@ enum {
     SETTLE_AFTER_MS = 1000, /* without a fold: SQLite's log and free memory go back to the system */
     SPACE_LOOK_MS = 200,
     FULL_RETRY_MS = 100,
-    ORIGINS_MAX = 16, /* nodes of a cluster and then some */
 };
 
 enum disk_mail {
@@ -45,16 +45,15 @@ enum disk_mail {
     MAIL_STOP
 };
 
-/* Commands in order of position, and for each target of each whether it still waits. */
+/* Commands in order of position, stale ones too, and for each target of each whether it still waits. */
 struct fold {
     struct mail mail;
     struct command **commands;
     size_t count;
     bool *live; /* for all targets of all commands, one after another */
     uint64_t upto, heartbeat_ms;
-    struct command_origin origins[ORIGINS_MAX];
-    unsigned origins_count;
-    bool gave_up; /* there was no room, and no time */
+    struct origins origins; /* before the first of them */
+    bool gave_up;           /* there was no room, and no time */
 };
 
 struct store_disk {
@@ -74,11 +73,10 @@ struct store_disk {
     struct thread journal;
     struct mail stop, hurry;
     uint64_t position, stamp_ms, submitted;
-    struct command_origin origins[ORIGINS_MAX]; /* the last of each node */
-    unsigned origins_count;
+    struct origins origins, origins_given; /* as applied; as at the end of the last fold */
     struct mail *pending,
         **pending_end;         /* commands that were proposed and have not come back, oldest first */
-    struct command **unfolded; /* applied, not given to a fold yet */
+    struct command **unfolded; /* applied or stale, not given to a fold yet */
     size_t unfolded_count, unfolded_room, unfolded_bytes, folding_bytes;
     uint64_t unfolded_since_ms, space_looked_ms;
     uint64_t unlooked_bytes; /* proposed since we looked at the space */

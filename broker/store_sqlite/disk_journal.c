@@ -51,33 +51,12 @@ static struct command *pending_take(struct store_disk *s, const struct command_o
 
 /* --- records back from the order */
 
-static struct command_origin *origin_of(struct store_disk *s, uint16_t node)
-{
-    for (unsigned i = 0; i < s->origins_count; i++)
-        if (s->origins[i].node == node) return &s->origins[i];
-    if (s->origins_count == ORIGINS_MAX) return NULL;
-    s->origins[s->origins_count] = (struct command_origin){ .node = node };
-    return &s->origins[s->origins_count++];
-}
-
-/* Is it the one after the last of its process? Else it comes a second time, or one before it was lost and
- * will come again first. All nodes decide the same: last n is part of the state. */
-static bool accept(struct store_disk *s, const struct command_origin *o)
-{
-    struct command_origin *last = origin_of(s, o->node);
-    if (last == NULL || o->boot_no < last->boot_no) return false;
-    if (o->boot_no > last->boot_no) *last = (struct command_origin){ .node = o->node, .boot_no = o->boot_no };
-    if (o->n != last->n + 1) return false;
-    last->n = o->n;
-    return true;
-}
-
 static void apply(struct store_disk *s, struct command *c, bool is_ours)
 {
     c->position = s->position;
     if (c->stamp_ms > s->stamp_ms) s->stamp_ms = c->stamp_ms;
     c->result = tables_apply(s->tables, c, is_ours);
-    if (c->result == COMMAND_DURABLE) disk_note_unfolded(s, c);
+    disk_note_unfolded(s, c);
     if (is_ours)
         show(s, c);
     else
@@ -93,7 +72,7 @@ enum err disk_applied(void *store, uint64_t position, struct bytes record)
     bool is_ours = c != NULL;
     enum err rc = is_ours ? ERR_OK : record_decode(record, &c);
     s->position = position;
-    if (rc == ERR_OK && accept(s, &o)) {
+    if (rc == ERR_OK && origins_accept(&s->origins, &o)) {
         apply(s, c, is_ours);
         return ERR_OK;
     }

@@ -166,10 +166,8 @@ static enum err boot_entry(void *ctx, uint64_t session_no, struct backlog_entry 
 
 static enum err boot_origin(void *ctx, const struct command_origin *o)
 {
-    struct store_disk *s = ((struct boot *)ctx)->s;
-    if (s->origins_count == ORIGINS_MAX) return ERR_FULL;
-    s->origins[s->origins_count++] = *o;
-    return ERR_OK;
+    const struct boot *b = ctx;
+    return origins_restore(&b->s->origins, o);
 }
 
 /* Then the shards. Who was connected at the end may have been sent anything. */
@@ -250,6 +248,7 @@ static enum err boot(struct store_disk *s, const struct restore_sink *restore,
     s->position = db_applied(s->writer);
     s->stamp_ms = s->meta.heartbeat_ms; /* time does not go back, whatever the clock says */
     enum err rc = visit(s, &to_tables, text);
+    s->origins_given = s->origins;
     if (rc == ERR_OK) rc = recover(s, text);
     b.alive_ms = s->stamp_ms;
     if (rc == ERR_OK) rc = visit(s, &to_shards, text);
