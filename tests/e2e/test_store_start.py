@@ -89,7 +89,8 @@ class StoreTest(kit.Test):
             for path in glob.glob(f"{self.data}/longlink.db*"):
                 shutil.copy(path, d)
             db = sqlite3.connect(os.path.join(d, "longlink.db"))
-            found = db.execute("SELECT count(*) FROM body WHERE payload = ?", (payload,)).fetchone()[0]
+            found = db.execute("SELECT (SELECT count(*) FROM body WHERE payload = ?1) + "
+                               "(SELECT count(*) FROM queue WHERE payload = ?1)", (payload,)).fetchone()[0]
             db.close()
             return found > 0
 
