@@ -72,6 +72,7 @@ enum err disk_applied(void *store, uint64_t position, struct bytes record)
     bool is_ours = c != NULL;
     enum err rc = is_ours ? ERR_OK : record_decode(record, &c);
     s->position = position;
+    s->is_awaited |= rc == ERR_OK && !is_lazy(c->kind);
     if (rc == ERR_OK && origins_accept(&s->origins, &o)) {
         apply(s, c, is_ours);
         return ERR_OK;

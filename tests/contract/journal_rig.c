@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "contract/journal_rig.h"
+#include "base/check.h"
+#include "contract/fake_order.h"
 #include "store/store_mem.h"
 #include "store_sqlite/store_disk.h"
 #include <dirent.h>
@@ -30,11 +32,13 @@ static struct store mem_store(void *impl)
     return store_mem_store(impl);
 }
 
-/* --- on disk, in a directory of its own */
+/* --- on disk, in a directory of its own; with a log of its own, or a replicated order */
 
 struct on_disk {
     struct store_disk *s;
     char dir[64];
+    struct fake_log *log; /* NULL: its own */
+    struct journal_sink sink;
 };
 
 static enum err no_session(void *ctx, const struct restore_session *s)
@@ -44,16 +48,43 @@ static enum err no_session(void *ctx, const struct restore_session *s)
     return ERR_UNKNOWN; /* the directory is new */
 }
 
-static void *disk_start(const struct journal_sink *sink, const struct backlog_limits *limits)
+static void pass_post(void *ctx, unsigned shard, struct mail *mail)
+{
+    const struct on_disk *d = ctx;
+    d->sink.post(d->sink.ctx, shard, mail);
+}
+
+static void pass_complete(void *ctx, unsigned shard, struct mail *mail)
+{
+    const struct on_disk *d = ctx;
+    d->sink.complete(d->sink.ctx, shard, mail);
+}
+
+static void check_and_flush(void *ctx)
+{
+    const struct on_disk *d = ctx;
+    if (d->log != NULL) CHECK(fake_log_is_settled(d->log));
+    d->sink.flush(d->sink.ctx);
+}
+
+static void *start_on_disk(const struct journal_sink *sink, const struct backlog_limits *limits,
+                           const struct fake_schedule *schedule)
 {
     char text[STORE_DISK_TEXT_BYTES];
     struct restore_sink restore = { .session = no_session };
+    struct order order;
     struct on_disk *d = calloc(1, sizeof *d);
     CHECK_TRUE(d != NULL);
+    d->sink = *sink;
+    if (schedule != NULL) {
+        d->log = fake_log_new(schedule);
+        order = fake_order(d->log);
+    }
     snprintf(d->dir, sizeof d->dir, "/tmp/journal_contract.XXXXXX");
     CHECK_TRUE(mkdtemp(d->dir) != NULL);
     struct store_disk_conf conf = {
-        .sink = *sink,
+        .sink = { pass_post, pass_complete, check_and_flush, d },
+        .order = schedule != NULL ? &order : NULL,
         .dir = d->dir,
         .limits = *limits,
         .clock = &clock_system,
@@ -63,11 +94,44 @@ static void *disk_start(const struct journal_sink *sink, const struct backlog_li
     return d;
 }
 
+static void *disk_start(const struct journal_sink *sink, const struct backlog_limits *limits)
+{
+    return start_on_disk(sink, limits, NULL);
+}
+
+/* The other node keeps to sessions of its own: the contract's tests know nothing of it. */
+enum { OTHERS_FIRST = 1000000, OTHERS_COUNT = 4 };
+
+static void *quiet_start(const struct journal_sink *sink, const struct backlog_limits *limits)
+{
+    const struct fake_schedule quiet = { .seed = 1,
+                                         .idle_turns_max = 3,
+                                         .commits_max = 8,
+                                         .others_percent = 10,
+                                         .others_first = OTHERS_FIRST,
+                                         .others_count = OTHERS_COUNT };
+    return start_on_disk(sink, limits, &quiet);
+}
+
+static void *wild_start(const struct journal_sink *sink, const struct backlog_limits *limits)
+{
+    static uint64_t seed;
+    const struct fake_schedule wild = { .seed = ++seed,
+                                        .idle_turns_max = 5,
+                                        .commits_max = 3,
+                                        .others_percent = 40,
+                                        .fail_over_percent = 30,
+                                        .others_first = OTHERS_FIRST,
+                                        .others_count = OTHERS_COUNT };
+    return start_on_disk(sink, limits, &wild);
+}
+
 static void disk_stop(void *impl)
 {
     struct on_disk *d = impl;
     store_disk_stop(&d->s);
     CHECK_TRUE(d->s == NULL);
+    fake_log_free(&d->log);
     DIR *files = opendir(d->dir);
     CHECK_TRUE(files != NULL);
     for (const struct dirent *e = readdir(files); e != NULL; e = readdir(files))
@@ -88,8 +152,10 @@ static struct store disk_store(void *impl)
 }
 
 const struct implementation implementations[] = {
-    { "memory", mem_start, mem_stop, mem_journal, mem_store },
-    { "disk", disk_start, disk_stop, disk_journal, disk_store },
+    { "memory", "memory", mem_start, mem_stop, mem_journal, mem_store },
+    { "disk", "disk", disk_start, disk_stop, disk_journal, disk_store },
+    { "replicated", "disk", quiet_start, disk_stop, disk_journal, disk_store },
+    { "replicated, failing over", "disk", wild_start, disk_stop, disk_journal, disk_store },
 };
 
 const size_t implementations_count = sizeof implementations / sizeof implementations[0];
@@ -288,13 +354,16 @@ void claim(struct rig *r, uint64_t session_no, uint64_t claim_no)
     CHECK_INT(COMMAND_DURABLE, run(r, fenced(COMMAND_CLAIM, session_no, claim_no)).result);
 }
 
-/* Puts so many messages into a queue; gives the position of the first. */
-uint64_t fill(struct rig *r, uint64_t session_no, unsigned count)
+/* Puts so many messages into a queue; gives their positions, until the next time. */
+const uint64_t *fill(struct rig *r, uint64_t session_no, unsigned count)
 {
     const uint64_t to[] = { session_no, 0 };
-    uint64_t first = run(r, enqueue(to, 0)).position;
-    for (unsigned i = 1; i < count; i++) CHECK_INT(first + i, run(r, enqueue(to, 0)).position);
-    return first;
+    CHECK_TRUE(count <= LOG_MAX);
+    for (unsigned i = 0; i < count; i++) {
+        r->filled[i] = run(r, enqueue(to, 0)).position;
+        CHECK_TRUE(i == 0 || r->filled[i] > r->filled[i - 1]);
+    }
+    return r->filled;
 }
 
 struct arrival acknowledge(struct rig *r, uint64_t session_no, uint64_t claim_no,

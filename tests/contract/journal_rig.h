@@ -23,7 +23,7 @@ enum { SHARDS = 3, LOG_MAX = 8192 };
 enum { KIND_SEAT = 100, KIND_DONE, KIND_PAGE };
 
 struct implementation {
-    const char *name;
+    const char *name, *store_name; /* of the row; that the store gives itself */
     void *(*start)(const struct journal_sink *sink, const struct backlog_limits *limits);
     void (*stop)(void *impl);
     struct journal (*journal)(void *impl);
@@ -53,7 +53,8 @@ struct rig {
     struct outbox posted[SHARDS], completed[SHARDS];
     struct arrival log[SHARDS][LOG_MAX];
     size_t events[SHARDS];
-    struct store_page *page; /* the last answer */
+    struct store_page *page;  /* the last answer */
+    uint64_t filled[LOG_MAX]; /* positions of the last fill */
 };
 
 struct rig *open_rig(const struct implementation *of, struct backlog_limits limits);
@@ -70,7 +71,7 @@ struct command *enqueue(const uint64_t *session_nos, unsigned from);
 void submit(struct rig *r, struct command *c);
 struct arrival run(struct rig *r, struct command *c);
 void claim(struct rig *r, uint64_t session_no, uint64_t claim_no);
-uint64_t fill(struct rig *r, uint64_t session_no, unsigned count);
+const uint64_t *fill(struct rig *r, uint64_t session_no, unsigned count);
 struct arrival acknowledge(struct rig *r, uint64_t session_no, uint64_t claim_no,
                            const struct command_ack *ack);
 void ask(struct rig *r, unsigned shard, uint64_t session_no, uint64_t after, uint32_t limit);
