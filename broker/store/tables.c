@@ -7,6 +7,7 @@
 /* One session's queue: rows[head .. head + count) of a block with room for `room`, ascending by seq. */
 struct queue {
     uint64_t session_no, claim_no;
+    uint64_t since;  /* position of the CLAIM that made it */
     uint64_t folded; /* rows up to here are elsewhere */
     bool has_will;
     struct store_row *rows;
@@ -180,13 +181,14 @@ static enum command_result apply_enqueue(struct tables *t, struct command *c, bo
 }
 
 /* The queue of a session, made if there is none. */
-static struct queue *queue_make(struct tables *t, uint64_t session_no)
+static struct queue *queue_make(struct tables *t, uint64_t session_no, uint64_t since)
 {
     struct queue *q = queue_find(t, session_no);
     if (q != NULL) return q;
     q = calloc(1, sizeof *q);
     if (q == NULL) return NULL;
     q->session_no = session_no;
+    q->since = since;
     if (map_put(&t->queues, map_hash_u64(session_no), q) == ERR_OK) return q;
     free(q);
     return NULL;
@@ -194,7 +196,7 @@ static struct queue *queue_make(struct tables *t, uint64_t session_no)
 
 static enum command_result apply_claim(struct tables *t, const struct command *c)
 {
-    struct queue *q = queue_make(t, c->session_no);
+    struct queue *q = queue_make(t, c->session_no, c->position);
     CHECK(q != NULL);
     q->claim_no = c->claim_no;
     q->has_will = c->msg != NULL;
@@ -303,9 +305,15 @@ uint64_t tables_folded(const struct tables *t, uint64_t session_no)
     return q == NULL ? 0 : q->folded;
 }
 
+uint64_t tables_since(const struct tables *t, uint64_t session_no)
+{
+    const struct queue *q = queue_find(t, session_no);
+    return q == NULL ? UINT64_MAX : q->since;
+}
+
 enum err tables_restore(struct tables *t, const struct tables_session *s)
 {
-    struct queue *q = queue_make(t, s->session_no);
+    struct queue *q = queue_make(t, s->session_no, 0);
     if (q == NULL) return ERR_NOMEM;
     q->claim_no = s->claim_no;
     q->folded = s->folded;

@@ -50,6 +50,10 @@ bool tables_has(const struct tables *t, uint64_t session_no, uint64_t seq);
 void tables_fold(struct tables *t, uint64_t session_no, uint64_t upto);
 uint64_t tables_folded(const struct tables *t, uint64_t session_no); /* 0: nothing is elsewhere */
 
+/* The position of the CLAIM that made a session; 0: from before this process started; UINT64_MAX: there is
+ * none. Rows up to there are those of an earlier one of the same number. */
+uint64_t tables_since(const struct tables *t, uint64_t session_no);
+
 /* A session from before this process started, with rows elsewhere up to a position. */
 struct tables_session {
     uint64_t session_no, claim_no, folded;

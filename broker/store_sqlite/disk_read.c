@@ -5,7 +5,8 @@
 /*
  * A page: older rows are in the tables, newer ones in RAM. The journal sends the question to the reader as
  * long as there may be folded rows after the position asked for; an empty answer whose snapshot is at or
- * above all that was folded means that there are none, and RAM has the rest.
+ * above all that was folded means that there are none, and RAM has the rest. The tables may still have rows
+ * of a session that has ended; a new one of its number begins after them.
  */
 
 static void answer(struct store_disk *s, struct store_page *p)
@@ -23,6 +24,8 @@ static void ask_reader(struct store_disk *s, struct store_page *p)
 
 void disk_page(struct store_disk *s, struct store_page *p)
 {
+    uint64_t since = tables_since(s->tables, p->session_no);
+    if (since > p->after) p->after = since;
     if (tables_folded(s->tables, p->session_no) > p->after) {
         ask_reader(s, p);
         return;
@@ -31,9 +34,19 @@ void disk_page(struct store_disk *s, struct store_page *p)
     answer(s, p);
 }
 
+static void forget_rows(struct store_page *p)
+{
+    while (p->count > 0) msg_unref(&p->rows[--p->count].msg);
+}
+
 void disk_page_read(struct store_disk *s, struct store_page *p)
 {
     s->reading_count--;
+    if (tables_since(s->tables, p->session_no) > p->after) { /* it ended meanwhile */
+        forget_rows(p);
+        disk_page(s, p);
+        return;
+    }
     if (p->count > 0) {
         answer(s, p);
         return;

@@ -26,6 +26,7 @@ struct fake_log {
     const struct order_sink *sink;
     struct mail turn;
     bool is_awake, is_unknown, is_unsettled;
+    bool is_late; /* it has proposed nothing yet: what comes is of the one before it */
     uint32_t idle_turns;
     uint32_t boot_no;
     uint64_t proposed_n, accepted_n; /* of this boot_no: the highest ever; the last that took effect */
@@ -87,8 +88,10 @@ static void forget(struct records *r)
 static void expect(struct fake_log *l, struct bytes record)
 {
     struct command_origin o = record_origin(record);
-    if (o.node == FAKE_OTHER_NODE || o.boot_no != l->boot_no) return;
-    if (o.n == l->accepted_n + 1)
+    if (o.node == FAKE_OTHER_NODE) return;
+    if (l->is_late || o.boot_no != l->boot_no)
+        l->counts.late++;
+    else if (o.n == l->accepted_n + 1)
         l->accepted_n++;
     else if (o.n <= l->accepted_n)
         l->counts.repeats++;
@@ -166,6 +169,17 @@ static struct command *other_command(struct fake_log *l, uint64_t which)
     return c;
 }
 
+/* A record of a command, which it drops; the caller frees it. */
+static struct bytes record_of(struct command *c)
+{
+    size_t bytes = record_size(c);
+    uint8_t *at = malloc(bytes);
+    CHECK(at != NULL);
+    record_encode(c, at);
+    command_unref(&c);
+    return bytes_of(at, bytes);
+}
+
 /* Its next record; the caller frees it. */
 static struct bytes other_record(struct fake_log *l)
 {
@@ -177,13 +191,8 @@ static struct bytes other_record(struct fake_log *l)
     l->other.n++;
     c->origin = l->other;
     c->stamp_ms = 1;
-    size_t bytes = record_size(c);
-    uint8_t *at = malloc(bytes);
-    CHECK(at != NULL);
-    record_encode(c, at);
-    command_unref(&c);
     l->counts.others++;
-    return bytes_of(at, bytes);
+    return record_of(c);
 }
 
 /* One record of it, or two of which one comes twice, or the second first as well. */
@@ -276,6 +285,7 @@ static void check_order(struct fake_log *l, const struct command_origin *o)
     CHECK(o->boot_no >= l->boot_no);
     if (o->boot_no > l->boot_no) {
         CHECK(o->n == 1);
+        l->is_late = false;
         l->proposed_n = l->accepted_n = 0;
         l->boot_no = o->boot_no;
     }
@@ -325,6 +335,8 @@ static void start(void *impl, const struct order_sink *sink)
     CHECK(l->sink == NULL);
     l->sink = sink;
     l->is_unsettled = false;
+    l->is_late = true;
+    l->proposed_n = l->accepted_n = 0;
     wake(l);
 }
 
@@ -344,11 +356,24 @@ static const char *error(void *impl)
     return "";
 }
 
+/* The process may have died with something on its way. */
+static void leave_one_behind(struct fake_log *l)
+{
+    struct command *c = other_enqueue(l, COMMAND_ENQUEUE);
+    c->stamp_ms = 1;
+    c->origin = (struct command_origin){ 0, l->boot_no, ++l->accepted_n };
+    struct bytes record = record_of(c);
+    keep(&l->proposed, l->epoch, record);
+    free((void *)(uintptr_t)record.at);
+}
+
 static void fake_order_close(void *impl)
 {
     struct fake_log *l = impl;
+    if (l->boot_no > 0) leave_one_behind(l);
     l->sink = NULL;
     l->is_awake = false;
+    l->counts.closes++;
 }
 
 struct order fake_order(struct fake_log *l)
@@ -402,6 +427,11 @@ void fake_log_on_purge(struct fake_log *l, void (*purging)(void *ctx, uint64_t u
 void fake_log_set_purged(struct fake_log *l, uint64_t upto)
 {
     l->purged = upto;
+}
+
+void fake_log_lose_proposed(struct fake_log *l)
+{
+    drop_from(&l->proposed, l->proposed.first);
 }
 
 bool fake_log_is_settled(const struct fake_log *l)

@@ -48,7 +48,8 @@ struct fake_record {
 struct fake_counts {
     uint32_t fail_overs, again; /* proposed again after unknown */
     uint32_t repeats, gaps;     /* of ours: came a second time; came without the one before it */
-    uint32_t others, fulls, purges;
+    uint32_t late;              /* of a process that was gone when they came */
+    uint32_t others, fulls, purges, closes;
 };
 
 struct fake_log;
@@ -63,6 +64,9 @@ void fake_log_on_purge(struct fake_log *l, void (*purging)(void *ctx, uint64_t u
 
 /* For a store that starts from an older copy of its directory: up to where that had purged. */
 void fake_log_set_purged(struct fake_log *l, uint64_t upto);
+
+/* No leader has what was proposed by the store that is gone. Else it may still come. */
+void fake_log_lose_proposed(struct fake_log *l);
 
 /* Has all that came back and somebody waits for been settled? On the store's thread. */
 bool fake_log_is_settled(const struct fake_log *l);

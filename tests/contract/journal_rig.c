@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "contract/journal_rig.h"
-#include "base/check.h"
-#include "contract/fake_order.h"
+#include "contract/on_disk.h"
 #include "store/store_mem.h"
-#include "store_sqlite/store_disk.h"
-#include <dirent.h>
-#include <unistd.h>
 
 static void *mem_start(const struct journal_sink *sink, const struct backlog_limits *limits)
 {
@@ -32,71 +28,28 @@ static struct store mem_store(void *impl)
     return store_mem_store(impl);
 }
 
-/* --- on disk, in a directory of its own; with a log of its own, or a replicated order */
-
-struct on_disk {
-    struct store_disk *s;
-    char dir[64];
-    struct fake_log *log; /* NULL: its own */
-    struct journal_sink sink;
-};
-
-static enum err no_session(void *ctx, const struct restore_session *s)
-{
-    (void)ctx;
-    (void)s;
-    return ERR_UNKNOWN; /* the directory is new */
-}
-
-static void pass_post(void *ctx, unsigned shard, struct mail *mail)
-{
-    const struct on_disk *d = ctx;
-    d->sink.post(d->sink.ctx, shard, mail);
-}
-
-static void pass_complete(void *ctx, unsigned shard, struct mail *mail)
-{
-    const struct on_disk *d = ctx;
-    d->sink.complete(d->sink.ctx, shard, mail);
-}
-
-static void check_and_flush(void *ctx)
-{
-    const struct on_disk *d = ctx;
-    if (d->log != NULL) CHECK(fake_log_is_settled(d->log));
-    d->sink.flush(d->sink.ctx);
-}
-
-static void *start_on_disk(const struct journal_sink *sink, const struct backlog_limits *limits,
-                           const struct fake_schedule *schedule)
-{
-    char text[STORE_DISK_TEXT_BYTES];
-    struct restore_sink restore = { .session = no_session };
-    struct order order;
-    struct on_disk *d = calloc(1, sizeof *d);
-    CHECK_TRUE(d != NULL);
-    d->sink = *sink;
-    if (schedule != NULL) {
-        d->log = fake_log_new(schedule);
-        order = fake_order(d->log);
-    }
-    snprintf(d->dir, sizeof d->dir, "/tmp/journal_contract.XXXXXX");
-    CHECK_TRUE(mkdtemp(d->dir) != NULL);
-    struct store_disk_conf conf = {
-        .sink = { pass_post, pass_complete, check_and_flush, d },
-        .order = schedule != NULL ? &order : NULL,
-        .dir = d->dir,
-        .limits = *limits,
-        .clock = &clock_system,
-    };
-    CHECK_INT(ERR_OK, store_disk_open(&d->s, &conf, &restore, text));
-    CHECK_INT(ERR_OK, store_disk_run(d->s));
-    return d;
-}
+/* --- on disk; with a log of its own, or a replicated order */
 
 static void *disk_start(const struct journal_sink *sink, const struct backlog_limits *limits)
 {
-    return start_on_disk(sink, limits, NULL);
+    const struct on_disk_conf conf = { .limits = *limits, .clock = &clock_system };
+    return on_disk_start(sink, &conf);
+}
+
+static void *replicated_start(const struct journal_sink *sink, const struct backlog_limits *limits,
+                              const struct fake_schedule *schedule)
+{
+    const struct on_disk_conf conf = { .log = fake_log_new(schedule),
+                                       .limits = *limits,
+                                       .clock = &clock_system };
+    return on_disk_start(sink, &conf);
+}
+
+static void replicated_stop(void *impl)
+{
+    struct fake_log *log = on_disk_log(impl);
+    on_disk_stop(impl);
+    fake_log_free(&log);
 }
 
 /* The other node keeps to sessions of its own: the contract's tests know nothing of it. */
@@ -110,7 +63,7 @@ static void *quiet_start(const struct journal_sink *sink, const struct backlog_l
                                          .others_percent = 10,
                                          .others_first = OTHERS_FIRST,
                                          .others_count = OTHERS_COUNT };
-    return start_on_disk(sink, limits, &quiet);
+    return replicated_start(sink, limits, &quiet);
 }
 
 static void *wild_start(const struct journal_sink *sink, const struct backlog_limits *limits)
@@ -123,39 +76,14 @@ static void *wild_start(const struct journal_sink *sink, const struct backlog_li
                                         .fail_over_percent = 30,
                                         .others_first = OTHERS_FIRST,
                                         .others_count = OTHERS_COUNT };
-    return start_on_disk(sink, limits, &wild);
-}
-
-static void disk_stop(void *impl)
-{
-    struct on_disk *d = impl;
-    store_disk_stop(&d->s);
-    CHECK_TRUE(d->s == NULL);
-    fake_log_free(&d->log);
-    DIR *files = opendir(d->dir);
-    CHECK_TRUE(files != NULL);
-    for (const struct dirent *e = readdir(files); e != NULL; e = readdir(files))
-        if (e->d_name[0] != '.') unlinkat(dirfd(files), e->d_name, 0);
-    closedir(files);
-    CHECK_INT(0, rmdir(d->dir));
-    free(d);
-}
-
-static struct journal disk_journal(void *impl)
-{
-    return store_disk_journal(((struct on_disk *)impl)->s);
-}
-
-static struct store disk_store(void *impl)
-{
-    return store_disk_store(((struct on_disk *)impl)->s);
+    return replicated_start(sink, limits, &wild);
 }
 
 const struct implementation implementations[] = {
     { "memory", "memory", mem_start, mem_stop, mem_journal, mem_store },
-    { "disk", "disk", disk_start, disk_stop, disk_journal, disk_store },
-    { "replicated", "disk", quiet_start, disk_stop, disk_journal, disk_store },
-    { "replicated, failing over", "disk", wild_start, disk_stop, disk_journal, disk_store },
+    { "disk", "disk", disk_start, on_disk_stop, on_disk_journal, on_disk_store },
+    { "replicated", "disk", quiet_start, replicated_stop, on_disk_journal, on_disk_store },
+    { "replicated, failing over", "disk", wild_start, replicated_stop, on_disk_journal, on_disk_store },
 };
 
 const size_t implementations_count = sizeof implementations / sizeof implementations[0];
@@ -181,16 +109,32 @@ static void flush(void *ctx)
     for (unsigned i = 0; i < SHARDS; i++) mailbox_hand_over(&r->mailboxes[i], &r->completed[i]);
 }
 
-struct rig *open_rig(const struct implementation *of, struct backlog_limits limits)
+struct rig *new_rig(void)
 {
     struct rig *r = calloc(1, sizeof *r);
     CHECK_TRUE(r != NULL);
-    struct journal_sink sink = { post, complete, flush, r };
-    r->of = of;
     for (unsigned i = 0; i < SHARDS; i++) CHECK_INT(ERR_OK, mailbox_open(&r->mailboxes[i]));
-    r->impl = of->start(&sink, &limits);
-    r->journal = of->journal(r->impl);
-    r->store = of->store(r->impl);
+    return r;
+}
+
+struct journal_sink rig_sink(struct rig *r)
+{
+    return (struct journal_sink){ post, complete, flush, r };
+}
+
+void attach(struct rig *r, const struct implementation *of, void *impl)
+{
+    r->of = of;
+    r->impl = impl;
+    r->journal = of->journal(impl);
+    r->store = of->store(impl);
+}
+
+struct rig *open_rig(const struct implementation *of, struct backlog_limits limits)
+{
+    struct rig *r = new_rig();
+    struct journal_sink sink = rig_sink(r);
+    attach(r, of, of->start(&sink, &limits));
     return r;
 }
 

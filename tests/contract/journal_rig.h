@@ -57,6 +57,10 @@ struct rig {
     uint64_t filled[LOG_MAX]; /* positions of the last fill */
 };
 
+/* A rig without an implementation; what one needs to start; one that has started. open_rig is all three. */
+struct rig *new_rig(void);
+struct journal_sink rig_sink(struct rig *r);
+void attach(struct rig *r, const struct implementation *of, void *impl);
 struct rig *open_rig(const struct implementation *of, struct backlog_limits limits);
 void take_one(struct rig *r, unsigned shard, struct mail *m);
 void take(struct rig *r, unsigned shard, struct mail *m);
