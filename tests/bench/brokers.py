@@ -155,8 +155,14 @@ class Broker:
         return False
 
     def said(self):
-        with open(os.path.join(self.folder, "said"), encoding="utf-8", errors="replace") as f:
-            return f.read().strip()[-500:]
+        """The end of what it wrote: its errors, where it has a log, else all of it."""
+        texts = []
+        for name in ("said", "log"):
+            path = os.path.join(self.folder, name)
+            if os.path.exists(path):
+                with open(path, encoding="utf-8", errors="replace") as f:
+                    texts += [line for line in f.read().splitlines() if name == "said" or " error " in line]
+        return " ".join(texts).strip()[-600:]
 
     def metrics(self):
         """The broker's own counters, by name; {} from one that has none or does not say them."""

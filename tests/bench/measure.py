@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from brokers import BrokerFailed
 
 RUN_SECONDS = 600
+RUN_FAILED = 3
 TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 SYNCS = "journal_syncs_total"
 FOLD_LAG = "unfolded_bytes"
@@ -59,9 +60,12 @@ def our_seconds(broker):
 
 
 def measured(run, how):
-    """Figures, and how much of the machine other programs took meanwhile."""
+    """Figures, and how much of the machine other programs took meanwhile. What failed is a run without figures."""
     begin = (time.monotonic(), busy_seconds(), our_seconds(run.broker))
-    figures = how(run)
+    try:
+        figures = how(run)
+    except BrokerFailed as e:
+        figures = {"exit_code": RUN_FAILED, "said": str(e)}
     end = (time.monotonic(), busy_seconds(), our_seconds(run.broker))
     spent, busy, ours = (after - before for before, after in zip(begin, end))
     figures["others_cpu_cores"] = max(0.0, (busy - ours) / spent) if spent > 0 else 0.0
