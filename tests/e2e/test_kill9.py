@@ -466,7 +466,7 @@ class Run:
         self.broker, self.marks, self.unsettled = None, 0, 0
         self.failpoints = kill9_failpoints.Failpoints(kill9_failpoints.names() if with_failpoints else [],
                                                       random.Random(seed))
-        self.ends = collections.Counter()
+        self.ends, self.history = collections.Counter(), []
 
     def start(self):
         conf = (f"durability {self.rng.choice(self.durabilities)}\npersistence_location {self.dir}/data\n"
@@ -498,6 +498,7 @@ class Run:
             raise AssertionError(f"longlinkd ended with {status}:\n{text[-6000:]}")
         at = kill9_failpoints.died_at(text)
         self.failpoints.ended(at)
+        self.history.append(at or "killed")
         self.ends["torn"] += " journal-torn " in text
         self.hub.drain()
         return at
@@ -517,6 +518,7 @@ class Run:
             raise AssertionError(f"longlinkd ended with {status}:\n{self.broker.text()[-6000:]}")
         self.ends["ended"] += 1
         self.failpoints.ended(None)
+        self.history.append("ended")
         self.hub.drain()
 
     def act(self):
@@ -694,7 +696,7 @@ def main():
             print(f"failpoints, died there of armed: {run.failpoints.figures()}")
             print("\n".join(f"never reached: {name}" for name in never))
         if bad:
-            print(f"the directory is kept: {run.dir}")
+            print(f"the last ends: {', '.join(run.history[-9:])}; the directory is kept: {run.dir}")
     sys.exit(bad)
 
 
