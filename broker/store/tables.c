@@ -61,6 +61,7 @@ static bool queue_make_room(struct queue *q, uint32_t more)
 /* Drops the rows that are finished; the open ones among them move up to the rows that follow. */
 static void queue_acknowledge(struct queue *q, const struct command_ack *ack)
 {
+    if (q->count == 0) return;
     struct store_row *rows = q->rows + q->head;
     uint32_t seen = 0;
     while (seen < q->count && rows[seen].seq <= ack->cursor) seen++;

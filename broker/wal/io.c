@@ -79,6 +79,13 @@ static int io_reserve(void *ctx, int fd, off_t bytes)
     return fallocate(fd, 0, 0, bytes);
 }
 
+static void io_write_back(void *ctx, int fd, off_t at, off_t bytes)
+{
+    (void)ctx;
+    sync_file_range(fd, at, bytes,
+                    SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+}
+
 static int io_fdatasync(void *ctx, int fd)
 {
     (void)ctx;
@@ -119,6 +126,7 @@ const struct wal_io wal_io_system = {
     .pread = io_pread,
     .pwrite = io_pwrite,
     .reserve = io_reserve,
+    .write_back = io_write_back,
     .fdatasync = io_fdatasync,
     .fsync = io_fsync,
     .rename = io_rename,

@@ -38,10 +38,11 @@ uint32_t wal_write_all(const struct wal *w, int fd, const uint8_t *from, uint32_
     return done;
 }
 
-/* Room that a batch's fdatasync need not ask the file system for: blocks, and zeros in them. */
+/* Room that a batch's fdatasync need not ask the file system for: blocks, and zeros in them. A little at a
+ * time is under way to the disk, so that the syncs of the active segment need not wait for all of them. */
 static enum err fill(struct wal *w, int fd, const char *name, char *error)
 {
-    static const uint8_t zeros[64 * 1024];
+    static const uint8_t zeros[256 * 1024];
     const struct wal_io *io = w->io;
     uint32_t done = 0;
 
@@ -51,6 +52,7 @@ static enum err fill(struct wal *w, int fd, const char *name, char *error)
         uint32_t n =
             w->segment_bytes - done < sizeof zeros ? w->segment_bytes - done : (uint32_t)sizeof zeros;
         if (wal_write_all(w, fd, zeros, n, done) < n) return wal_fail(w, error, "write", name);
+        if (io->write_back != NULL) io->write_back(io->ctx, fd, (off_t)done, (off_t)n);
         done += n;
     }
     failpoint(FAIL_wal_next_filled);

@@ -25,6 +25,8 @@ struct wal_io {
     ssize_t (*pread)(void *ctx, int fd, void *to, size_t n, off_t at);
     ssize_t (*pwrite)(void *ctx, int fd, const void *from, size_t n, off_t at);
     int (*reserve)(void *ctx, int fd, off_t bytes); /* fallocate */
+    /* Waits until these bytes have been written, and promises nothing of them. NULL: not needed. */
+    void (*write_back)(void *ctx, int fd, off_t at, off_t bytes);
     int (*fdatasync)(void *ctx, int fd);
     int (*fsync)(void *ctx, int fd); /* of a file, or of the directory */
     int (*rename)(void *ctx, int dir, const char *from, const char *to);
