@@ -63,7 +63,8 @@ struct command_seat {
     uint32_t first, count; /* of the targets */
 };
 
-/* How far a session has acknowledged: all <= cursor are finished but those in open (ascending). */
+/* How far a session has acknowledged: all <= cursor are finished but those in open (ascending). What was
+ * finished once is not open again. */
 struct command_ack {
     uint64_t cursor;
     uint32_t open_count;

@@ -7,8 +7,12 @@
 /* One session's queue: rows[head .. head + count) of a block with room for `room`, ascending by seq. */
 struct queue {
     uint64_t session_no, claim_no;
-    uint64_t since;  /* position of the CLAIM that made it */
-    uint64_t folded; /* rows up to here are elsewhere */
+    uint64_t since;       /* position of the CLAIM that made it */
+    uint64_t folded;      /* rows up to here are elsewhere */
+    uint64_t left;        /* the newest row that is elsewhere, or on its way */
+    uint64_t cleared;     /* nothing up to here is there any more, with the folds that were gathered */
+    uint64_t acked_in_no; /* the fold that has an acknowledgement of this session, and up to where */
+    uint64_t acked_upto;
     bool has_will;
     struct store_row *rows;
     uint32_t head, count, room;
@@ -291,6 +295,24 @@ bool tables_has(const struct tables *t, uint64_t session_no, uint64_t seq)
     return i < q->count && q->rows[q->head + i].seq == seq;
 }
 
+void tables_leave(struct tables *t, uint64_t session_no, uint64_t seq)
+{
+    struct queue *q = queue_find(t, session_no);
+    if (q != NULL && seq > q->left) q->left = seq;
+}
+
+bool tables_ack_matters(struct tables *t, const struct command *c, uint64_t fold_no)
+{
+    struct queue *q = queue_find(t, c->session_no);
+    if (q == NULL || q->left <= q->cleared) return false;
+    if (q->acked_in_no == fold_no && c->ack.cursor <= q->acked_upto) return false;
+    q->acked_in_no = fold_no;
+    q->acked_upto = c->ack.cursor;
+    bool all = c->ack.cursor >= q->left && (c->ack.open_count == 0 || c->ack.open[0] > q->left);
+    if (all) q->cleared = q->left;
+    return true;
+}
+
 void tables_fold(struct tables *t, uint64_t session_no, uint64_t upto)
 {
     struct queue *q = queue_find(t, session_no);
@@ -317,7 +339,7 @@ enum err tables_restore(struct tables *t, const struct tables_session *s)
     struct queue *q = queue_make(t, s->session_no, 0);
     if (q == NULL) return ERR_NOMEM;
     q->claim_no = s->claim_no;
-    q->folded = s->folded;
+    q->folded = q->left = s->folded;
     q->has_will = s->has_will;
     return ERR_OK;
 }

@@ -46,6 +46,14 @@ void tables_page(const struct tables *t, struct store_page *p);
 /* Is this row still waiting? */
 bool tables_has(const struct tables *t, uint64_t session_no, uint64_t seq);
 
+/* What is about to go elsewhere, told once for each fold: this row ... */
+void tables_leave(struct tables *t, uint64_t session_no, uint64_t seq);
+
+/* ... and, newest first, has this acknowledgement anything to finish there? Of the acknowledgements of a
+ * session in one fold only the newest has: it says all that the others do. And none, when nothing is there.
+ */
+bool tables_ack_matters(struct tables *t, const struct command *c, uint64_t fold_no);
+
 /* The rows up to a position are elsewhere now. */
 void tables_fold(struct tables *t, uint64_t session_no, uint64_t upto);
 uint64_t tables_folded(const struct tables *t, uint64_t session_no); /* 0: nothing is elsewhere */

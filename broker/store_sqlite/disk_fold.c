@@ -36,22 +36,49 @@ void disk_note_unfolded(struct store_disk *s, struct command *c)
     s->unfolded_bytes += bytes_of_command(c);
 }
 
-static void mark_live(const struct store_disk *s, struct fold *f)
-{
-    bool *live = f->live;
-    for (size_t i = 0; i < f->count; i++) {
-        const struct command *c = f->commands[i];
-        for (uint32_t t = 0; t < c->targets_count; t++)
-            *live++ =
-                !c->targets[t].is_skipped && tables_has(s->tables, c->targets[t].session_no, c->position);
-    }
-}
-
 static size_t targets_of(const struct fold *f)
 {
     size_t targets = 0;
     for (size_t i = 0; i < f->count; i++) targets += f->commands[i]->targets_count;
     return targets;
+}
+
+/* From the newest to the oldest. Rows are told after all acknowledgements: theirs are in earlier folds. */
+static void mark_acknowledgements(struct store_disk *s, struct fold *f)
+{
+    for (size_t i = f->count; i-- > 0;) {
+        const struct command *c = f->commands[i];
+        f->acts[i] = c->result == COMMAND_DURABLE;
+        if (c->kind == COMMAND_ACK && f->acts[i])
+            f->acts[i] = tables_ack_matters(s->tables, c, s->folds_gathered);
+    }
+}
+
+/* What has been acknowledged by now never becomes a row. */
+static bool mark_targets(struct store_disk *s, const struct command *c, bool *live)
+{
+    bool acts = c->kind == COMMAND_FIRE_WILL || (c->kind == COMMAND_ENQUEUE && c->msg->retain);
+    for (uint32_t t = 0; t < c->targets_count; t++) {
+        const struct command_target *to = &c->targets[t];
+        live[t] = !to->is_skipped && tables_has(s->tables, to->session_no, c->position);
+        if (live[t]) tables_leave(s->tables, to->session_no, c->position);
+        acts |= live[t] || (to->drop_upto > 0 && !to->is_skipped);
+    }
+    return acts;
+}
+
+/* Is there anything to write? */
+static bool mark(struct store_disk *s, struct fold *f)
+{
+    bool *live = f->live, any = false;
+    mark_acknowledgements(s, f);
+    for (size_t i = 0; i < f->count; i++) {
+        const struct command *c = f->commands[i];
+        if (command_has_targets(c->kind)) f->acts[i] &= mark_targets(s, c, live);
+        live += c->targets_count;
+        any |= f->acts[i];
+    }
+    return any;
 }
 
 /* All that is unfolded, as the tables know it now. */
@@ -65,9 +92,10 @@ static struct fold *gather(struct store_disk *s)
     f->heartbeat_ms = s->stamp_ms;
     f->origins = s->origins_given;
     s->origins_given = s->origins;
+    s->folds_gathered++;
     f->live = calloc(targets_of(f) + 1, sizeof *f->live);
-    if (f->live == NULL) disk_fail(s, "fold", "out of memory");
-    mark_live(s, f);
+    f->acts = calloc(f->count + 1, sizeof *f->acts);
+    if (f->live == NULL || f->acts == NULL) disk_fail(s, "fold", "out of memory");
     s->unfolded = NULL;
     s->unfolded_count = s->unfolded_room = 0;
     s->folding_bytes = s->unfolded_bytes;
@@ -77,15 +105,26 @@ static struct fold *gather(struct store_disk *s)
     return f;
 }
 
+static bool is_due(const struct store_disk *s)
+{
+    return s->unfolded_bytes >= s->space.unfolded_bytes_max / FOLD_PART ||
+           s->unfolded_count >= FOLD_COMMANDS ||
+           clock_mono_ms(s->conf.clock) - s->unfolded_since_ms >= FOLD_AFTER_MS;
+}
+
+/* Where everybody is on line nothing is left to write, and the log alone has it; until a segment of it has
+ * come together, which the next start would have to read. */
 void disk_fold_if_due(struct store_disk *s, bool now)
 {
-    if (s->is_folding || s->unfolded_count == 0) return;
-    bool due = now || s->unfolded_bytes >= s->space.unfolded_bytes_max / FOLD_PART ||
-               s->unfolded_count >= FOLD_COMMANDS ||
-               clock_mono_ms(s->conf.clock) - s->unfolded_since_ms >= FOLD_AFTER_MS;
-    if (!due) return;
+    if (s->is_folding || s->unfolded_count == 0 || !(now || is_due(s))) return;
+    struct fold *f = gather(s);
+    if (!mark(s, f) && !now && s->unpurged_bytes < s->space.segment_bytes) {
+        disk_folded(s, f);
+        return;
+    }
+    s->unpurged_bytes = 0;
     disk_settle(s); /* the tables never know more than the log */
-    mailbox_send(&s->fold_box, &gather(s)->mail);
+    mailbox_send(&s->fold_box, &f->mail);
 }
 
 void disk_folded(struct store_disk *s, struct fold *f)
@@ -100,6 +139,7 @@ void disk_folded(struct store_disk *s, struct fold *f)
     s->has_given_up |= f->gave_up;
     free(f->commands);
     free(f->live);
+    free(f->acts);
     free(f);
     s->is_folding = false;
     s->folding_bytes = 0;
@@ -141,7 +181,7 @@ static enum err write_slice(struct store_disk *s, const struct fold *f, struct w
     while (rc == ERR_OK && now.at < f->count) {
         const struct command *c = f->commands[now.at++];
         CHECK(origins_accept(&now.origins, &c->origin));
-        if (c->result == COMMAND_DURABLE) rc = db_fold(s->writer, c, now.live);
+        if (f->acts[now.at - 1]) rc = db_fold(s->writer, c, now.live);
         now.live += c->targets_count;
         if (now.at == f->count / 2) failpoint(FAIL_fold_half);
         if (now.at % COMMANDS_A_LOOK == 0 && clock_mono_ms(s->conf.clock) - began_ms >= FOLD_SLICE_MS) break;
@@ -237,6 +277,7 @@ enum err disk_fold_boot(struct store_disk *s)
 {
     if (s->position == db_applied(s->writer)) return ERR_OK;
     struct fold *f = gather(s);
+    mark(s, f);
     enum err rc = fold_and_purge(s, f);
     disk_folded(s, f);
     return rc;

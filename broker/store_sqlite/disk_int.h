@@ -51,6 +51,7 @@ struct fold {
     struct command **commands;
     size_t count;
     bool *live; /* for all targets of all commands, one after another */
+    bool *acts; /* for each command: does it change the tables? */
     uint64_t upto, heartbeat_ms;
     struct origins origins; /* before the first of them */
     bool gave_up;           /* there was no room, and no time */
@@ -79,6 +80,8 @@ struct store_disk {
     struct command **unfolded; /* applied or stale, not given to a fold yet */
     size_t unfolded_count, unfolded_room, unfolded_bytes, folding_bytes;
     uint64_t unfolded_since_ms, space_looked_ms;
+    uint64_t folds_gathered;
+    uint64_t unpurged_bytes; /* in the log since it was purged */
     uint64_t unlooked_bytes; /* proposed since we looked at the space */
     bool is_folding, stopping, is_low;
     bool is_hurrying, has_given_up; /* the mail is with the fold; what is unfolded stays in the log */

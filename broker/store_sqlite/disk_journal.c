@@ -102,6 +102,7 @@ static void propose(struct store_disk *s, const struct command *c)
     uint8_t *at = scratch_for(s, bytes);
     record_encode(c, at);
     s->unlooked_bytes += bytes;
+    s->unpurged_bytes += bytes;
     enum err rc;
     while ((rc = s->order.ops->propose(s->order.impl, bytes_of(at, bytes))) == ERR_FULL)
         disk_wait_for_room(s);
