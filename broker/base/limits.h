@@ -77,6 +77,14 @@ enum {
      * The next question goes on there. */
     RETAINED_VISITS_MAX = 512,
 
+    /* A publisher's own id of a message (user property mid): a longer one is not de-duplicated. It and the
+     * limits of how many are kept are the same on every node, whatever its configuration. One costs its bytes
+     * and so much more, a client id with any the same. */
+    MID_BYTES_MAX = 128,
+    MID_COST_BYTES = 128,
+    MIDS_OF_CLIENT_MAX = 10000,
+    MIDS_BYTES_MAX = 256 * 1024 * 1024,
+
     SHARDS_MAX = 256,
     SUBSCRIPTIONS_MAX = 100000, /* of one session */
     PACKET_ID_MAX = 65535,
@@ -88,6 +96,8 @@ static_assert(OUT_BYTES_QOS0_MAX < OUT_BYTES_READ_MAX,
 static_assert(CONNECT_BYTES_MAX > 65535 * 5,
               "client id, will, user name and password at their longest must fit");
 static_assert(PAGE_ENTRIES_MAX <= TAIL_ENTRIES_MAX, "a page must fit into the tail");
+static_assert(MIDS_OF_CLIENT_MAX * (MID_COST_BYTES + MID_BYTES_MAX) < MIDS_BYTES_MAX / 16,
+              "the ids of one client must not push out all others'");
 static_assert(SCRATCH_BYTES > OUT_CHUNK_BYTES, "a read is larger than a chunk");
 
 #endif

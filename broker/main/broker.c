@@ -148,6 +148,7 @@ static enum err run_in_memory(struct broker *b)
     struct store_mem_conf conf = {
         .sink = shards_sink(b->shards),
         .limits = limits_of(b->config),
+        .clock = &clock_system,
     };
     enum err rc = store_mem_start(&b->mem, &conf);
     if (rc != ERR_OK) return rc;

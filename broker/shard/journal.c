@@ -54,6 +54,7 @@ static void publish_refused(struct shard *sh, struct conn *c, const struct comma
 static void publish_done(struct shard *sh, const struct command *cmd)
 {
     struct conn *c = waiting_conn(sh, cmd);
+    if (cmd->result == COMMAND_DUPLICATE) metrics_add(sh->metrics, METRIC_publish_duplicates_total, 1);
     if (c == NULL || c->state != CONN_OPEN) {
         if (cmd->deferred) sh->orphans--;
         if (cmd->result == COMMAND_REFUSED) note_refused(sh, sessions_find_no(sh, cmd->session_no), cmd);

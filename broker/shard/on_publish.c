@@ -72,6 +72,18 @@ static bool is_dropped(struct shard *sh, struct conn *c, const struct publish *p
     return true;
 }
 
+/* What a resend is recognised by: the first user property of this name, if we keep one of its length. */
+static struct bytes mid_of(const struct shard *sh, const struct publish *p)
+{
+    struct bytes at = p->props.block, none = { 0 }, key, value;
+    if (sh->config->duplicate_window == 0 || p->qos == 0 || !PROPS_HAS(&p->props, user)) return none;
+    while (props_next_user(&at, &key, &value)) {
+        if (!bytes_equal(key, bytes_of_text("mid"))) continue;
+        return value.len <= MID_BYTES_MAX ? value : none;
+    }
+    return none;
+}
+
 enum mqtt_rc on_publish(struct shard *sh, struct conn *c, const struct frame *f)
 {
     struct publish p;
@@ -83,6 +95,7 @@ enum mqtt_rc on_publish(struct shard *sh, struct conn *c, const struct frame *f)
     struct route_in in = {
         .topic = p.topic,
         .payload = p.payload,
+        .mid = mid_of(sh, &p),
         .qos = p.qos,
         .retain = p.retain,
         .from_session = c->session->session_no,

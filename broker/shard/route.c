@@ -10,9 +10,9 @@
  *   direct receivers of this shard      -> now
  *   direct receivers of another shard   -> one mail, and that shard looks its own up again
  *
- * A retained publish, the will of a persistent session, and all that a connection publishes behind one that
- * is still on its way through the journal, reaches direct receivers at completion too, so that nothing
- * overtakes.
+ * A retained publish, one with a mid, the will of a persistent session, and all that a connection publishes
+ * behind one that is still on its way through the journal, reaches direct receivers at completion too, so
+ * that nothing overtakes.
  */
 
 /* Does a subscription of this kind get it through the journal? */
@@ -311,10 +311,15 @@ static enum err wait_for_journal(struct shard *sh, struct command *c, const stru
 
 static enum err enqueue(struct shard *sh, struct msg *m, const struct route_in *in, bool deferred)
 {
+    struct command_mid mid = { .mid = in->mid, .window_s = sh->config->duplicate_window };
     struct command_size size = {
         .targets = (uint32_t)sh->targets_count,
         .seats = fill_seats(sh, NULL, in, deferred),
     };
+    if (in->mid.len > 0) {
+        mid.client_id = session_client_id(in->conn->session);
+        size.mid = &mid;
+    }
     struct command *c = command_new(in->will_of != NULL ? COMMAND_FIRE_WILL : COMMAND_ENQUEUE, &size);
     if (c == NULL) return ERR_NOMEM;
     c->msg = msg_ref(m);
@@ -439,8 +444,8 @@ enum route_result route_publish(struct shard *sh, const struct route_in *in)
 {
     if (subs_find(sh->all->subs, in->topic, &sh->found) != ERR_OK || !find_targets(sh, in))
         return ROUTE_FAILED;
-    bool deferred =
-        in->retain || in->will_of != NULL || sh->orphans > 0 || (in->conn != NULL && in->conn->deferred > 0);
+    bool deferred = in->retain || in->mid.len > 0 || in->will_of != NULL || sh->orphans > 0 ||
+                    (in->conn != NULL && in->conn->deferred > 0);
     bool journaled = deferred || sh->targets_count > 0;
     find_direct(sh, in->qos);
     uint16_t rides = deferred ? 0 : rides_needed(sh);

@@ -16,6 +16,7 @@
 
 struct route_in {
     struct bytes topic, block, payload;
+    struct bytes mid; /* the publisher's own id of it, to be de-duplicated by; empty: none */
     uint8_t qos;
     bool retain;
     uint64_t expires_ms;

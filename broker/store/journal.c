@@ -14,13 +14,32 @@ const char *command_name(enum command_kind kind)
     return names[kind];
 }
 
+static size_t mid_bytes(const struct command_mid *mid)
+{
+    return sizeof *mid + mid->client_id.len + mid->mid.len;
+}
+
+/* Into room of mid_bytes(from), aligned. */
+static const struct command_mid *mid_copy(uint8_t *at, const struct command_mid *from)
+{
+    struct command_mid *mid = (struct command_mid *)(void *)at;
+    uint8_t *client_id = at + sizeof *mid, *id = client_id + from->client_id.len;
+    if (from->client_id.len > 0) memcpy(client_id, from->client_id.at, from->client_id.len);
+    if (from->mid.len > 0) memcpy(id, from->mid.at, from->mid.len);
+    mid->client_id = bytes_of(client_id, from->client_id.len);
+    mid->mid = bytes_of(id, from->mid.len);
+    mid->window_s = from->window_s;
+    return mid;
+}
+
 struct command *command_new(enum command_kind kind, const struct command_size *size)
 {
     size_t targets_bytes = size->targets * sizeof(struct command_target);
     size_t seats_bytes = size->seats * sizeof(struct command_seat);
     size_t open_bytes = size->open * sizeof(uint64_t);
-    size_t fixed_bytes = sizeof(struct command) + targets_bytes + seats_bytes + open_bytes;
-    struct command *c = calloc(1, fixed_bytes + size->data.len);
+    size_t mid_at = sizeof(struct command) + targets_bytes + seats_bytes + open_bytes;
+    size_t data_at = mid_at + (size->mid != NULL ? mid_bytes(size->mid) : 0);
+    struct command *c = calloc(1, data_at + size->data.len);
     if (c == NULL) return NULL;
 
     uint8_t *at = (uint8_t *)(c + 1);
@@ -32,8 +51,9 @@ struct command *command_new(enum command_kind kind, const struct command_size *s
     c->seats = (struct command_seat *)(void *)(at + targets_bytes);
     c->ack.open_count = size->open;
     c->ack.open = (uint64_t *)(void *)(at + targets_bytes + seats_bytes);
-    c->data = bytes_of((uint8_t *)c + fixed_bytes, size->data.len);
-    if (size->data.len > 0) memcpy((uint8_t *)c + fixed_bytes, size->data.at, size->data.len);
+    if (size->mid != NULL) c->mid = mid_copy((uint8_t *)c + mid_at, size->mid);
+    c->data = bytes_of((uint8_t *)c + data_at, size->data.len);
+    if (size->data.len > 0) memcpy((uint8_t *)c + data_at, size->data.at, size->data.len);
     for (uint32_t i = 0; i < size->seats; i++) c->seats[i].command = c;
     return c;
 }

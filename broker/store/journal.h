@@ -38,8 +38,9 @@ static inline bool command_has_targets(enum command_kind kind)
 
 enum command_result {
     COMMAND_DURABLE,
-    COMMAND_STALE,   /* durable, but its session, claim or will is gone: it had no effect */
-    COMMAND_REFUSED, /* not accepted, and without any effect: no room, or a limit that refuses */
+    COMMAND_STALE,     /* durable, but its session, claim or will is gone: it had no effect */
+    COMMAND_REFUSED,   /* not accepted, and without any effect: no room, or a limit that refuses */
+    COMMAND_DUPLICATE, /* as good as durable, and without effect: its message is there already */
 };
 
 /* One queue that an ENQUEUE goes into. Ordered by shard. */
@@ -77,6 +78,13 @@ struct command_will {
     uint32_t delay_s, expiry_s;
 };
 
+/* Its publisher's own id of a message: the same id of the same client has no effect again within the window
+ * from the first one's stamp on. */
+struct command_mid {
+    struct bytes client_id, mid;
+    uint32_t window_s;
+};
+
 /* Which submission it is of which process: (node, boot_no) submits n = 1, 2, 3 ... */
 struct command_origin {
     uint16_t node;
@@ -107,8 +115,9 @@ struct command {
     struct msg *msg;          /* CLAIM: the will's, or NULL */
     struct command_will will; /* CLAIM */
     struct command_ack ack;
+    const struct command_mid *mid; /* ENQUEUE; NULL: none */
     struct bytes data; /* CLAIM: client id. SUBSCRIBE, UNSUBSCRIBE: the filters as in the packet, but for
-                          COMMAND_FILTER_REFUSED in the options */
+              COMMAND_FILTER_REFUSED in the options */
     struct command_target *targets;
     struct command_seat *seats;
 };
@@ -116,7 +125,8 @@ struct command {
 /* How large a command to make: one block for all of it. */
 struct command_size {
     uint32_t targets, seats, open;
-    struct bytes data; /* copied */
+    struct bytes data;             /* copied */
+    const struct command_mid *mid; /* copied, with what it points to; NULL: none */
 };
 
 /* A zeroed command with room for targets, seats, open entries; one reference. NULL when out of memory. */
@@ -152,6 +162,12 @@ struct journal {
 
 /* The kind of a command's mail; an implementation's own kinds come after it. */
 enum { JOURNAL_MAIL_COMMAND = 0 };
+
+/* Until when the mid of a command with a stamp is known. */
+static inline uint64_t command_mid_until_ms(const struct command *c)
+{
+    return c->stamp_ms + (uint64_t)c->mid->window_s * 1000;
+}
 
 /* Puts a command into a shard's outbox to the journal, with one reference for each seat and its completion.
  */

@@ -11,6 +11,7 @@ enum {
     FLAG_QOS = 3,
     FLAG_RETAIN = 4,
     FLAG_DROPS = 8,
+    FLAG_MID = 16,
 };
 
 static void wr_u64(struct wr *w, uint64_t v)
@@ -43,6 +44,11 @@ static size_t message_size(const struct msg *m)
     return 1 + 3 * 8 + 2 + m->topic_bytes + 4 + m->block_bytes + 4 + (size_t)m->payload_bytes;
 }
 
+static size_t mid_size(const struct command *c)
+{
+    return c->mid == NULL ? 0 : 2 + c->mid->client_id.len + 2 + c->mid->mid.len + 4;
+}
+
 static size_t target_size(const struct command_target *t)
 {
     return TARGET_BYTES_MIN + (t->drop_upto > 0 ? 8 : 0);
@@ -60,7 +66,7 @@ size_t record_size(const struct command *c)
 {
     switch (c->kind) {
     case COMMAND_ENQUEUE:
-    case COMMAND_FIRE_WILL: return HEAD_BYTES + message_size(c->msg) + targets_size(c);
+    case COMMAND_FIRE_WILL: return HEAD_BYTES + message_size(c->msg) + mid_size(c) + targets_size(c);
     case COMMAND_RETAINED: return HEAD_BYTES + 8 + message_size(c->msg) + target_size(&c->targets[0]);
     case COMMAND_CLAIM:
         return HEAD_BYTES + 4 + 4 + c->data.len + 1 + (c->msg != NULL ? 8 + message_size(c->msg) : 0);
@@ -77,9 +83,9 @@ size_t record_size(const struct command *c)
 
 /* --- encoding */
 
-static void put_message(struct wr *w, const struct msg *m)
+static void put_message(struct wr *w, const struct msg *m, uint8_t more_flags)
 {
-    wr_u8(w, flags_of(m->qos, m->retain));
+    wr_u8(w, (uint8_t)(flags_of(m->qos, m->retain) | more_flags));
     wr_u64(w, m->expires_ms);
     wr_u64(w, m->from_session);
     wr_u64(w, m->from_client);
@@ -104,6 +110,17 @@ static void put_targets(struct wr *w, const struct command *c)
         if (!c->targets[i].is_skipped) put_target(w, &c->targets[i]);
 }
 
+static void put_enqueue(struct wr *w, const struct command *c)
+{
+    put_message(w, c->msg, c->mid != NULL ? FLAG_MID : 0);
+    if (c->mid != NULL) {
+        wr_str(w, c->mid->client_id);
+        wr_str(w, c->mid->mid);
+        wr_u32(w, c->mid->window_s);
+    }
+    put_targets(w, c);
+}
+
 static void put_claim(struct wr *w, const struct command *c)
 {
     wr_u32(w, c->expiry_s);
@@ -112,7 +129,7 @@ static void put_claim(struct wr *w, const struct command *c)
     if (c->msg == NULL) return;
     wr_u32(w, c->will.delay_s);
     wr_u32(w, c->will.expiry_s);
-    put_message(w, c->msg);
+    put_message(w, c->msg, 0);
 }
 
 static void put_ack(struct wr *w, const struct command_ack *ack)
@@ -126,13 +143,10 @@ static void put_kind(struct wr *w, const struct command *c)
 {
     switch (c->kind) {
     case COMMAND_ENQUEUE:
-    case COMMAND_FIRE_WILL:
-        put_message(w, c->msg);
-        put_targets(w, c);
-        break;
+    case COMMAND_FIRE_WILL: put_enqueue(w, c); break;
     case COMMAND_RETAINED:
         wr_u64(w, c->version);
-        put_message(w, c->msg);
+        put_message(w, c->msg, 0);
         put_target(w, &c->targets[0]);
         break;
     case COMMAND_CLAIM: put_claim(w, c); break;
@@ -196,6 +210,19 @@ static void get_target(struct rd *r, struct command_target *t)
     if ((flags & FLAG_DROPS) != 0) t->drop_upto = rd_u64(r);
 }
 
+/* Is it a message, the next, that has a mid behind it? */
+static bool has_mid(const struct rd *r, enum command_kind kind)
+{
+    return kind == COMMAND_ENQUEUE && r->left > 0 && (r->at[0] & FLAG_MID) != 0;
+}
+
+static void get_mid(struct rd *r, struct command_mid *mid)
+{
+    mid->client_id = rd_str(r);
+    mid->mid = rd_str(r);
+    mid->window_s = rd_u32(r);
+}
+
 static struct command *make(enum command_kind kind, uint32_t targets, uint32_t open, struct bytes data)
 {
     struct command_size size = { .targets = targets, .open = open, .data = data };
@@ -205,10 +232,13 @@ static struct command *make(enum command_kind kind, uint32_t targets, uint32_t o
 static enum err get_enqueue(struct rd *r, enum command_kind kind, struct command **out)
 {
     struct msg *m;
+    struct command_mid mid;
+    struct command_size size = { .mid = has_mid(r, kind) ? &mid : NULL };
     enum err rc = get_message(r, &m);
-    uint32_t count = rd_u32(r);
-    if (rc == ERR_OK && count > r->left / TARGET_BYTES_MIN) rc = ERR_SYNTAX;
-    struct command *c = rc == ERR_OK ? make(kind, count, 0, bytes_of(NULL, 0)) : NULL;
+    if (size.mid != NULL) get_mid(r, &mid);
+    uint32_t count = size.targets = rd_u32(r);
+    if (rc == ERR_OK && (r->bad || count > r->left / TARGET_BYTES_MIN)) rc = ERR_SYNTAX;
+    struct command *c = rc == ERR_OK ? command_new(kind, &size) : NULL;
     if (c == NULL) {
         msg_unref(&m);
         return rc == ERR_OK ? ERR_NOMEM : rc;

@@ -7,7 +7,8 @@
  *
  *   u8 kind | u8 format (1) | u64 stamp_ms | u16 node, u32 boot_no, u64 n | u64 session_no | u64 claim_no |
  *   then by kind:
- *   ENQUEUE, FIRE_WILL   message, u32 targets: those that are not skipped
+ *   ENQUEUE, FIRE_WILL   message, mid, if bit 4 of the message's flags (ENQUEUE only), u32 targets: those
+ *               that are not skipped
  *   RETAINED    u64 version, message, one target
  *   CLAIM       u32 expiry_s, client id, u8 has a will: u32 delay_s, u32 expiry_s, message
  *   OFFLINE     u64 sent, u8 keeps its will
@@ -17,6 +18,7 @@
  *   END_SESSION, FENCE       nothing
  *
  *   message: u8 flags | u64 expires_ms | u64 from_session | u64 from_client | topic | block | payload
+ *   mid:     client id | mid | u32 window_s
  *   target:  u64 session_no | u8 flags | u64 drop_upto, if bit 3
  *   flags:   bits 0-1 QoS, bit 2 retain
  *

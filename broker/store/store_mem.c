@@ -14,16 +14,27 @@ struct store_mem {
     struct mail stop;
     struct journal_sink sink;
     struct tables *tables; /* the journal's thread alone */
-    uint64_t position;
+    const struct clock *clock;
+    uint64_t position, stamp_ms;
     bool stopping;
 };
 
+static enum command_result admit(struct store_mem *s, struct command *c)
+{
+    uint64_t now_ms = clock_wall_ms(s->clock);
+    if (now_ms > s->stamp_ms) s->stamp_ms = now_ms;
+    c->stamp_ms = s->stamp_ms;
+    return tables_has_mid(s->tables, c) ? COMMAND_DUPLICATE : tables_admit(s->tables, c);
+}
+
 static void run_command(struct store_mem *s, struct command *c)
 {
-    c->result = tables_admit(s->tables, c);
+    c->result = admit(s, c);
     if (c->result == COMMAND_DURABLE) {
         c->position = ++s->position;
         c->result = tables_apply(s->tables, c, true);
+    } else {
+        c->position = s->position;
     }
     for (uint32_t i = 0; i < c->seats_count; i++)
         s->sink.post(s->sink.ctx, c->seats[i].shard, &c->seats[i].mail);
@@ -88,6 +99,7 @@ enum err store_mem_start(struct store_mem **out, const struct store_mem_conf *co
     *out = NULL;
     if (s == NULL) return ERR_NOMEM;
     s->sink = conf->sink;
+    s->clock = conf->clock;
     s->mailbox.event_fd = -1;
     enum err rc = tables_new(&s->tables, &tables);
     if (rc == ERR_OK) rc = mailbox_open(&s->mailbox);

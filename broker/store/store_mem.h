@@ -11,6 +11,7 @@
 #ifndef STORE_STORE_MEM_H
 #define STORE_STORE_MEM_H
 
+#include "base/clock.h"
 #include "store/backlog.h"
 #include "store/journal.h"
 #include "store/store.h"
@@ -20,6 +21,7 @@ struct store_mem;
 struct store_mem_conf {
     struct journal_sink sink;
     struct backlog_limits limits;
+    const struct clock *clock;
 };
 
 enum err store_mem_start(struct store_mem **out, const struct store_mem_conf *conf);

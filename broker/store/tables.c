@@ -22,6 +22,7 @@ struct queue {
 
 struct tables {
     struct map queues; /* by session_no */
+    struct mids *mids;
     struct tables_conf conf;
 };
 
@@ -178,11 +179,30 @@ static void queue_append(struct tables *t, struct command_target *to, const stru
     q->rows[q->head + q->count++] = (struct store_row){ c->position, msg_ref(c->msg), to->qos, to->retain };
 }
 
-static enum command_result apply_enqueue(struct tables *t, struct command *c, bool was_admitted)
+static enum command_result append_all(struct tables *t, struct command *c, bool was_admitted)
 {
     for (uint32_t i = 0; i < c->targets_count; i++)
         if (!c->targets[i].is_skipped) queue_append(t, &c->targets[i], c, was_admitted);
     return COMMAND_DURABLE;
+}
+
+bool tables_has_mid(const struct tables *t, const struct command *c)
+{
+    return c->mid != NULL && mids_has(t->mids, c->mid->client_id, c->mid->mid, c->stamp_ms);
+}
+
+/* Another one with its mid may have come before it since it was submitted. */
+static enum command_result apply_enqueue(struct tables *t, struct command *c, bool was_admitted)
+{
+    if (tables_has_mid(t, c)) {
+        if (was_admitted) tables_forget(t, c);
+        return COMMAND_DUPLICATE;
+    }
+    if (c->mid != NULL) {
+        enum err rc = mids_put(t->mids, c->mid->client_id, c->mid->mid, command_mid_until_ms(c));
+        CHECK(rc == ERR_OK);
+    }
+    return append_all(t, c, was_admitted);
 }
 
 /* The queue of a session, made if there is none. */
@@ -224,7 +244,7 @@ static enum command_result apply_will(struct tables *t, struct queue *q, struct 
         return COMMAND_STALE;
     }
     q->has_will = false;
-    return apply_enqueue(t, c, was_admitted);
+    return append_all(t, c, was_admitted);
 }
 
 /* Commands that act for a connection: is it still the one that holds the session? */
@@ -242,9 +262,10 @@ static enum command_result apply_fenced(struct tables *t, struct command *c, boo
 /* Without memory for what the log says already the process cannot go on: CHECK. */
 enum command_result tables_apply(struct tables *t, struct command *c, bool was_admitted)
 {
+    mids_forget(t->mids, c->stamp_ms);
     switch (c->kind) {
-    case COMMAND_ENQUEUE:
-    case COMMAND_RETAINED: return apply_enqueue(t, c, was_admitted);
+    case COMMAND_ENQUEUE: return apply_enqueue(t, c, was_admitted);
+    case COMMAND_RETAINED: return append_all(t, c, was_admitted);
     case COMMAND_CLAIM: return apply_claim(t, c);
     case COMMAND_END_SESSION: return apply_end(t, c);
     case COMMAND_EXPIRY:
@@ -344,6 +365,11 @@ enum err tables_restore(struct tables *t, const struct tables_session *s)
     return ERR_OK;
 }
 
+enum err tables_restore_mid(struct tables *t, struct bytes client_id, struct bytes mid, uint64_t until_ms)
+{
+    return mids_put(t->mids, client_id, mid, until_ms);
+}
+
 enum err tables_restore_entry(struct tables *t, uint64_t session_no, struct backlog_entry e)
 {
     struct queue *q = is_limited(t) ? queue_find(t, session_no) : NULL;
@@ -357,7 +383,9 @@ enum err tables_new(struct tables **out, const struct tables_conf *conf)
     if (t == NULL) return ERR_NOMEM;
     t->conf = *conf;
     map_init(&t->queues);
-    return ERR_OK;
+    enum err rc = mids_new(&t->mids);
+    if (rc != ERR_OK) tables_free(out);
+    return rc;
 }
 
 void tables_free(struct tables **owner)
@@ -368,5 +396,6 @@ void tables_free(struct tables **owner)
     size_t at = 0;
     for (struct queue *q = map_next(&t->queues, &at); q != NULL; q = map_next(&t->queues, &at)) queue_free(q);
     map_fini(&t->queues);
+    mids_free(&t->mids);
     free(t);
 }

@@ -10,7 +10,7 @@
  *
  * Thread:  one: the journal's.
  * Memory:  a row for each message that is not elsewhere, with one reference to it; 16 bytes for each when
- *          there are limits.
+ *          there are limits; publishers' ids of messages, see store/mids.h.
  * Limits:  conf->limits for each queue.
  * Errors:  ERR_NOMEM from tables_new and tables_restore.
  * Tests:   tests/contract/journal_*.c
@@ -20,6 +20,7 @@
 
 #include "store/backlog.h"
 #include "store/journal.h"
+#include "store/mids.h"
 #include "store/store.h"
 
 struct tables;
@@ -30,6 +31,10 @@ struct tables_conf {
 
 enum err tables_new(struct tables **out, const struct tables_conf *conf);
 void tables_free(struct tables **owner);
+
+/* Before it is submitted, with its stamp: is its message there already? Then it is done: COMMAND_DUPLICATE.
+ */
+bool tables_has_mid(const struct tables *t, const struct command *c);
 
 /* Before it is submitted. Marks targets that get nothing, and what must go for others. COMMAND_REFUSED: a
  * queue is full, and nothing changes (BACKLOG_REFUSE). Else tables_apply or tables_forget follows. */
@@ -68,6 +73,9 @@ struct tables_session {
     bool has_will;
 };
 enum err tables_restore(struct tables *t, const struct tables_session *s);
+
+/* A publisher's id of a message; oldest first. */
+enum err tables_restore_mid(struct tables *t, struct bytes client_id, struct bytes mid, uint64_t until_ms);
 
 /* One of its entries elsewhere, in order of seq: needed where there are limits. */
 enum err tables_restore_entry(struct tables *t, uint64_t session_no, struct backlog_entry e);

@@ -74,13 +74,14 @@ enum err db_tidy(struct db *db, bool *more);
 /* When there has been nothing to do for a while: the -wal file goes back to nothing. Syncs. */
 enum err db_settle(struct db *db);
 
-/* A publisher's own id of a message. Both belong between begin and commit. */
+/* A publisher's own id of a message: put as its ENQUEUE is folded. Forgetting, between begin and commit,
+ * takes those whose time is over, some thousands at most. */
 struct db_mid {
     struct bytes client_id, mid;
-    uint64_t stamp_ms;
+    uint64_t until_ms;
 };
 enum err db_mid_put(struct db *db, const struct db_mid *mid);
-enum err db_mids_forget(struct db *db, uint64_t before_ms);
+enum err db_mids_forget(struct db *db, uint64_t now_ms);
 
 /* Fills count, rows and snapshot of a page. */
 enum err db_page(struct db *db, struct store_page *page);

@@ -155,6 +155,12 @@ static enum err put_retained(struct db *db, const struct command *c)
     return db_run(db, s);
 }
 
+static enum err put_mid(struct db *db, const struct command *c)
+{
+    struct db_mid mid = { c->mid->client_id, c->mid->mid, command_mid_until_ms(c) };
+    return db_mid_put(db, &mid);
+}
+
 static bool gets_row(const struct command *c, uint32_t i, const bool *is_live)
 {
     return !c->targets[i].is_skipped && (is_live == NULL || is_live[i]);
@@ -194,6 +200,7 @@ static enum err fold_enqueue(struct db *db, const struct command *c, const bool 
                                                .flags = db_flags(t->qos, t->retain) });
     }
     if (rc == ERR_OK && retains) rc = put_retained(db, c);
+    if (rc == ERR_OK && c->mid != NULL) rc = put_mid(db, c);
     return rc;
 }
 
@@ -227,14 +234,14 @@ enum err db_mid_put(struct db *db, const struct db_mid *mid)
     if (s == NULL) return db_fail(db, "mid");
     db_bind_bytes(s, 1, mid->client_id);
     db_bind_bytes(s, 2, mid->mid);
-    db_bind_u64(s, 3, mid->stamp_ms);
+    db_bind_u64(s, 3, mid->until_ms);
     return db_run(db, s);
 }
 
-enum err db_mids_forget(struct db *db, uint64_t before_ms)
+enum err db_mids_forget(struct db *db, uint64_t now_ms)
 {
     sqlite3_stmt *s = db_statement(db, SQL_mids_forget);
     if (s == NULL) return db_fail(db, "mid");
-    db_bind_u64(s, 1, before_ms);
+    db_bind_u64(s, 1, now_ms);
     return db_run(db, s);
 }

@@ -18,7 +18,8 @@
 static size_t bytes_of_command(const struct command *c)
 {
     return sizeof *c + c->targets_count * (sizeof *c->targets + sizeof(struct store_row)) +
-           c->seats_count * sizeof *c->seats + c->data.len + (c->msg != NULL ? msg_bytes(c->msg) : 0);
+           c->seats_count * sizeof *c->seats + c->data.len + (c->msg != NULL ? msg_bytes(c->msg) : 0) +
+           (c->mid != NULL ? sizeof *c->mid + c->mid->client_id.len + c->mid->mid.len : 0);
 }
 
 void disk_note_unfolded(struct store_disk *s, struct command *c)
@@ -57,7 +58,8 @@ static void mark_acknowledgements(struct store_disk *s, struct fold *f)
 /* What has been acknowledged by now never becomes a row. */
 static bool mark_targets(struct store_disk *s, const struct command *c, bool *live)
 {
-    bool acts = c->kind == COMMAND_FIRE_WILL || (c->kind == COMMAND_ENQUEUE && c->msg->retain);
+    bool acts =
+        c->kind == COMMAND_FIRE_WILL || (c->kind == COMMAND_ENQUEUE && (c->msg->retain || c->mid != NULL));
     for (uint32_t t = 0; t < c->targets_count; t++) {
         const struct command_target *to = &c->targets[t];
         live[t] = !to->is_skipped && tables_has(s->tables, to->session_no, c->position);
@@ -165,7 +167,9 @@ static enum err commit(struct store_disk *s, const struct fold *f, const struct 
         .is_lazy = !last,
     };
     failpoint(FAIL_fold_written);
-    enum err rc = db_commit_progress(s->writer, &p);
+    /* By the last stamp of this slice, not by a later one: after a crash the log goes on from here. */
+    enum err rc = w->at == 0 ? ERR_OK : db_mids_forget(s->writer, f->commands[w->at - 1]->stamp_ms);
+    if (rc == ERR_OK) rc = db_commit_progress(s->writer, &p);
     if (rc == ERR_OK) failpoint(FAIL_fold_committed);
     return rc;
 }

@@ -162,16 +162,23 @@ static bool is_idle(const struct store_disk *s, const struct command *c)
     return c->kind == COMMAND_FENCE && s->order.ops->is_alone;
 }
 
+/* What is there already may be acknowledged again, however full the disk is. */
+static enum command_result admit(struct store_disk *s, struct command *c)
+{
+    if (tables_has_mid(s->tables, c)) return COMMAND_DUPLICATE;
+    return is_refused(s, c) ? COMMAND_REFUSED : COMMAND_DURABLE;
+}
+
 static void run_command(struct store_disk *s, struct command *c)
 {
-    c->result = is_refused(s, c) ? COMMAND_REFUSED : COMMAND_DURABLE;
-    if (c->result == COMMAND_REFUSED || is_idle(s, c)) {
+    uint64_t now_ms = clock_wall_ms(s->conf.clock);
+    c->stamp_ms = now_ms > s->stamp_ms ? now_ms : s->stamp_ms;
+    c->result = admit(s, c);
+    if (c->result != COMMAND_DURABLE || is_idle(s, c)) {
         c->position = s->position;
         show(s, c);
         return;
     }
-    uint64_t now_ms = clock_wall_ms(s->conf.clock);
-    c->stamp_ms = now_ms > s->stamp_ms ? now_ms : s->stamp_ms;
     c->origin = (struct command_origin){ 0, (uint32_t)s->meta.boot_no, ++s->submitted };
     s->is_awaited |= !is_lazy(c->kind);
     pending_put(s, c);

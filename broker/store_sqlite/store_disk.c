@@ -164,6 +164,12 @@ static enum err boot_entry(void *ctx, uint64_t session_no, struct backlog_entry 
     return tables_restore_entry(b->s->tables, session_no, e);
 }
 
+static enum err boot_mid(void *ctx, const struct db_mid *mid)
+{
+    struct boot *b = ctx;
+    return tables_restore_mid(b->s->tables, mid->client_id, mid->mid, mid->until_ms);
+}
+
 static enum err boot_origin(void *ctx, const struct command_origin *o)
 {
     const struct boot *b = ctx;
@@ -242,7 +248,9 @@ static enum err boot(struct store_disk *s, const struct restore_sink *restore,
                      char text[STORE_DISK_TEXT_BYTES])
 {
     struct boot b = { .s = s, .restore = restore };
-    struct db_restore to_tables = { .sink = { .session = boot_table, .ctx = &b }, .origin = boot_origin };
+    struct db_restore to_tables = { .sink = { .session = boot_table, .ctx = &b },
+                                    .mid = boot_mid,
+                                    .origin = boot_origin };
     struct db_restore to_shards = { .sink = { boot_session, boot_subscription, boot_retained, &b } };
     if (backlog_is_limited(&s->conf.limits)) to_tables.entry = boot_entry;
     s->position = db_applied(s->writer);

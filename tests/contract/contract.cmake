@@ -3,7 +3,8 @@
 add_library(contract_kit STATIC contract/journal_rig.c contract/on_disk.c contract/fake_order.c)
 target_link_libraries(contract_kit PUBLIC ll_test_kit ll_store ll_store_sqlite)
 
-add_executable(journal_contract contract/journal_contract.c contract/journal_limits.c)
+add_executable(journal_contract contract/journal_contract.c contract/journal_limits.c
+               contract/journal_mids.c)
 target_link_libraries(journal_contract PRIVATE contract_kit)
 add_test(NAME contract_journal COMMAND journal_contract)
 

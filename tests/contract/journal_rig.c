@@ -6,7 +6,7 @@
 static void *mem_start(const struct journal_sink *sink, const struct backlog_limits *limits)
 {
     struct store_mem *s;
-    struct store_mem_conf conf = { *sink, *limits };
+    struct store_mem_conf conf = { *sink, *limits, &clock_system };
     CHECK_INT(ERR_OK, store_mem_start(&s, &conf));
     return s;
 }

@@ -168,7 +168,7 @@ static enum err see_entry(void *ctx, uint64_t session_no, struct backlog_entry e
 static enum err see_mid(void *ctx, const struct db_mid *mid)
 {
     say(ctx, "mid %.*s %.*s %d;", (int)mid->client_id.len, (const char *)mid->client_id.at, (int)mid->mid.len,
-        (const char *)mid->mid.at, (int)mid->stamp_ms);
+        (const char *)mid->mid.at, (int)mid->until_ms);
     return ERR_OK;
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 unit_test(backlog store)
 unit_test(record store)
+unit_test(mids store)
 
 add_library(db_kit STATIC unit/db_kit.c)
 target_include_directories(db_kit PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
@@ -11,6 +12,7 @@ foreach(name db db_boot store_sqlite_disk)
 endforeach()
 
 unit_test(store_disk store_sqlite)
+unit_test(disk_mids store_sqlite)
 unit_test(origins store_sqlite)
 if(LONGLINK_FAILPOINTS OR LONGLINK_SANITIZE)
   unit_test(fold_slices store_sqlite)

@@ -59,6 +59,16 @@ static inline struct command *make_enqueue(uint64_t position, const struct a_mes
     return c;
 }
 
+/* An ENQUEUE to nobody, with its publisher's own id. */
+static inline struct command *make_with_mid(uint64_t position, const struct a_message *a,
+                                            const struct command_mid *mid)
+{
+    struct command_size size = { .mid = mid };
+    struct command *c = make_command(COMMAND_ENQUEUE, position, &size);
+    c->msg = make_msg(a);
+    return c;
+}
+
 static inline struct command *make_retained(uint64_t position, const struct a_message *a, uint64_t session_no)
 {
     struct command_size size = { .targets = 1 };

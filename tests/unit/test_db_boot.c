@@ -224,13 +224,13 @@ TEST(the_last_submission_of_each_node_is_kept)
     rig_free(r);
 }
 
-static void put_mid(struct rig *r, const char *client, const char *mid, uint64_t stamp_ms)
+static void put_mid(struct rig *r, const char *client, const char *mid, uint64_t until_ms)
 {
-    struct db_mid m = { bytes_of_text(client), bytes_of_text(mid), stamp_ms };
+    struct db_mid m = { bytes_of_text(client), bytes_of_text(mid), until_ms };
     CHECK_INT(ERR_OK, db_mid_put(r->writer, &m));
 }
 
-TEST(ids_of_messages_are_per_client_and_forgotten_by_age)
+TEST(ids_of_messages_are_per_client_and_forgotten_when_their_time_is_over)
 {
     struct rig *r = rig_open();
     CHECK_INT(ERR_OK, db_begin(r->writer));
@@ -243,9 +243,22 @@ TEST(ids_of_messages_are_per_client_and_forgotten_by_age)
     assert_string_equal(all_at_boot(r), "mid a y 20;mid a x 25;mid b x 30;");
 
     CHECK_INT(ERR_OK, db_begin(r->writer));
-    CHECK_INT(ERR_OK, db_mids_forget(r->writer, 25));
+    CHECK_INT(ERR_OK, db_mids_forget(r->writer, 20));
     commit(r, 2);
     assert_string_equal(all_at_boot(r), "mid a x 25;mid b x 30;");
+    rig_free(r);
+}
+
+TEST(a_message_with_an_id_is_folded_with_it)
+{
+    struct rig *r = rig_open();
+    struct a_message m = { .topic = "t", .payload = "x" };
+    struct command_mid mid = { bytes_of_text("a"), bytes_of_text("x"), 7 };
+    struct command *c = make_with_mid(5, &m, &mid);
+    c->stamp_ms = 30;
+    fold_alone(r, c, 5);
+    assert_string_equal(all_at_boot(r), "mid a x 7030;");
+    CHECK_INT(0, count(r, "SELECT count(*) FROM body"));
     rig_free(r);
 }
 

@@ -212,7 +212,8 @@ static unsigned release(struct rig *r, enum command_kind kind, bool holds)
 
 static void start_shards(struct rig *r)
 {
-    struct store_mem_conf store = { .sink = { sink_post, sink_complete, sink_flush, &r->gate } };
+    struct store_mem_conf store = { .sink = { sink_post, sink_complete, sink_flush, &r->gate },
+                                    .clock = &clock_system };
     struct shards_conf conf = { 1, &r->config, r->log, r->metrics, &clock_system };
     CHECK_INT(ERR_OK, shards_new(&r->shards, &conf));
     r->gate.shards = shards_sink(r->shards);

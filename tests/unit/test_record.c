@@ -11,9 +11,10 @@ static const uint64_t big = UINT64_C(0xfedcba9876543210);
 static struct command *sample(enum command_kind kind)
 {
     struct a_message m = { .topic = "a/b", .payload = "hello", .expires_ms = big - 3, .retain = true };
+    struct command_mid mid = { bytes_of("some\0client", 11), bytes_of_text("id"), UINT32_MAX - 7 };
     struct command *c = NULL;
     switch (kind) {
-    case COMMAND_ENQUEUE:
+    case COMMAND_ENQUEUE: c = make_with_mid(9, &m, &mid); break;
     case COMMAND_FIRE_WILL:
         c = make_enqueue(9, &m, (uint64_t[]){ big, 2, 3, 0 });
         c->kind = kind;
@@ -97,6 +98,12 @@ static void check_same(const struct command *a, const struct command *b)
     CHECK_TRUE(a->ack.cursor == b->ack.cursor);
     CHECK_INT(a->ack.open_count, b->ack.open_count);
     for (uint32_t i = 0; i < a->ack.open_count; i++) CHECK_TRUE(a->ack.open[i] == b->ack.open[i]);
+    CHECK_INT(a->mid != NULL, b->mid != NULL);
+    if (a->mid != NULL) {
+        CHECK_TRUE(bytes_equal(a->mid->client_id, b->mid->client_id));
+        CHECK_TRUE(bytes_equal(a->mid->mid, b->mid->mid));
+        CHECK_INT(a->mid->window_s, b->mid->window_s);
+    }
     CHECK_INT(a->msg != NULL, b->msg != NULL);
     if (a->msg != NULL) check_same_message(a->msg, b->msg);
 }
