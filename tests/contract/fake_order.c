@@ -165,7 +165,7 @@ static struct command *other_command(struct fake_log *l, uint64_t which)
     struct command *c = command_new(kind, &(struct command_size){ 0 });
     CHECK(c != NULL);
     c->keeps_will = chance(l, 50);
-    if (kind == COMMAND_ACK) c->ack.cursor = l->log.at[draw(l, l->log.count)].position;
+    if (kind == COMMAND_ACK && l->log.count > 0) c->ack.cursor = l->log.at[draw(l, l->log.count)].position;
     return c;
 }
 
