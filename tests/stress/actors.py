@@ -48,6 +48,7 @@ class Actor:
             self.may_be_closed = True
         self.link.close(reset=self.rng.random() < 0.5)
         self.link = None
+        self.leaving = False  # it may have said DISCONNECT before
         self.on_gone()
 
     def leave(self):
