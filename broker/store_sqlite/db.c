@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "store_sqlite/db_int.h"
 #include "store_sqlite/schema.h"
 #include <errno.h>
@@ -81,7 +82,9 @@ static enum err step_up(struct db *db, int from)
     enum err rc = db_execute(db, "BEGIN IMMEDIATE");
     if (rc == ERR_OK) rc = db_execute(db, schema_broker[from]);
     if (rc == ERR_OK) rc = db_execute(db, set);
+    failpoint(FAIL_migrate_half);
     if (rc == ERR_OK) rc = db_execute(db, "COMMIT");
+    failpoint(FAIL_migrate_between);
     return rc;
 }
 

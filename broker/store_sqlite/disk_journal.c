@@ -206,6 +206,7 @@ static void end_batch(struct store_disk *s)
     if (s->is_awaited) disk_settle(s);
     failpoint(FAIL_journal_settled);
     s->conf.sink.flush(s->conf.sink.ctx);
+    failpoint(FAIL_journal_shown);
     if (s->conf.metrics == NULL) return;
     if (s->has_log)
         metrics_set(s->conf.metrics, METRIC_journal_syncs_total, (int64_t)order_wal_stat(&s->order).syncs);

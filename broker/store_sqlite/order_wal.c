@@ -97,6 +97,8 @@ static enum err propose(void *impl, struct bytes record)
         enum err rc = append(o, type_of(o->pieces_done, pieces), bytes_of(record.at + from, n));
         if (rc != ERR_OK) return rc;
         o->pieces_done++;
+        if (!last && failpoint_is_armed(FAIL_order_part)) rc = wal_sync(o->wal);
+        if (rc != ERR_OK) return rc;
         if (!last) failpoint(FAIL_order_part);
     }
     o->pieces_done = 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store_sqlite/store_disk.h"
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "base/list.h"
 #include "store_sqlite/aside.h"
 #include "store_sqlite/disk_int.h"
@@ -138,6 +139,7 @@ static enum err open_db(struct store_disk *s, char text[STORE_DISK_TEXT_BYTES])
     }
     db_fit(s->writer, s->space.checkpoint_bytes);
     rc = db_boot(s->writer, &s->meta.boot_no);
+    failpoint(FAIL_boot_counted);
     if (rc == ERR_OK) rc = db_meta(s->writer, &s->meta);
     if (rc != ERR_OK) disk_explain(s, s->writer, rc, text);
     return rc;
@@ -229,7 +231,9 @@ static enum err recover(struct store_disk *s, char text[STORE_DISK_TEXT_BYTES])
 {
     struct order_sink sink = { boot_applied, disk_unknown, disk_wake, s };
     enum err rc = s->order.ops->replay(s->order.impl, s->position, &sink);
+    failpoint(FAIL_boot_replayed);
     if (rc == ERR_OK) rc = disk_fold_boot(s);
+    failpoint(FAIL_boot_folded);
     if (rc != ERR_OK) explain_recovery(s, rc, text);
     return rc;
 }
@@ -337,6 +341,7 @@ static enum err try_open(struct store_disk **out, const struct store_disk_conf *
     if (rc == ERR_OK) rc = check_mark(s, text);
     if (rc == ERR_OK) rc = open_db(s, text);
     if (rc == ERR_OK) rc = boot(s, restore, text);
+    failpoint(FAIL_boot_done);
     if (rc != ERR_OK && s != NULL) destroy(s);
     *out = rc == ERR_OK ? s : NULL;
     return rc;

@@ -13,6 +13,8 @@ IN_VAIN, TRIES_MAX, COUNT_MAX = 2, 60, 100000
 # Not to be reached by this load, and why.
 ELSEWHERE = {
     "wal_purge_between": "a fold is done before it needs two segments of 64 MiB: unit_wal_failpoints",
+    "migrate_half": "of a new or an older database only: e2e_store_start",
+    "migrate_between": "the same",
 }
 
 

@@ -68,7 +68,8 @@ class Broker:
     """A longlinkd of one's own on a free port. conf: further lines of its configuration. prefix: a command that
     becomes the broker."""
 
-    def __init__(self, conf="", listener="listener 0 127.0.0.1", allow="allow_anonymous true", flags=(), cwd=None, prefix=()):
+    def __init__(self, conf="", listener="listener 0 127.0.0.1", allow="allow_anonymous true", flags=(), cwd=None,
+                 prefix=(), env=()):
         self.dir = cwd or tempfile.mkdtemp(prefix="longlink-e2e.")
         self.conf = os.path.join(self.dir, "conf")
         self.log = os.path.join(self.dir, "log")
@@ -76,8 +77,9 @@ class Broker:
             keeps = "" if re.search(r"^(durability|persistence)", conf, re.M) else "persistence false"
             f.write(f"{listener}\n{allow}\nuser root\n{keeps}\n{conf}\n")
         self.log_file = open(self.log, "wb")
-        env = {**SANITIZER_OPTIONS, **os.environ}
-        self.process = subprocess.Popen([*prefix, program(), "-c", self.conf, *map(str, flags)], stderr=self.log_file, env=env)
+        command = [*prefix, program(), "-c", self.conf, *map(str, flags)]
+        env = {**SANITIZER_OPTIONS, **os.environ, **dict(env)}
+        self.process = subprocess.Popen(command, stderr=self.log_file, env=env)
         self.port = 0
 
     def ready(self):

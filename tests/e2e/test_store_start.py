@@ -6,11 +6,13 @@ import glob
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import tempfile
 import unittest
 
+import kill9_failpoints
 import kit
 
 HEADER_BYTES = 4096  # of a segment of the journal
@@ -253,6 +255,23 @@ class Tables(StoreTest):
         db = sqlite3.connect(path)
         self.assertEqual(db.execute("PRAGMA user_version").fetchone(), (999,))
         db.close()
+
+
+@unittest.skipUnless(kill9_failpoints.names(), "built without failpoints")
+class Migration(StoreTest):
+    def test_a_death_at_any_step_of_it_leaves_a_store_that_the_next_start_completes(self):
+        for name in ("migrate_half", "migrate_between"):
+            for count in range(1, 4):
+                b = kit.Broker(self.conf(), env={kill9_failpoints.VARIABLE: f"{name}:{count}"})
+                self.addCleanup(b.remove)
+                self.assertEqual(b.process.wait(kit.WAIT_S), -signal.SIGKILL, b.text())
+                b.log_file.close()
+                b = self.start()
+                self.fill(b, 0, 3)
+                self.assertEqual(self.drain(b, 2), [0, 1, 2])
+                self.kill(b)
+                shutil.rmtree(self.data)
+                os.mkdir(self.data)
 
 
 class Journal(StoreTest):
