@@ -278,6 +278,8 @@ static void destroy(struct store_disk *s)
     mailbox_close(&s->mailbox);
     mailbox_close(&s->fold_box);
     mailbox_close(&s->reader_box);
+    for (size_t i = 0; i < s->unfolded_count; i++)
+        command_unref(&s->unfolded[i]); /* it gave up: the log has them */
     free(s->unfolded);
     free(s->scratch);
     if (s->dir_fd >= 0) close(s->dir_fd);
