@@ -49,6 +49,21 @@ static struct command *pending_take(struct store_disk *s, const struct command_o
     return c;
 }
 
+/* What needs no record waits in the line for its turn, and has no n. */
+static bool has_record(const struct command *c)
+{
+    return c->origin.n > 0;
+}
+
+static void show_those_without_record(struct store_disk *s)
+{
+    const struct command_origin none = { 0 };
+    for (struct command *c = pending_take(s, &none); c != NULL; c = pending_take(s, &none)) {
+        c->position = s->position;
+        show(s, c);
+    }
+}
+
 /* --- records back from the order */
 
 static void apply(struct store_disk *s, struct command *c, bool is_ours)
@@ -75,6 +90,7 @@ enum err disk_applied(void *store, uint64_t position, struct bytes record)
     s->is_awaited |= rc == ERR_OK && !is_lazy(c->kind);
     if (rc == ERR_OK && origins_accept(&s->origins, &o)) {
         apply(s, c, is_ours);
+        show_those_without_record(s);
         return ERR_OK;
     }
     if (rc == ERR_OK) rc = s->order.ops->is_alone ? ERR_RANGE : ERR_OK;
@@ -120,7 +136,10 @@ void disk_settle(struct store_disk *s)
 void disk_unknown(void *store)
 {
     struct store_disk *s = store;
-    for (struct mail *m = s->pending; m != NULL; m = m->next) propose(s, CONTAINER(m, struct command, mail));
+    for (struct mail *m = s->pending; m != NULL; m = m->next) {
+        const struct command *c = CONTAINER(m, struct command, mail);
+        if (has_record(c)) propose(s, c);
+    }
 }
 
 void disk_wake(void *store, struct mail *m)
@@ -175,8 +194,8 @@ static void run_command(struct store_disk *s, struct command *c)
     c->stamp_ms = now_ms > s->stamp_ms ? now_ms : s->stamp_ms;
     c->result = admit(s, c);
     if (c->result != COMMAND_DURABLE || is_idle(s, c)) {
-        c->position = s->position;
-        show(s, c);
+        pending_put(s, c);
+        show_those_without_record(s);
         return;
     }
     c->origin = (struct command_origin){ 0, (uint32_t)s->meta.boot_no, ++s->submitted };

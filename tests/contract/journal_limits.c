@@ -66,6 +66,32 @@ CONTRACT(a_publish_for_a_full_queue_is_refused_for_all_when_told_to)
     close_rig(r);
 }
 
+CONTRACT(a_refusal_has_its_place_among_the_completions)
+{
+    struct rig *r = open_rig(of, (struct backlog_limits){ .messages_max = 2, .policy = BACKLOG_REFUSE });
+    const uint64_t to[] = { 5, 0 };
+    enum { COUNT = 300 };
+    size_t refused = 0;
+    claim(r, 5, 1);
+    for (uint64_t i = 0; i < COUNT; i++) {
+        struct command *c = i % 2 == 0 ? fenced(COMMAND_FENCE, 0, 0) : enqueue(to, 0);
+        c->ticket = i;
+        submit(r, c);
+    }
+    wait_for(r, 0, KIND_DONE, 1 + COUNT);
+    uint64_t next = 0, position = 0;
+    for (size_t i = 0; i < r->events[0]; i++) {
+        const struct arrival *a = &r->log[0][i];
+        if (a->kind != KIND_DONE || a->command == COMMAND_CLAIM) continue;
+        CHECK_INT(next++, a->ticket);
+        CHECK_TRUE(a->position >= position);
+        position = a->position;
+        refused += a->result == COMMAND_REFUSED;
+    }
+    CHECK_INT(COUNT / 2 - 2, refused);
+    close_rig(r);
+}
+
 CONTRACT(a_limit_counts_what_is_under_way_too)
 {
     struct rig *r = open_rig(of, (struct backlog_limits){ .messages_max = 10 });
