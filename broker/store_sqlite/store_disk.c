@@ -269,10 +269,11 @@ static enum err boot(struct store_disk *s, const struct restore_sink *restore,
     return ERR_SYS;
 }
 
+/* But for an order that came from outside. */
 static void destroy(struct store_disk *s)
 {
     tables_free(&s->tables);
-    if (s->order.ops != NULL) s->order.ops->close(s->order.impl);
+    if (s->has_log) s->order.ops->close(s->order.impl);
     db_close(&s->reader);
     db_close(&s->writer);
     mailbox_close(&s->mailbox);
@@ -358,14 +359,22 @@ static bool release_ballast(const char *dir)
     return released;
 }
 
-enum err store_disk_open(struct store_disk **out, const struct store_disk_conf *conf,
-                         const struct restore_sink *restore, char text[STORE_DISK_TEXT_BYTES])
+static enum err open_or_mend(struct store_disk **out, const struct store_disk_conf *conf,
+                             const struct restore_sink *restore, char text[STORE_DISK_TEXT_BYTES])
 {
     enum err rc = try_open(out, conf, restore, text);
     if (rc == ERR_FULL && release_ballast(conf->dir)) rc = try_open(out, conf, restore, text);
     if (rc != ERR_SYNTAX || !conf->sets_damaged_aside) return rc;
     rc = set_aside(conf, text);
     return rc == ERR_OK ? try_open(out, conf, restore, text) : rc;
+}
+
+enum err store_disk_open(struct store_disk **out, const struct store_disk_conf *conf,
+                         const struct restore_sink *restore, char text[STORE_DISK_TEXT_BYTES])
+{
+    enum err rc = open_or_mend(out, conf, restore, text);
+    if (rc != ERR_OK && conf->order != NULL) conf->order->ops->close(conf->order->impl);
+    return rc;
 }
 
 enum err store_disk_run(struct store_disk *s)
@@ -398,5 +407,6 @@ void store_disk_stop(struct store_disk **owner)
         stop_thread(&s->fold_box, &s->fold_stop, &s->fold);
         stop_thread(&s->reader_box, &s->reader_stop, &s->read);
     }
+    if (!s->has_log) s->order.ops->close(s->order.impl); /* it may send mail until then */
     destroy(s);
 }

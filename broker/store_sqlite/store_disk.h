@@ -34,7 +34,7 @@ struct store_disk;
 
 struct store_disk_conf {
     struct journal_sink sink;
-    const struct order *order; /* taken; NULL: a log of its own in dir */
+    const struct order *order; /* taken, and closed at the end; NULL: a log of its own in dir */
     const char *dir;
     bool sets_damaged_aside; /* and begins with nothing */
     bool sync;               /* false: survives the end of the process, not a loss of power */

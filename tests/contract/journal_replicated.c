@@ -676,3 +676,43 @@ TEST(without_room_the_store_waits_and_loses_nothing)
     run_trial(1, full, &sum);
     CHECK_INT(full.fulls, sum.fulls);
 }
+
+/* --- who closes an order that was handed to a store */
+
+static enum err try_to_open(struct fake_log *log, const char *dir, struct store_disk **s)
+{
+    char text[STORE_DISK_TEXT_BYTES];
+    struct restore_sink restore = { 0 };
+    const struct order order = fake_order(log);
+    struct store_disk_conf conf = {
+        .order = &order, .dir = dir, .clock = &flying, .sets_damaged_aside = true
+    };
+    return store_disk_open(s, &conf, &restore, text);
+}
+
+TEST(a_store_that_cannot_open_closes_the_order_it_was_given)
+{
+    struct store_disk *s;
+    struct fake_log *log = fake_log_new(&wild);
+    CHECK_INT(ERR_SYS, try_to_open(log, "/nowhere/at/all", &s));
+    CHECK_INT(1, fake_log_counts(log)->closes);
+    fake_log_free(&log);
+}
+
+TEST(a_store_that_tries_again_to_open_keeps_its_order)
+{
+    char dir[DIR_BYTES], path[DIR_BYTES + 32];
+    struct store_disk *s;
+    struct fake_log *log = fake_log_new(&wild);
+    make_dir(dir);
+    snprintf(path, sizeof path, "%s/longlink.db", dir);
+    FILE *damaged = fopen(path, "wb");
+    CHECK_TRUE(damaged != NULL && fputs("no database, by any means: it should be set aside", damaged) >= 0);
+    CHECK_INT(0, fclose(damaged));
+    CHECK_INT(ERR_OK, try_to_open(log, dir, &s));
+    CHECK_INT(0, fake_log_counts(log)->closes);
+    store_disk_stop(&s);
+    CHECK_INT(1, fake_log_counts(log)->closes);
+    fake_log_free(&log);
+    remove_dir(dir);
+}

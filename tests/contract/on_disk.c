@@ -22,10 +22,14 @@ void make_dir(char dir[64])
 
 void remove_dir(const char *dir)
 {
+    char path[320];
     DIR *files = opendir(dir);
     CHECK_TRUE(files != NULL);
-    for (const struct dirent *e = readdir(files); e != NULL; e = readdir(files))
-        if (e->d_name[0] != '.') unlinkat(dirfd(files), e->d_name, 0);
+    for (const struct dirent *e = readdir(files); e != NULL; e = readdir(files)) {
+        if (e->d_name[0] == '.' || unlinkat(dirfd(files), e->d_name, 0) == 0) continue;
+        CHECK_TRUE(snprintf(path, sizeof path, "%s/%s", dir, e->d_name) < (int)sizeof path);
+        remove_dir(path); /* what was set aside */
+    }
     closedir(files);
     CHECK_INT(0, rmdir(dir));
 }
