@@ -48,15 +48,21 @@ bool backlog_fits(const struct backlog *b, const struct backlog_limits *l, uint3
     return too_many(b, l, bytes) <= most;
 }
 
-static void drop_first(struct backlog *b, uint32_t count)
+static uint64_t bytes_of_entries(const struct backlog *b, uint32_t from, uint32_t to)
 {
-    for (uint32_t i = 0; i < count; i++) b->bytes -= b->entries[b->head + i].bytes;
-    b->head += count;
-    b->count -= count;
-    if (b->count > 0) return;
-    free(b->entries);
-    b->entries = NULL;
-    b->head = b->room = 0;
+    uint64_t bytes = 0;
+    for (uint32_t i = from; i < to; i++) bytes += b->entries[i].bytes;
+    return bytes;
+}
+
+/* Moves the border between those that leave and those that stay. */
+static void move_border(struct backlog *b, uint32_t head)
+{
+    if (head > b->head) b->bytes -= bytes_of_entries(b, b->head, head);
+    if (head < b->head) b->bytes += bytes_of_entries(b, head, b->head);
+    b->leaving = b->leaving + head - b->head;
+    b->count = b->count + b->head - head;
+    b->head = head;
 }
 
 uint32_t backlog_expect(struct backlog *b, const struct backlog_limits *l, uint32_t bytes,
@@ -64,24 +70,26 @@ uint32_t backlog_expect(struct backlog *b, const struct backlog_limits *l, uint3
 {
     uint32_t gone = too_many(b, l, bytes);
     *drop_upto = gone > 0 ? b->entries[b->head + gone - 1].seq : 0;
-    drop_first(b, gone);
+    move_border(b, b->head + gone);
     b->expected++;
     b->bytes += bytes;
     return gone;
 }
 
-void backlog_unexpect(struct backlog *b, uint32_t bytes)
+void backlog_unexpect(struct backlog *b, uint32_t bytes, uint32_t gone)
 {
     b->expected--;
     b->bytes -= bytes;
+    move_border(b, b->head - (gone < b->leaving ? gone : b->leaving));
 }
 
 static bool make_room(struct backlog *b)
 {
     if (b->head + b->count < b->room) return true;
-    if (b->head > b->room / 2) { /* mostly a hole at the front: move down */
-        memmove(b->entries, b->entries + b->head, b->count * sizeof *b->entries);
-        b->head = 0;
+    uint32_t first = b->head - b->leaving;
+    if (first > b->room / 2) { /* mostly a hole at the front: move down */
+        memmove(b->entries, b->entries + first, (b->leaving + b->count) * sizeof *b->entries);
+        b->head = b->leaving;
         return true;
     }
     uint32_t room = b->room == 0 ? 8 : b->room * 2;
@@ -94,23 +102,39 @@ static bool make_room(struct backlog *b)
 
 enum err backlog_add(struct backlog *b, struct backlog_entry e, bool was_expected)
 {
-    if (was_expected) backlog_unexpect(b, e.bytes);
+    if (was_expected) backlog_unexpect(b, e.bytes, 0);
     if (!make_room(b)) return ERR_NOMEM;
     b->entries[b->head + b->count++] = e;
     b->bytes += e.bytes;
     return ERR_OK;
 }
 
+/* The open ones among the first `seen` entries move up to those that follow. Gives where they begin. */
+static uint32_t keep_open(struct backlog *b, const struct command_ack *ack, uint32_t first, uint32_t seen)
+{
+    uint32_t keep_at = first + seen, stay = b->head;
+    for (uint32_t i = first + seen; i-- > first;) {
+        struct backlog_entry e = b->entries[i];
+        if (command_ack_is_open(ack, e.seq)) {
+            b->entries[--keep_at] = e;
+            if (i < stay) b->leaving++;
+        } else if (i >= stay) {
+            b->bytes -= e.bytes;
+        }
+    }
+    return keep_at;
+}
+
 void backlog_finish(struct backlog *b, const struct command_ack *ack)
 {
-    uint32_t seen = 0;
-    while (seen < b->count && b->entries[b->head + seen].seq <= ack->cursor) seen++;
-    uint32_t keep_at = seen;
-    for (uint32_t i = seen; i-- > 0;)
-        if (command_ack_is_open(ack, b->entries[b->head + i].seq)) {
-            struct backlog_entry kept = b->entries[b->head + i];
-            b->entries[b->head + i] = b->entries[b->head + keep_at - 1];
-            b->entries[b->head + --keep_at] = kept;
-        }
-    drop_first(b, keep_at);
+    uint32_t first = b->head - b->leaving, end = b->head + b->count, seen = 0;
+    while (first + seen < end && b->entries[first + seen].seq <= ack->cursor) seen++;
+    b->leaving -= seen < b->leaving ? seen : b->leaving; /* but for those that keep_open finds */
+    uint32_t keep_at = keep_open(b, ack, first, seen);
+    b->head = keep_at + b->leaving;
+    b->count = end - b->head;
+    if (keep_at < end) return;
+    free(b->entries);
+    b->entries = NULL;
+    b->head = b->room = 0;
 }

@@ -39,12 +39,13 @@ struct backlog_entry {
     uint32_t bytes;
 };
 
-/* All zero is an empty one. */
+/* All zero is an empty one. Entries are ascending by seq: [head - leaving, head) must go for what is
+ * expected, [head, head + count) stay. */
 struct backlog {
-    struct backlog_entry *entries; /* [head, head + count), ascending by seq */
-    uint32_t head, count, room;
+    struct backlog_entry *entries;
+    uint32_t head, leaving, count, room;
     uint32_t expected; /* admitted and not added yet */
-    uint64_t bytes;    /* of the entries and of what is expected */
+    uint64_t bytes;    /* of the entries that stay and of what is expected */
 };
 
 void backlog_fini(struct backlog *b);
@@ -57,8 +58,8 @@ bool backlog_fits(const struct backlog *b, const struct backlog_limits *l, uint3
 uint32_t backlog_expect(struct backlog *b, const struct backlog_limits *l, uint32_t bytes,
                         uint64_t *drop_upto);
 
-/* What was expected does not come. */
-void backlog_unexpect(struct backlog *b, uint32_t bytes);
+/* What was expected does not come, and for its sake so many need not go. */
+void backlog_unexpect(struct backlog *b, uint32_t bytes, uint32_t gone);
 
 /* An entry is there; was_expected: it takes the place of one that was. */
 enum err backlog_add(struct backlog *b, struct backlog_entry e, bool was_expected);

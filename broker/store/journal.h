@@ -52,6 +52,7 @@ struct command_target {
     bool is_skipped;    /* gets nothing: its queue is full, or its session is gone */
     uint32_t dropped;   /* entries that its queue's limit cost, this one included */
     uint64_t drop_upto; /* not 0: the queue was full, and its entries up to here make room */
+    uint64_t expected;  /* the journal's own: by which queue since it was admitted; 0: by none */
 };
 
 /* A shard's share of an applied command. */

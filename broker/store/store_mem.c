@@ -32,7 +32,7 @@ static void run_command(struct store_mem *s, struct command *c)
     c->result = admit(s, c);
     if (c->result == COMMAND_DURABLE) {
         c->position = ++s->position;
-        c->result = tables_apply(s->tables, c, true);
+        c->result = tables_apply(s->tables, c);
     } else {
         c->position = s->position;
     }

@@ -116,6 +116,12 @@ static bool is_refused(struct tables *t, const struct command *c)
     return false;
 }
 
+/* A session of the same number may end and be made again between admission and apply. */
+static uint64_t life_of(const struct queue *q)
+{
+    return q->since + 1;
+}
+
 static bool admit_target(struct tables *t, struct command_target *to, uint32_t bytes)
 {
     struct queue *q = queue_find(t, to->session_no);
@@ -127,6 +133,7 @@ static bool admit_target(struct tables *t, struct command_target *to, uint32_t b
     }
     if (!queue_make_room(q, q->expected + 1)) return false;
     q->expected++;
+    to->expected = life_of(q);
     if (is_limited(t)) to->dropped = backlog_expect(&q->backlog, &t->conf.limits, bytes, &to->drop_upto);
     return true;
 }
@@ -134,10 +141,11 @@ static bool admit_target(struct tables *t, struct command_target *to, uint32_t b
 static void forget_targets(struct tables *t, const struct command *c, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        struct queue *q = c->targets[i].is_skipped ? NULL : queue_find(t, c->targets[i].session_no);
-        if (q == NULL || q->expected == 0) continue;
+        const struct command_target *to = &c->targets[i];
+        struct queue *q = to->expected == 0 ? NULL : queue_find(t, to->session_no);
+        if (q == NULL || to->expected != life_of(q)) continue;
         q->expected--;
-        if (is_limited(t)) backlog_unexpect(&q->backlog, c->msg->payload_bytes);
+        if (is_limited(t)) backlog_unexpect(&q->backlog, c->msg->payload_bytes, to->dropped);
     }
 }
 
@@ -160,15 +168,14 @@ void tables_forget(struct tables *t, const struct command *c)
 /* --- apply */
 
 /* Puts a message into the queue of a target. */
-static void queue_append(struct tables *t, struct command_target *to, const struct command *c,
-                         bool was_admitted)
+static void queue_append(struct tables *t, struct command_target *to, const struct command *c)
 {
     struct queue *q = queue_find(t, to->session_no);
     if (q == NULL) {
         to->is_skipped = true;
         return;
     }
-    bool was_expected = was_admitted && q->expected > 0;
+    bool was_expected = to->expected == life_of(q);
     struct command_ack dropped = { .cursor = to->drop_upto };
     struct backlog_entry e = { c->position, c->msg->payload_bytes };
     if (to->drop_upto > 0) queue_finish(q, &dropped);
@@ -179,10 +186,10 @@ static void queue_append(struct tables *t, struct command_target *to, const stru
     q->rows[q->head + q->count++] = (struct store_row){ c->position, msg_ref(c->msg), to->qos, to->retain };
 }
 
-static enum command_result append_all(struct tables *t, struct command *c, bool was_admitted)
+static enum command_result append_all(struct tables *t, struct command *c)
 {
     for (uint32_t i = 0; i < c->targets_count; i++)
-        if (!c->targets[i].is_skipped) queue_append(t, &c->targets[i], c, was_admitted);
+        if (!c->targets[i].is_skipped) queue_append(t, &c->targets[i], c);
     return COMMAND_DURABLE;
 }
 
@@ -192,17 +199,17 @@ bool tables_has_mid(const struct tables *t, const struct command *c)
 }
 
 /* Another one with its mid may have come before it since it was submitted. */
-static enum command_result apply_enqueue(struct tables *t, struct command *c, bool was_admitted)
+static enum command_result apply_enqueue(struct tables *t, struct command *c)
 {
     if (tables_has_mid(t, c)) {
-        if (was_admitted) tables_forget(t, c);
+        tables_forget(t, c);
         return COMMAND_DUPLICATE;
     }
     if (c->mid != NULL) {
         enum err rc = mids_put(t->mids, c->mid->client_id, c->mid->mid, command_mid_until_ms(c));
         CHECK(rc == ERR_OK);
     }
-    return append_all(t, c, was_admitted);
+    return append_all(t, c);
 }
 
 /* The queue of a session, made if there is none. */
@@ -237,22 +244,22 @@ static enum command_result apply_end(struct tables *t, const struct command *c)
 }
 
 /* The will goes out once, whoever says so first: its connection's end, a timer, or another node. */
-static enum command_result apply_will(struct tables *t, struct queue *q, struct command *c, bool was_admitted)
+static enum command_result apply_will(struct tables *t, struct queue *q, struct command *c)
 {
     if (q == NULL || !q->has_will) {
-        if (was_admitted) tables_forget(t, c);
+        tables_forget(t, c);
         return COMMAND_STALE;
     }
     q->has_will = false;
-    return append_all(t, c, was_admitted);
+    return append_all(t, c);
 }
 
 /* Commands that act for a connection: is it still the one that holds the session? */
-static enum command_result apply_fenced(struct tables *t, struct command *c, bool was_admitted)
+static enum command_result apply_fenced(struct tables *t, struct command *c)
 {
     struct queue *q = queue_find(t, c->session_no);
     if (q != NULL && q->claim_no != c->claim_no) q = NULL;
-    if (c->kind == COMMAND_FIRE_WILL) return apply_will(t, q, c, was_admitted);
+    if (c->kind == COMMAND_FIRE_WILL) return apply_will(t, q, c);
     if (q == NULL) return COMMAND_STALE;
     if (c->kind == COMMAND_ACK) queue_finish(q, &c->ack);
     if (c->kind == COMMAND_OFFLINE) q->has_will = q->has_will && c->keeps_will;
@@ -260,12 +267,12 @@ static enum command_result apply_fenced(struct tables *t, struct command *c, boo
 }
 
 /* Without memory for what the log says already the process cannot go on: CHECK. */
-enum command_result tables_apply(struct tables *t, struct command *c, bool was_admitted)
+enum command_result tables_apply(struct tables *t, struct command *c)
 {
     mids_forget(t->mids, c->stamp_ms);
     switch (c->kind) {
-    case COMMAND_ENQUEUE: return apply_enqueue(t, c, was_admitted);
-    case COMMAND_RETAINED: return append_all(t, c, was_admitted);
+    case COMMAND_ENQUEUE: return apply_enqueue(t, c);
+    case COMMAND_RETAINED: return append_all(t, c);
     case COMMAND_CLAIM: return apply_claim(t, c);
     case COMMAND_END_SESSION: return apply_end(t, c);
     case COMMAND_EXPIRY:
@@ -273,7 +280,7 @@ enum command_result tables_apply(struct tables *t, struct command *c, bool was_a
     case COMMAND_UNSUBSCRIBE:
     case COMMAND_ACK:
     case COMMAND_OFFLINE:
-    case COMMAND_FIRE_WILL: return apply_fenced(t, c, was_admitted);
+    case COMMAND_FIRE_WILL: return apply_fenced(t, c);
     case COMMAND_FENCE: return COMMAND_DURABLE;
     }
     check_failed("a command kind without an apply", __FILE__, __LINE__);

@@ -42,8 +42,8 @@ enum command_result tables_admit(struct tables *t, struct command *c);
 void tables_forget(struct tables *t, const struct command *c);
 
 /* Applies a command that has its position: checks its fences, and appends to or shortens queues. Marks
- * targets whose session is gone. was_admitted: by these tables, since they were made. */
-enum command_result tables_apply(struct tables *t, struct command *c, bool was_admitted);
+ * targets whose session is gone. */
+enum command_result tables_apply(struct tables *t, struct command *c);
 
 /* Fills the rows of a page from what is here. */
 void tables_page(const struct tables *t, struct store_page *p);

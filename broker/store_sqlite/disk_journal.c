@@ -70,7 +70,7 @@ static void apply(struct store_disk *s, struct command *c, bool is_ours)
 {
     c->position = s->position;
     if (c->stamp_ms > s->stamp_ms) s->stamp_ms = c->stamp_ms;
-    c->result = tables_apply(s->tables, c, is_ours);
+    c->result = tables_apply(s->tables, c);
     disk_note_unfolded(s, c);
     if (is_ours)
         show(s, c);

@@ -342,7 +342,8 @@ static struct command *any_command(struct trial *t, uint64_t session_no, unsigne
     if (roll < 85) return will(t, from);
     if (roll < 90) return plain(t, COMMAND_OFFLINE, from);
     if (roll < 93) return plain(t, COMMAND_EXPIRY, from);
-    return plain(t, roll < 97 ? COMMAND_FENCE : COMMAND_END_SESSION, from);
+    bool ends = roll >= 97 && !backlog_is_limited(&t->limits);
+    return plain(t, ends ? COMMAND_END_SESSION : COMMAND_FENCE, from);
 }
 
 static void put(struct trial *t, struct command *c)
@@ -675,6 +676,53 @@ TEST(without_room_the_store_waits_and_loses_nothing)
     full.fulls = 6;
     run_trial(1, full, &sum);
     CHECK_INT(full.fulls, sum.fulls);
+}
+
+/* --- limits */
+
+static struct arrival run_one(struct trial *t, struct command *c)
+{
+    put(t, c);
+    wait_until_all_is_done(t);
+    return *last(t->rig, 0, KIND_DONE);
+}
+
+/* What was finished has given its room back, all of it. */
+static void check_room(struct trial *t, uint64_t session_no)
+{
+    const uint64_t to[] = { session_no, 0 };
+    run_one(t, claim_by(t, session_no, 0));
+    struct command *all = new_command(COMMAND_ACK, &(struct command_size){ 0 }, 0);
+    all->session_no = session_no;
+    all->claim_no = t->claims[session_no];
+    all->ack.cursor = last(t->rig, 0, KIND_DONE)->position;
+    CHECK_INT(COMMAND_DURABLE, run_one(t, all).result);
+    for (uint32_t i = 0; i < t->limits.messages_max; i++) CHECK_INT(0, run_one(t, enqueue(to, 0)).dropped);
+    struct arrival a = run_one(t, enqueue(to, 0));
+    bool is_refused = t->limits.policy == BACKLOG_REFUSE;
+    CHECK_INT(is_refused ? COMMAND_REFUSED : COMMAND_DURABLE, a.result);
+    CHECK_INT(is_refused ? 0 : 1, a.dropped);
+}
+
+TEST(whatever_fails_over_limits_hold_and_no_room_is_lost)
+{
+    struct fake_schedule schedule = wild;
+    schedule.others_first = 100; /* the limits of another node are its own to keep */
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        struct trial *t = new_trial(seed, schedule);
+        t->limits = (struct backlog_limits){ .messages_max = 5, .policy = (enum backlog_policy)(seed % 3) };
+        start(t);
+        /* Limits are those of a session that is there when a message is admitted. */
+        for (uint64_t no = 1; no < MODEL_SESSIONS; no++) put(t, claim_by(t, no, 0));
+        wait_until_all_is_done(t);
+        work(t, COMMANDS);
+        for (uint64_t no = 1; no < MODEL_SESSIONS; no++) check_room(t, no);
+        halt(t);
+        check_all(t);
+        close_it(t);
+        start_and_look(t);
+        free_trial(t);
+    }
 }
 
 /* --- who closes an order that was handed to a store */

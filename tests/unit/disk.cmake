@@ -2,6 +2,7 @@
 unit_test(backlog store)
 unit_test(record store)
 unit_test(mids store)
+unit_test(tables store)
 
 add_library(db_kit STATIC unit/db_kit.c)
 target_include_directories(db_kit PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})

@@ -36,8 +36,32 @@ TEST(what_is_expected_counts_and_only_what_is_there_can_make_room)
     CHECK_INT(1, backlog_expect(&b, &three, 1, &drop_upto));
     CHECK_INT(9, drop_upto);
     CHECK_TRUE(!backlog_fits(&b, &three, 1)); /* three are expected, and none of them is there to go */
-    backlog_unexpect(&b, 1);
+    backlog_unexpect(&b, 1, 0);
     CHECK_TRUE(backlog_fits(&b, &three, 1));
+    backlog_fini(&b);
+}
+
+TEST(what_was_to_go_for_one_that_does_not_come_stays)
+{
+    struct backlog b = { 0 };
+    uint64_t drop_upto, open[] = { 1 };
+    for (uint64_t seq = 1; seq <= 3; seq++) add(&b, seq, 10);
+    CHECK_INT(1, backlog_expect(&b, &three, 5, &drop_upto));
+    CHECK_INT(1, backlog_expect(&b, &three, 5, &drop_upto));
+    CHECK_INT(2, drop_upto);
+    CHECK_INT(1, b.count);
+    backlog_finish(&b, &(struct command_ack){ .cursor = 2, .open_count = 1, .open = open });
+    CHECK_INT(1, b.count); /* 3 */
+    CHECK_INT(20, b.bytes);
+    backlog_unexpect(&b, 5, 1);
+    CHECK_INT(2, b.count); /* 1 and 3 */
+    CHECK_INT(25, b.bytes);
+    backlog_unexpect(&b, 5, 1);
+    CHECK_INT(2, b.count);
+    CHECK_INT(20, b.bytes);
+    backlog_finish(&b, &(struct command_ack){ .cursor = 3 });
+    CHECK_INT(0, b.count);
+    CHECK_INT(0, b.bytes);
     backlog_fini(&b);
 }
 

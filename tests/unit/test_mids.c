@@ -132,7 +132,7 @@ static struct tables *open_tables(void)
     struct tables *t;
     struct command *claim = make_plain(COMMAND_CLAIM, RECEIVER, bytes_of_text("receiver"));
     CHECK_INT(ERR_OK, tables_new(&t, &(struct tables_conf){ 0 }));
-    CHECK_INT(COMMAND_DURABLE, tables_apply(t, claim, false));
+    CHECK_INT(COMMAND_DURABLE, tables_apply(t, claim));
     command_unref(&claim);
     return t;
 }
@@ -147,7 +147,7 @@ static enum command_result publish(struct tables *t, uint64_t stamp_ms, uint32_t
     c->msg = make_msg(&(struct a_message){ .topic = "t", .payload = "p" });
     c->targets[0] = (struct command_target){ .session_no = RECEIVER, .qos = 1 };
     c->stamp_ms = stamp_ms;
-    enum command_result result = tables_apply(t, c, false);
+    enum command_result result = tables_apply(t, c);
     CHECK_INT(result == COMMAND_DURABLE, tables_has(t, RECEIVER, c->position));
     command_unref(&c);
     return result;
