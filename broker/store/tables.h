@@ -13,7 +13,7 @@
  *          there are limits; publishers' ids of messages, see store/mids.h.
  * Limits:  conf->limits for each queue.
  * Errors:  ERR_NOMEM from tables_new and tables_restore.
- * Tests:   tests/contract/journal_*.c
+ * Tests:   tests/unit/test_tables.c, tests/contract/journal_*.c
  */
 #ifndef STORE_TABLES_H
 #define STORE_TABLES_H

@@ -14,7 +14,8 @@
  * Errors:  store_disk_open: the error, and a text for the operator. A write or sync that fails later ends the
  *          process: nothing that is not durable may be acknowledged, and a restart recovers. Without room
  *          publishes are refused before that, and everything waits rather than fails.
- * Tests:   tests/contract/journal_contract.c, tests/unit/test_store_disk.c, tests/e2e/test_kill9.py
+ * Tests:   tests/contract/journal_*.c, tests/unit/test_store_disk.c, tests/unit/test_fold_slices.c,
+ *          tests/e2e/test_kill9.py
  */
 #ifndef STORE_SQLITE_STORE_DISK_H
 #define STORE_SQLITE_STORE_DISK_H
