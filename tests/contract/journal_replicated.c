@@ -48,7 +48,7 @@ struct trial {
     struct outbox boxes[SHARDS];
     struct sent sent[SHARDS][LOG_MAX];
     size_t sent_count[SHARDS], taken[SHARDS]; /* events that have been looked at */
-    uint64_t claim_no, claims[MODEL_SESSIONS];
+    uint64_t claim_no, claims[MODEL_SESSIONS], acked[MODEL_SESSIONS];
     struct answered pages[PAGES_MAX];
     size_t pages_asked, pages_count, pages_checked;
 };
@@ -284,9 +284,12 @@ static struct command *filter(struct trial *t, enum command_kind kind, unsigned 
     return new_command(kind, &size, from);
 }
 
-/* Up to one of the positions that this shard has seen completed, but one or two of those before it. */
-static struct command *ack(struct trial *t, unsigned from)
+/* Up to one of the positions that this shard has seen completed. Where nobody else acknowledges, but one or
+ * two of those that have never been finished. */
+static struct command *ack(struct trial *t, uint64_t session_no)
 {
+    unsigned from =
+        (unsigned)(session_no % SHARDS); /* a session's acknowledgements are its own shard's, in order */
     const struct rig *r = t->rig;
     uint64_t seen[LOG_MAX] = { 0 };
     size_t count = 0;
@@ -295,11 +298,14 @@ static struct command *ack(struct trial *t, unsigned from)
         if (a->kind == KIND_DONE && (count == 0 || a->position > seen[count - 1]))
             seen[count++] = a->position;
     }
-    size_t at = count > 0 ? (size_t)draw(t, count) : 0;
-    struct command_size size = { .open = at < 3 ? 0 : (uint32_t)draw(t, 3) };
+    size_t at = count > 0 ? (size_t)draw(t, count) : 0, most = (size_t)draw(t, 3), open = 0;
+    if (!backlog_is_limited(&t->limits)) most = 0;
+    while (open < most && open < at && seen[at - open - 1] > t->acked[session_no]) open++;
+    struct command_size size = { .open = (uint32_t)open };
     struct command *c = new_command(COMMAND_ACK, &size, from);
     c->ack.cursor = seen[at];
-    for (uint32_t i = 0; i < size.open; i++) c->ack.open[i] = seen[at - size.open + i];
+    for (size_t i = 0; i < open; i++) c->ack.open[i] = seen[at - open + i];
+    if (seen[at] > t->acked[session_no]) t->acked[session_no] = seen[at];
     return c;
 }
 
@@ -335,7 +341,7 @@ static struct command *any_command(struct trial *t, uint64_t session_no, unsigne
     uint64_t roll = draw(t, 100);
     if (roll < 10) return claim_by(t, session_no, from);
     if (roll < 50) return publish(t, from);
-    if (roll < 65) return ack(t, from);
+    if (roll < 65) return ack(t, session_no);
     if (roll < 72) return filter(t, COMMAND_SUBSCRIBE, from);
     if (roll < 76) return filter(t, COMMAND_UNSUBSCRIBE, from);
     if (roll < 80 && !backlog_is_limited(&t->limits)) return retained(t, from);
@@ -404,15 +410,12 @@ static void wait_until_all_is_done(struct trial *t)
     for (unsigned i = 0; i < SHARDS; i++) take_all(t, i, mailbox_take(&t->rig->mailboxes[i]));
 }
 
-/* Until all that has been completed is in the tables. */
+/* Until a command that changes the tables is in them, and what was before it. */
 static void wait_for_fold(struct trial *t)
 {
-    uint64_t upto = 0;
+    put(t, claim_by(t, any_session(t), 0));
     wait_until_all_is_done(t);
-    for (unsigned i = 0; i < SHARDS; i++) {
-        const struct arrival *a = last(t->rig, i, KIND_DONE);
-        if (a != NULL && a->position > upto) upto = a->position;
-    }
+    uint64_t upto = last(t->rig, 0, KIND_DONE)->position;
     while (t->folded_upto < upto) take_folds(t, mailbox_wait(&t->folds));
 }
 
