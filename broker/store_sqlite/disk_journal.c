@@ -87,6 +87,7 @@ enum err disk_applied(void *store, uint64_t position, struct bytes record)
     bool is_ours = c != NULL;
     enum err rc = is_ours ? ERR_OK : record_decode(record, &c);
     s->position = position;
+    s->unpurged_bytes += record.len;
     s->is_awaited |= rc == ERR_OK && !is_lazy(c->kind);
     if (rc == ERR_OK && origins_accept(&s->origins, &o)) {
         apply(s, c, is_ours);
@@ -118,7 +119,6 @@ static void propose(struct store_disk *s, const struct command *c)
     uint8_t *at = scratch_for(s, bytes);
     record_encode(c, at);
     s->unlooked_bytes += bytes;
-    s->unpurged_bytes += bytes;
     enum err rc;
     while ((rc = s->order.ops->propose(s->order.impl, bytes_of(at, bytes))) == ERR_FULL)
         disk_wait_for_room(s);
