@@ -119,6 +119,7 @@ static enum err open_at(struct db **out, const char *path, int flags)
     *out = NULL;
     if (db == NULL) return ERR_NOMEM;
     db_fit(db, UINT64_MAX);
+    db->sweep.finished = 1; /* the process before may have left garbage */
     enum err rc = sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK
                       ? ERR_OK
                       : db_fail(db, "open");

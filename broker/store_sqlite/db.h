@@ -71,8 +71,9 @@ void db_fit(struct db *db, uint64_t wal_bytes);
  * whether there is more. Between transactions. */
 enum err db_tidy(struct db *db, bool *more);
 
-/* When there has been nothing to do for a while: the -wal file goes back to nothing. Syncs. */
-enum err db_settle(struct db *db);
+/* When there has been nothing to do for a while: the -wal file goes back to nothing. Syncs. More: a reader
+ * was in the way. */
+enum err db_settle(struct db *db, bool *more);
 
 /* A publisher's own id of a message: put as its ENQUEUE is folded. Forgetting, between begin and commit,
  * takes those whose time is over, some thousands at most. */

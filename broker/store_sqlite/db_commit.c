@@ -43,13 +43,14 @@ enum err db_meta(struct db *db, struct db_meta *out)
 enum err db_begin(struct db *db)
 {
     enum err rc = db_write_back(db);
+    db->sweep_before = db->sweep;
     return rc == ERR_OK ? db_run(db, db_statement(db, SQL_begin)) : rc;
 }
 
 void db_rollback(struct db *db)
 {
     db_rows_drop(db);
-    db->sweep.finished++; /* its round may have counted what it did not delete */
+    db->sweep = db->sweep_before; /* its round may have counted what it did not delete */
     for (int i = 0; i < STATEMENTS_COUNT; i++) sqlite3_reset(db->statements[i]);
     /* SQLite may have done it already; and what it cannot write now it forgets all the same. */
     if (sqlite3_get_autocommit(db->handle) == 0) sqlite3_step(db_statement(db, SQL_rollback));

@@ -64,7 +64,7 @@ struct db {
     sqlite3 *handle;
     sqlite3_stmt *statements[STATEMENTS_COUNT];
     struct db_rows rows;
-    struct db_sweep sweep;
+    struct db_sweep sweep, sweep_before; /* as it is; as it was when the transaction began */
     uint32_t wal_frames_max, free_pages_kept;
     uint32_t wal_frames, wal_frames_done; /* in the -wal file; of these, written back */
     char error[DB_ERROR_BYTES];

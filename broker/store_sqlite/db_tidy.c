@@ -134,14 +134,20 @@ enum err db_write_back(struct db *db)
     return checkpoint(db, SQLITE_CHECKPOINT_PASSIVE);
 }
 
-enum err db_settle(struct db *db)
+static bool is_wal_large(struct db *db)
 {
     sqlite3_int64 bytes = 0;
     sqlite3_file *wal = db_wal_file(db);
-    if (wal == NULL || wal->pMethods->xFileSize(wal, &bytes) != SQLITE_OK || bytes <= WAL_BYTES_KEPT)
-        return ERR_OK;
+    return wal != NULL && wal->pMethods->xFileSize(wal, &bytes) == SQLITE_OK && bytes > WAL_BYTES_KEPT;
+}
+
+enum err db_settle(struct db *db, bool *more)
+{
+    *more = false;
+    if (!is_wal_large(db)) return ERR_OK;
     sqlite3_busy_timeout(db->handle, 0);
     enum err rc = checkpoint(db, SQLITE_CHECKPOINT_TRUNCATE);
     sqlite3_busy_timeout(db->handle, DB_BUSY_MS);
+    *more = is_wal_large(db);
     return rc;
 }

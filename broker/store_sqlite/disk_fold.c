@@ -198,6 +198,15 @@ static enum err write_slice(struct store_disk *s, const struct fold *f, struct w
     return rc;
 }
 
+/* What SQLite's log holds may fit into the tables; if not, the ballast goes. */
+static void make_room(struct store_disk *s)
+{
+    bool more;
+    enum err rc = db_settle(s->writer, &more);
+    if (rc != ERR_OK && rc != ERR_FULL) disk_db_fail(s, "checkpoint", s->writer, rc);
+    disk_wait_for_room(s);
+}
+
 /* Without room it waits: what it has to write is in the log. ERR_FULL: at boot, or it was told to hurry. */
 static enum err write_fold(struct store_disk *s, const struct fold *f)
 {
@@ -205,9 +214,9 @@ static enum err write_fold(struct store_disk *s, const struct fold *f)
     enum err rc = ERR_OK;
     do {
         rc = write_slice(s, f, &w);
-        bool waits = s->runs && mailbox_empty(&s->fold_box);
+        bool waits = s->runs && !s->is_hurried && mailbox_empty(&s->fold_box);
         if (rc == ERR_FULL && !waits) return rc;
-        if (rc == ERR_FULL && db_settle(s->writer) == ERR_OK) disk_wait_for_room(s);
+        if (rc == ERR_FULL) make_room(s);
     } while (rc == ERR_FULL || (rc == ERR_OK && w.at < f->count));
     return rc;
 }
@@ -242,7 +251,7 @@ static int upkeep_wait_ms(enum upkeep u)
     return wait_ms[u];
 }
 
-/* Gives what comes next. Without room it is for another time. */
+/* Gives what comes next. Without room for tidying it is tried again when SQLite's log has shrunk. */
 static enum upkeep keep_up(struct store_disk *s, enum upkeep u)
 {
     bool more = false;
@@ -250,14 +259,16 @@ static enum upkeep keep_up(struct store_disk *s, enum upkeep u)
     switch (u) {
     case UPKEEP_TIDY: rc = db_tidy(s->writer, &more); break;
     case UPKEEP_SETTLE:
-        rc = db_settle(s->writer);
+        rc = db_settle(s->writer, &more);
         malloc_trim(0); /* a backlog that has passed through leaves its memory behind */
         break;
     case UPKEEP_BEAT: rc = db_heartbeat(s->writer, clock_wall_ms(s->conf.clock)); break;
     }
     if (rc != ERR_OK && rc != ERR_FULL) disk_db_fail(s, "upkeep", s->writer, rc);
     space_tend(&s->space);
-    if (more) return UPKEEP_TIDY;
+    if (u == UPKEEP_TIDY) s->tidies_again = rc == ERR_FULL;
+    if (more && rc == ERR_OK) return u;
+    if (u == UPKEEP_SETTLE && s->tidies_again) return UPKEEP_TIDY;
     return u == UPKEEP_TIDY ? UPKEEP_SETTLE : UPKEEP_BEAT;
 }
 
@@ -271,6 +282,7 @@ void disk_fold_thread(void *arg)
         for (; m != NULL; m = next) {
             next = m->next;
             if (m->kind == MAIL_STOP) return;
+            s->is_hurried = next != NULL; /* one fold at a time: this can only be MAIL_HURRY */
             if (m->kind == MAIL_FOLDED) run_fold(s, CONTAINER(m, struct fold, mail));
             mailbox_send(&s->mailbox, m);
         }

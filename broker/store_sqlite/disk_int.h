@@ -95,6 +95,7 @@ struct store_disk {
     struct mailbox fold_box, reader_box;
     struct thread fold, read;
     struct mail fold_stop, reader_stop;
+    bool is_hurried, tidies_again; /* the fold's: told to be quick; tidying found no room the last time */
 };
 
 /* The process ends: what is on the disk is recovered by the next start. */

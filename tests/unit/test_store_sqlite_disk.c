@@ -180,7 +180,9 @@ static void shrinks(const uint64_t *sessions)
         pages = now;
     }
     CHECK_TRUE(pages < before / 2);
-    CHECK_INT(ERR_OK, db_settle(r->writer));
+    bool more;
+    CHECK_INT(ERR_OK, db_settle(r->writer, &more));
+    CHECK_TRUE(!more);
     CHECK_INT(0, file_size(r, "-wal"));
     CHECK_TRUE(file_size(r, "") == (long long)pages * 4096);
     rig_free(r);
@@ -194,6 +196,33 @@ TEST(after_a_backlog_the_file_shrinks_piece_by_piece)
 TEST(so_it_does_when_bodies_were_shared)
 {
     shrinks((uint64_t[]){ 1, 2, 0 });
+}
+
+/* As when the disk is full: the transaction that swept them is rolled back. */
+TEST(garbage_whose_sweep_was_rolled_back_is_swept_again)
+{
+    struct rig *r = filled_and_finished((uint64_t[]){ 1, 2, 0 });
+    int garbage = count(r, "SELECT count(*) FROM body");
+    CHECK_TRUE(garbage > 0);
+    for (int i = 0; i < 3; i++) {
+        CHECK_INT(ERR_OK, db_begin(r->writer));
+        CHECK_INT(ERR_OK, db_sweep_step(r->writer));
+        db_rollback(r->writer);
+    }
+    CHECK_INT(garbage, count(r, "SELECT count(*) FROM body"));
+    tidy(r);
+    CHECK_INT(0, count(r, "SELECT count(*) FROM body"));
+    rig_free(r);
+}
+
+TEST(garbage_of_an_earlier_process_is_swept)
+{
+    struct rig *r = filled_and_finished((uint64_t[]){ 1, 2, 0 });
+    rig_reopen(r);
+    CHECK_TRUE(count(r, "SELECT count(*) FROM body") > 0);
+    tidy(r);
+    CHECK_INT(0, count(r, "SELECT count(*) FROM body"));
+    rig_free(r);
 }
 
 TEST(a_little_free_space_is_kept_and_a_tidy_file_is_left_alone)
@@ -219,10 +248,13 @@ TEST(a_reader_in_the_middle_of_something_delays_the_settling_only)
     CHECK_INT(SQLITE_OK, sqlite3_prepare_v2(r->reader->handle, "SELECT seq FROM queue", -1, &reading, NULL));
     CHECK_INT(SQLITE_ROW, sqlite3_step(reading));
     CHECK_INT(ERR_OK, fold_many(r, 4001, 10, (uint64_t[]){ 1, 0 }));
-    CHECK_INT(ERR_OK, db_settle(r->writer));
+    bool more;
+    CHECK_INT(ERR_OK, db_settle(r->writer, &more));
+    CHECK_TRUE(more);
     CHECK_TRUE(file_size(r, "-wal") > 0);
     sqlite3_finalize(reading);
-    CHECK_INT(ERR_OK, db_settle(r->writer));
+    CHECK_INT(ERR_OK, db_settle(r->writer, &more));
+    CHECK_TRUE(!more);
     CHECK_INT(0, file_size(r, "-wal"));
     CHECK_INT(4010, count(r, "SELECT count(*) FROM queue"));
     rig_free(r);
