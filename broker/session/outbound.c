@@ -211,3 +211,18 @@ uint32_t session_ack_state(struct session *s, uint64_t *cursor, uint64_t *open, 
     }
     return count;
 }
+
+bool session_has_finished(const struct session *s, uint64_t seq)
+{
+    if (seq <= s->dropped_upto) return true;
+    if (seq > s->finished) return false;
+    uint32_t low = s->head, high = s->tail; /* ascending by seq */
+    while (low != high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (session_at(s, mid)->seq < seq)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low == s->tail || session_at(s, low)->seq != seq || session_at(s, low)->acked;
+}

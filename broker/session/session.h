@@ -160,6 +160,10 @@ void session_page(struct session *s, struct store_page *page);
  * them; gives how many there are. */
 uint32_t session_ack_state(struct session *s, uint64_t *cursor, uint64_t *open, uint32_t room);
 
+/* Has this entry of a persistent session been acknowledged, or dropped, in this process? The store may not
+ * know yet. */
+bool session_has_finished(const struct session *s, uint64_t seq);
+
 /* While a SUBSCRIBE waits for its retained messages, or such a one is on its way through the journal,
  * remembers which were delivered live: the version of the newest for each topic, known by its hash. */
 void session_fence_begin(struct session *s);

@@ -2,11 +2,11 @@
 /*
  * shard - one event loop with its connections, sessions and timers; and the set of them.
  *
- * Thread:  shards_* from main. Each shard runs on a thread of its own once started.
+ * Thread:  shards_* from main, shards_offline_ids from any; each shard runs on a thread of its own.
  * Memory:  shards_new lends out the sink and borrows everything in shards_conf until shards_free.
  * Limits:  SHARDS_MAX.
  * Errors:  ERR_NOMEM, ERR_SYS from shards_new and shards_start.
- * Tests:   tests/e2e, tests/conformance, tests/stress
+ * Tests:   tests/e2e, tests/conformance, tests/stress, tests/unit/test_offline_ids.c
  */
 #ifndef SHARD_SHARD_H
 #define SHARD_SHARD_H
@@ -62,6 +62,23 @@ enum err shards_start(struct shards *s, const struct journal *journal, const str
 
 /* Accepts from a descriptor. All shards have it when this returns. Borrows the listener until shards_free. */
 void shards_listen(struct shards *s, struct shards_listener *listener);
+
+/* What waits for a client, whether it is connected or not: a question of any thread, which comes back as mail
+ * when it is answered. This is what the admin's HTTP, and the tool through it, show of a queue. */
+struct shards_ids {
+    struct bytes client_id; /* lent until the answer */
+    struct mailbox *to;     /* where the answer goes, as `mail` with this kind */
+    uint32_t kind;
+    struct mail mail;
+    enum err rc; /* ERR_OK; ERR_NOTFOUND: no session that outlives its connection; ERR_CLOSED: at the end */
+    /* Set `after` (0 at first, then the last seq that came) and `limit` (1 to IDS_ENTRIES_MAX). There come
+     * the rows that are not acknowledged, in the order of seq; fewer than `limit` though there are more,
+     * perhaps, but none only at the end. */
+    struct store_ids page;
+};
+
+/* Takes the question until it is answered. Not after shards_stop. */
+void shards_offline_ids(struct shards *s, struct shards_ids *q);
 
 /* Stops accepting, tells every client (v5: DISCONNECT 0x8B) and closes. After this no shard submits. */
 void shards_close_clients(struct shards *s);

@@ -5,9 +5,9 @@
  * Thread:  ask from any shard; the answer arrives in that shard's mailbox, among the seats of the journal:
  *          it shows all up to its snapshot, and nothing that the seats after it bring.
  * Memory:  takes the page until it is answered; each row holds a reference, given to the asker.
- * Limits:  PAGE_ENTRIES_MAX rows a page.
+ * Limits:  PAGE_ENTRIES_MAX rows a page, IDS_ENTRIES_MAX without their messages.
  * Errors:  a page of a session that is gone is empty.
- * Tests:   tests/contract/journal_contract.c
+ * Tests:   tests/contract/journal_contract.c, tests/contract/journal_ids.c
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -24,7 +24,9 @@ struct store_row {
     bool retain;
 };
 
-/* A question and its answer: the rows of a queue after a position, in order. */
+/* A question and its answer: the rows of a queue after a position, in order. Fewer than asked for may come
+ * though there are more; an empty answer is the end. What was acknowledged a moment ago may still be among
+ * them. */
 struct store_page {
     struct mail request;
     struct mail answer; /* its kind is the asker's */
@@ -37,9 +39,32 @@ struct store_page {
     struct store_row rows[PAGE_ENTRIES_MAX];
 };
 
+/* What is to be known of a row without reading its message. */
+struct store_id {
+    uint64_t seq;
+    uint64_t expires_ms; /* of the message, since 1970; 0: never */
+    uint32_t payload_bytes;
+    uint8_t qos;
+    bool retain;
+};
+
+/* The same question without the messages. */
+struct store_ids {
+    struct mail request;
+    struct mail answer; /* its kind is the asker's */
+    uint16_t shard;
+    uint64_t session_no;
+    uint64_t after;
+    uint32_t limit;
+    uint64_t snapshot;
+    uint32_t count;
+    struct store_id rows[IDS_ENTRIES_MAX];
+};
+
 struct store_ops {
     const char *name;
     void (*page)(void *impl, struct store_page *page);
+    void (*ids)(void *impl, struct store_ids *ids);
 };
 
 struct store {
@@ -50,6 +75,11 @@ struct store {
 static inline void store_page(const struct store *s, struct store_page *p)
 {
     s->ops->page(s->impl, p);
+}
+
+static inline void store_ids(const struct store *s, struct store_ids *p)
+{
+    s->ops->ids(s->impl, p);
 }
 
 #endif

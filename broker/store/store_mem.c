@@ -6,7 +6,7 @@
 #include "store/tables.h"
 #include <stdlib.h>
 
-enum { MAIL_COMMAND = JOURNAL_MAIL_COMMAND, MAIL_PAGE, MAIL_STOP };
+enum { MAIL_COMMAND = JOURNAL_MAIL_COMMAND, MAIL_PAGE, MAIL_IDS, MAIL_STOP };
 
 struct store_mem {
     struct mailbox mailbox;
@@ -48,11 +48,19 @@ static void run_page(struct store_mem *s, struct store_page *p)
     s->sink.post(s->sink.ctx, p->shard, &p->answer);
 }
 
+static void run_ids(struct store_mem *s, struct store_ids *p)
+{
+    tables_ids(s->tables, p);
+    p->snapshot = s->position;
+    s->sink.post(s->sink.ctx, p->shard, &p->answer);
+}
+
 static void run_mail(struct store_mem *s, struct mail *m)
 {
     switch (m->kind) {
     case MAIL_COMMAND: run_command(s, CONTAINER(m, struct command, mail)); break;
     case MAIL_PAGE: run_page(s, CONTAINER(m, struct store_page, request)); break;
+    case MAIL_IDS: run_ids(s, CONTAINER(m, struct store_ids, request)); break;
     case MAIL_STOP: s->stopping = true; break;
     default: check_failed("unknown mail to the journal", __FILE__, __LINE__);
     }
@@ -82,6 +90,13 @@ static void ask_page(void *impl, struct store_page *p)
 {
     struct store_mem *s = impl;
     p->request.kind = MAIL_PAGE;
+    mailbox_send(&s->mailbox, &p->request);
+}
+
+static void ask_ids(void *impl, struct store_ids *p)
+{
+    struct store_mem *s = impl;
+    p->request.kind = MAIL_IDS;
     mailbox_send(&s->mailbox, &p->request);
 }
 
@@ -123,7 +138,7 @@ void store_mem_stop(struct store_mem **owner)
 }
 
 static const struct journal_ops journal_mem_ops = { .name = "memory", .submit = submit };
-static const struct store_ops store_mem_ops = { .name = "memory", .page = ask_page };
+static const struct store_ops store_mem_ops = { .name = "memory", .page = ask_page, .ids = ask_ids };
 
 struct journal store_mem_journal(struct store_mem *s)
 {

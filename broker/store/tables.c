@@ -315,6 +315,24 @@ void tables_page(const struct tables *t, struct store_page *p)
     }
 }
 
+void tables_ids(const struct tables *t, struct store_ids *p)
+{
+    const struct queue *q = queue_find(t, p->session_no);
+    p->count = 0;
+    if (q == NULL || q->count == 0) return;
+    uint32_t limit = p->limit < IDS_ENTRIES_MAX ? p->limit : IDS_ENTRIES_MAX;
+    for (uint32_t i = queue_after(q, p->after); i < q->count && p->count < limit; i++) {
+        const struct store_row *row = &q->rows[q->head + i];
+        p->rows[p->count++] = (struct store_id){
+            .seq = row->seq,
+            .expires_ms = row->msg->expires_ms,
+            .payload_bytes = row->msg->payload_bytes,
+            .qos = row->qos,
+            .retain = row->retain,
+        };
+    }
+}
+
 bool tables_has(const struct tables *t, uint64_t session_no, uint64_t seq)
 {
     const struct queue *q = queue_find(t, session_no);

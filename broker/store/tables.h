@@ -47,6 +47,7 @@ enum command_result tables_apply(struct tables *t, struct command *c);
 
 /* Fills the rows of a page from what is here. */
 void tables_page(const struct tables *t, struct store_page *p);
+void tables_ids(const struct tables *t, struct store_ids *p);
 
 /* Is this row still waiting? */
 bool tables_has(const struct tables *t, uint64_t session_no, uint64_t seq);

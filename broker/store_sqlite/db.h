@@ -7,7 +7,7 @@
  *
  * Thread:  one at a time for each connection.
  * Memory:  a page's messages are the caller's; all that db_restore shows is lent.
- * Limits:  PAGE_ENTRIES_MAX rows a page.
+ * Limits:  PAGE_ENTRIES_MAX rows a page, IDS_ENTRIES_MAX without messages.
  * Errors:  ERR_FULL: no room to write; db_rollback, and the transaction may be tried again from its begin.
  *          ERR_SYS: reading, writing or syncing failed; ERR_NOMEM; ERR_SYNTAX: the file is no database, or a
  *          damaged one; ERR_UNKNOWN: its schema is newer than this program. db_error says more.
@@ -86,6 +86,7 @@ enum err db_mids_forget(struct db *db, uint64_t now_ms);
 
 /* Fills count, rows and snapshot of a page. */
 enum err db_page(struct db *db, struct store_page *page);
+enum err db_ids(struct db *db, struct store_ids *ids);
 
 /* For boot, in this order, whatever is not NULL: what restore.h says (offline_ms is 0 for a session that was
  * connected); the entries of all queues, each queue's in order of seq; ids of publishers' messages, oldest

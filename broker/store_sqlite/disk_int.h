@@ -40,6 +40,8 @@ enum disk_mail {
     MAIL_PAGE,
     MAIL_FOLDED,
     MAIL_PAGE_READ,
+    MAIL_IDS,
+    MAIL_IDS_READ,
     MAIL_ORDER,
     MAIL_HURRY, /* to the fold and back: the broker ends; what finds no room is in the log */
     MAIL_STOP
@@ -129,5 +131,7 @@ enum err disk_fold_boot(struct store_disk *s); /* what is unfolded, at once, on 
 void disk_reader_thread(void *arg);
 void disk_page(struct store_disk *s, struct store_page *p);
 void disk_page_read(struct store_disk *s, struct store_page *p);
+void disk_ids(struct store_disk *s, struct store_ids *p);
+void disk_ids_read(struct store_disk *s, struct store_ids *p);
 
 #endif

@@ -210,6 +210,8 @@ static void run_mail(struct store_disk *s, struct mail *m)
     case MAIL_COMMAND: run_command(s, CONTAINER(m, struct command, mail)); break;
     case MAIL_PAGE: disk_page(s, CONTAINER(m, struct store_page, request)); break;
     case MAIL_PAGE_READ: disk_page_read(s, CONTAINER(m, struct store_page, request)); break;
+    case MAIL_IDS: disk_ids(s, CONTAINER(m, struct store_ids, request)); break;
+    case MAIL_IDS_READ: disk_ids_read(s, CONTAINER(m, struct store_ids, request)); break;
     case MAIL_FOLDED: disk_folded(s, CONTAINER(m, struct fold, mail)); break;
     case MAIL_ORDER: s->order.ops->run(s->order.impl, m); break;
     case MAIL_HURRY: s->is_hurrying = false; break;

@@ -53,8 +53,15 @@ static void ask_page(void *impl, struct store_page *p)
     mailbox_send(&s->mailbox, &p->request);
 }
 
+static void ask_ids(void *impl, struct store_ids *p)
+{
+    struct store_disk *s = impl;
+    p->request.kind = MAIL_IDS;
+    mailbox_send(&s->mailbox, &p->request);
+}
+
 static const struct journal_ops disk_journal_ops = { .name = "disk", .submit = submit };
-static const struct store_ops disk_store_ops = { .name = "disk", .page = ask_page };
+static const struct store_ops disk_store_ops = { .name = "disk", .page = ask_page, .ids = ask_ids };
 
 struct journal store_disk_journal(struct store_disk *s)
 {

@@ -170,6 +170,10 @@ void take_one(struct rig *r, unsigned shard, struct mail *m)
         r->log[shard][r->events[shard]++] = (struct arrival){ .kind = KIND_PAGE };
         return;
     }
+    if (m->kind == KIND_IDS) {
+        r->ids = CONTAINER(m, struct store_ids, answer);
+        return;
+    }
     if (m->kind == KIND_SEAT) {
         struct command_seat *seat = CONTAINER(m, struct command_seat, mail);
         CHECK_INT(shard, seat->shard);
@@ -227,6 +231,7 @@ void close_rig(struct rig *r)
         mailbox_close(&r->mailboxes[i]);
     }
     free_page(r->page);
+    free(r->ids);
     free(r);
 }
 
@@ -342,6 +347,21 @@ const struct store_page *page(struct rig *r, uint64_t session_no, uint64_t after
     ask(r, 1, session_no, after, limit);
     wait_for(r, 1, KIND_PAGE, before + 1);
     return r->page;
+}
+
+const struct store_ids *ids(struct rig *r, uint64_t session_no, uint64_t after, uint32_t limit)
+{
+    struct store_ids *p = r->ids != NULL ? r->ids : calloc(1, sizeof *p);
+    CHECK_TRUE(p != NULL);
+    r->ids = NULL;
+    p->answer.kind = KIND_IDS;
+    p->shard = 1;
+    p->session_no = session_no;
+    p->after = after;
+    p->limit = limit;
+    store_ids(&r->store, p);
+    while (r->ids == NULL) take(r, 1, mailbox_wait(&r->mailboxes[1]));
+    return r->ids;
 }
 
 /* The whole queue is these positions. */

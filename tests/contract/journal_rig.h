@@ -20,7 +20,7 @@
 #include <stdlib.h>
 
 enum { SHARDS = 3, LOG_MAX = 8192 };
-enum { KIND_SEAT = 100, KIND_DONE, KIND_PAGE };
+enum { KIND_SEAT = 100, KIND_DONE, KIND_PAGE, KIND_IDS };
 
 struct implementation {
     const char *name, *store_name; /* of the row; that the store gives itself */
@@ -54,6 +54,7 @@ struct rig {
     struct arrival log[SHARDS][LOG_MAX];
     size_t events[SHARDS];
     struct store_page *page;  /* the last answer */
+    struct store_ids *ids;    /* the same; is not in the log */
     uint64_t filled[LOG_MAX]; /* positions of the last fill */
 };
 
@@ -80,6 +81,7 @@ struct arrival acknowledge(struct rig *r, uint64_t session_no, uint64_t claim_no
                            const struct command_ack *ack);
 void ask(struct rig *r, unsigned shard, uint64_t session_no, uint64_t after, uint32_t limit);
 const struct store_page *page(struct rig *r, uint64_t session_no, uint64_t after, uint32_t limit);
+const struct store_ids *ids(struct rig *r, uint64_t session_no, uint64_t after, uint32_t limit);
 void expect_queue(struct rig *r, uint64_t session_no, const uint64_t *positions, uint32_t count);
 
 /* Each test runs for each implementation. */

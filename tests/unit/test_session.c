@@ -95,6 +95,23 @@ static struct session *live_session(uint32_t window)
     return s;
 }
 
+TEST(what_was_acknowledged_is_finished_whatever_the_store_says_and_nothing_else)
+{
+    struct session *s = live_session(10);
+    offer_some(s, 11, 16);
+    for (uint64_t seq = 11; seq <= 15; seq++) expect_next(s, seq, (uint16_t)(seq - 10), false);
+    CHECK_TRUE(!session_has_finished(s, 11));
+    CHECK_TRUE(session_acked(s, 1)); /* leaves the ring */
+    CHECK_TRUE(session_acked(s, 3)); /* stays in it */
+    for (uint64_t seq = 11; seq <= 16; seq++) CHECK_INT(seq == 11 || seq == 13, session_has_finished(s, seq));
+    CHECK_TRUE(session_has_finished(s, 5)); /* has been here, and gone */
+    session_detach(s);
+    for (uint64_t seq = 11; seq <= 16; seq++) CHECK_INT(seq == 11 || seq == 13, session_has_finished(s, seq));
+    session_drop_upto(s, 14);
+    for (uint64_t seq = 11; seq <= 16; seq++) CHECK_INT(seq <= 14, session_has_finished(s, seq));
+    close_session(s);
+}
+
 TEST(the_window_bounds_what_is_on_its_way)
 {
     struct session *s = open_session(false);
