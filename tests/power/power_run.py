@@ -39,7 +39,6 @@ class PowerRun(test_kill9.Run):
         self.bulk = bulk
         for p in self.publishers if bulk else ():
             p.size = lambda: self.rng.randrange(BULK_BYTES)
-        self.history = []  # how each life ended, and what was left
 
     # a life and its end
 
@@ -81,7 +80,7 @@ class PowerRun(test_kill9.Run):
             left = self.layer.lose_power("any" if self.ignored and self.chance(50) else None)
             self.ends["power"] += 1
         self.ends["killed" if how == "killed" else "cut"] += how != "ended"
-        self.history.append(f"{how}: {left}")
+        self.history[-1] = f"{how}, disk: {left}"
 
     def chance(self, percent):
         return self.rng.randrange(100) < percent
