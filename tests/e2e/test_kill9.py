@@ -359,9 +359,9 @@ class Subscriber(Actor):
         self.next_id = self.next_id % 9 + 1
         if self.next_id in self.asking:
             return
-        self.asking[self.next_id] = (kind, sub, self.ledger.tick())
         body = struct.pack(">H", self.next_id) + self.props() + kit.text(sub.filter) + tail
-        self.send_packet(kind, 2, body)
+        self.send_packet(kind, 2, body)  # first: it may be that there is nobody to answer
+        self.asking[self.next_id] = (kind, sub, self.ledger.tick())
 
     def subscribe(self, topic_filter):
         sub = Subscription(topic_filter, self.ledger.tick())
