@@ -119,7 +119,6 @@ static enum err open_at(struct db **out, const char *path, int flags)
     *out = NULL;
     if (db == NULL) return ERR_NOMEM;
     db_fit(db, UINT64_MAX);
-    db->sweep.finished = 1; /* the process before may have left garbage */
     enum err rc = sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK
                       ? ERR_OK
                       : db_fail(db, "open");
@@ -145,6 +144,9 @@ enum err db_open_writer(struct db **out, const char *path)
     if (rc == ERR_OK) rc = db_execute(*out, "PRAGMA synchronous = NORMAL");
     /* Rows of 200 sessions come interleaved: the pages that a fold touches should stay. */
     if (rc == ERR_OK) rc = db_execute(*out, "PRAGMA cache_size = -32768");
+    /* Debian's SQLite writes zeros over what is deleted: each page of a backlog once more, into the -wal
+     * file, at the very moment when a full disk is to get room. */
+    if (rc == ERR_OK) rc = db_execute(*out, "PRAGMA secure_delete = OFF");
     if (rc == ERR_OK) rc = migrate(*out);
     /* In place of SQLite's own checkpoints, which nobody hears of when they fail. */
     if (rc == ERR_OK) sqlite3_wal_hook((*out)->handle, note_frames, *out);
@@ -154,7 +156,10 @@ enum err db_open_writer(struct db **out, const char *path)
 
 enum err db_open_reader(struct db **out, const char *path)
 {
-    return keep_or_close(out, open_at(out, path, SQLITE_OPEN_READONLY));
+    enum err rc = open_at(out, path, SQLITE_OPEN_READONLY);
+    /* The inner pages of the queue's tree, so that a page of rows costs its leaves only. */
+    if (rc == ERR_OK) rc = db_execute(*out, "PRAGMA cache_size = -8192");
+    return keep_or_close(out, rc);
 }
 
 void db_close(struct db **owner)

@@ -68,11 +68,11 @@ void db_rollback(struct db *db);
 void db_fit(struct db *db, uint64_t wal_bytes);
 
 /* A piece of upkeep, some 10 ms: bodies that nothing names any more, free pages back to the file system. Says
- * whether there is more. Between transactions. */
+ * whether there is more. Between transactions. ERR_FULL: not before db_settle. */
 enum err db_tidy(struct db *db, bool *more);
 
-/* When there has been nothing to do for a while: the -wal file goes back to nothing. Syncs. More: a reader
- * was in the way. */
+/* When there has been nothing to do for a while: a large -wal file goes back to nothing, and what db_tidy
+ * gave back leaves the other file. Syncs. More: a reader was in the way. */
 enum err db_settle(struct db *db, bool *more);
 
 /* A publisher's own id of a message: put as its ENQUEUE is folded. Forgetting, between begin and commit,

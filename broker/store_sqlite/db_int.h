@@ -66,6 +66,7 @@ struct db {
     struct db_rows rows;
     struct db_sweep sweep, sweep_before; /* as it is; as it was when the transaction began */
     uint32_t wal_frames_max, free_pages_kept;
+    bool has_vacuumed;                    /* the file shrinks with the next checkpoint */
     uint32_t wal_frames, wal_frames_done; /* in the -wal file; of these, written back */
     char error[DB_ERROR_BYTES];
 };

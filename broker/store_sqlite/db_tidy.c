@@ -70,21 +70,30 @@ static enum err vacuum_is_due(struct db *db, bool *is_due)
     return rc;
 }
 
+/* Each page that is moved goes into the -wal file first: a small piece of what that may hold. */
 static enum err vacuum_step(struct db *db)
 {
     sqlite3_stmt *s = db_statement(db, SQL_vacuum);
+    uint32_t pages = 0, most = db->wal_frames_max / 4;
     int step = SQLITE_ERROR;
-    while (s != NULL && (step = sqlite3_step(s)) == SQLITE_ROW) continue; /* a row for each page */
-    enum err rc = step == SQLITE_DONE ? ERR_OK : db_fail(db, "vacuum");
+    while (s != NULL && (step = sqlite3_step(s)) == SQLITE_ROW && ++pages < most)
+        continue; /* a row for each */
+    enum err rc = step == SQLITE_DONE || step == SQLITE_ROW ? ERR_OK : db_fail(db, "vacuum");
     if (s != NULL) sqlite3_reset(s);
+    db->has_vacuumed = true;
     return rc;
 }
 
 static enum err step(struct db *db)
 {
+    bool sweeps = db_sweep_is_due(db);
     enum err rc = db_begin(db);
     if (rc != ERR_OK) return rc;
-    rc = db_sweep_is_due(db) ? db_sweep_step(db) : vacuum_step(db);
+    /* Readers keep the -wal file from starting over. To give pages back must not be what fills the disk. */
+    if (sweeps)
+        rc = db_sweep_step(db);
+    else
+        rc = db->wal_frames < db->wal_frames_max ? vacuum_step(db) : ERR_FULL;
     if (rc == ERR_OK) rc = db_end(db, true);
     if (rc != ERR_OK) db_rollback(db);
     return rc;
@@ -144,10 +153,11 @@ static bool is_wal_large(struct db *db)
 enum err db_settle(struct db *db, bool *more)
 {
     *more = false;
-    if (!is_wal_large(db)) return ERR_OK;
+    if (!db->has_vacuumed && !is_wal_large(db)) return ERR_OK;
     sqlite3_busy_timeout(db->handle, 0);
     enum err rc = checkpoint(db, SQLITE_CHECKPOINT_TRUNCATE);
     sqlite3_busy_timeout(db->handle, DB_BUSY_MS);
-    *more = is_wal_large(db);
+    *more = rc == ERR_OK && db->wal_frames > 0;
+    db->has_vacuumed &= *more || rc != ERR_OK;
     return rc;
 }
