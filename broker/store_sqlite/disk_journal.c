@@ -97,7 +97,8 @@ enum err disk_applied(void *store, uint64_t position, struct bytes record)
     if (rc == ERR_OK) rc = s->order.ops->is_alone ? ERR_RANGE : ERR_OK;
     command_unref(&c);
     s->undecoded = rc;
-    if (rc != ERR_OK && s->runs) disk_fail(s, "journal", "a record of another node cannot be read");
+    if (rc != ERR_OK && s->runs)
+        disk_fail(s, "journal", "a record that came back cannot be read, or is out of its order");
     return rc;
 }
 

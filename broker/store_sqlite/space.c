@@ -18,7 +18,7 @@ struct space space_plan(uint64_t disk_bytes)
     struct space s = { .dir_fd = -1 };
     uint64_t segment = clamp(disk_bytes / 512 / MIB * MIB, MIB, 64 * MIB);
     s.segment_bytes = (uint32_t)segment;
-    s.unfolded_bytes_max = segment * 2 < 48 * MIB ? segment * 2 : 48 * MIB;
+    s.unfolded_bytes_max = segment * 2 < 32 * MIB ? segment * 2 : 32 * MIB;
     s.checkpoint_bytes = segment * 2 < 64 * MIB ? segment * 2 : 64 * MIB;
     /* The log: what is not folded, the segment where that begins, and one that is made ahead. */
     s.ballast_bytes = 2 * (s.unfolded_bytes_max + 2 * segment);
