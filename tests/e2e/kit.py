@@ -80,7 +80,7 @@ class Broker:
         command = [*prefix, program(), "-c", self.conf, *map(str, flags)]
         env = {**SANITIZER_OPTIONS, **os.environ, **dict(env)}
         self.process = subprocess.Popen(command, stderr=self.log_file, env=env)
-        self.port = 0
+        self.port, self.is_over = 0, False
 
     def ready(self):
         def is_ready():
@@ -147,7 +147,16 @@ class Test(unittest.TestCase):
         self.addCleanup(self.stop_well, b)
         return b.ready()
 
+    def kill(self, b):
+        """kill -9."""
+        b.is_over = True
+        b.process.kill()
+        b.process.wait()
+        b.log_file.close()
+
     def stop_well(self, b):
+        if b.is_over:
+            return
         status = b.stop()
         if status != 0:
             raise AssertionError(f"longlinkd ended with {status}:\n{b.text()[-6000:]}")

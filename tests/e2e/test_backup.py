@@ -76,23 +76,12 @@ class BackupTest(kit.Test):
         self.top = tempfile.mkdtemp(prefix="longlink-e2e.")
         self.addCleanup(shutil.rmtree, self.top, ignore_errors=True)
         os.mkdir(self.path("data"))
-        self.killed = []
 
     def path(self, name):
         return os.path.join(self.top, name)
 
     def start(self, name="data"):
         return self.broker(f"durability disk\npersistence_location {self.path(name)}\nshards 2\nmax_connections -1")
-
-    def stop_well(self, b):
-        if b not in self.killed:
-            super().stop_well(b)
-
-    def kill(self, b):
-        self.killed.append(b)
-        b.process.kill()
-        b.process.wait()
-        b.log_file.close()
 
     def session(self, b, name, *filters):
         """Begins a session that lasts, and leaves it."""

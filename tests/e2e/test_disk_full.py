@@ -37,7 +37,6 @@ class DiskFull(kit.Test):
         self.assertEqual(self.holder.stdout.readline(), b"up\n")
         self.addCleanup(self.release)
         self.seen = f"/proc/{self.holder.pid}/root{self.data}"
-        self.killed = []
 
     def release(self):
         self.holder.kill()
@@ -48,16 +47,6 @@ class DiskFull(kit.Test):
     def start(self):
         return self.broker(f"durability disk\npersistence_location {self.data}\nshards 2",
                            prefix=["nsenter", f"--mount=/proc/{self.holder.pid}/ns/mnt"])
-
-    def stop_well(self, b):
-        if b not in self.killed:
-            super().stop_well(b)
-
-    def kill(self, b):
-        self.killed.append(b)
-        b.process.kill()
-        b.process.wait()
-        b.log_file.close()
 
     def phone(self, b):
         c = kit.Client(b.port)

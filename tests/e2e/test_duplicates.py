@@ -130,20 +130,9 @@ class AcrossTheEnd(Sender):
         self.top = tempfile.mkdtemp(prefix="longlink-e2e.")
         os.chmod(self.top, 0o777)
         self.addCleanup(shutil.rmtree, self.top, ignore_errors=True)
-        self.killed = []
 
     def start(self):
         return self.broker(f"durability disk\npersistence_location {self.top}/data\nuser root")
-
-    def stop_well(self, b):
-        if b not in self.killed:
-            super().stop_well(b)
-
-    def kill(self, b):
-        self.killed.append(b)
-        b.process.kill()
-        b.process.wait()
-        b.log_file.close()
 
     def check_across(self, end):
         b = self.start()

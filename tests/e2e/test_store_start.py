@@ -24,7 +24,6 @@ class StoreTest(kit.Test):
         self.top = tempfile.mkdtemp(prefix="longlink-e2e.")
         os.chmod(self.top, 0o755)
         self.addCleanup(shutil.rmtree, self.top, ignore_errors=True)
-        self.killed = []
         self.data = os.path.join(self.top, "data")
         os.mkdir(self.data)
 
@@ -33,16 +32,6 @@ class StoreTest(kit.Test):
 
     def start(self, durability="disk"):
         return self.broker(self.conf(durability))
-
-    def stop_well(self, b):
-        if b not in self.killed:
-            super().stop_well(b)
-
-    def kill(self, b):
-        self.killed.append(b)
-        b.process.kill()
-        b.process.wait()
-        b.log_file.close()
 
     def refused(self, *words, user=None):
         """A start that must fail with one clear line: the directory, what is wrong, what to do."""
@@ -237,7 +226,7 @@ class Tables(StoreTest):
         at = content.index(b"0000150") // 4096 * 4096
         self.write(path, at, b"\xa5" * 4096)
         b = self.broker(self.conf())
-        self.killed.append(b)
+        b.is_over = True
         phone = kit.Client(b.port)
         self.addCleanup(phone.close)
         with contextlib.suppress(kit.Closed):

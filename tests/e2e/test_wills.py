@@ -22,20 +22,9 @@ class KilledTest(kit.Test):
         self.data = tempfile.mkdtemp(prefix="longlink-e2e.")
         os.chmod(self.data, 0o755)
         self.addCleanup(shutil.rmtree, self.data, ignore_errors=True)
-        self.killed = []
 
     def start(self, shards=1):
         return self.broker(f"durability disk\npersistence_location {self.data}\nshards {shards}")
-
-    def stop_well(self, b):
-        if b not in self.killed:
-            super().stop_well(b)
-
-    def kill(self, b):
-        self.killed.append(b)
-        b.process.kill()
-        b.process.wait()
-        b.log_file.close()
 
     def connect(self, b, client_id, left=None, expiry=EXPIRY_S):
         """A client with a kept session, and a will as will() makes one."""
