@@ -160,11 +160,6 @@ enum command_result tables_admit(struct tables *t, struct command *c)
     return COMMAND_DURABLE;
 }
 
-void tables_forget(struct tables *t, const struct command *c)
-{
-    forget_targets(t, c, c->targets_count);
-}
-
 /* --- apply */
 
 /* Puts a message into the queue of a target. */
@@ -202,7 +197,7 @@ bool tables_has_mid(const struct tables *t, const struct command *c)
 static enum command_result apply_enqueue(struct tables *t, struct command *c)
 {
     if (tables_has_mid(t, c)) {
-        tables_forget(t, c);
+        forget_targets(t, c, c->targets_count);
         return COMMAND_DUPLICATE;
     }
     if (c->mid != NULL) {
@@ -247,7 +242,7 @@ static enum command_result apply_end(struct tables *t, const struct command *c)
 static enum command_result apply_will(struct tables *t, struct queue *q, struct command *c)
 {
     if (q == NULL || !q->has_will) {
-        tables_forget(t, c);
+        forget_targets(t, c, c->targets_count);
         return COMMAND_STALE;
     }
     q->has_will = false;

@@ -37,9 +37,8 @@ void tables_free(struct tables **owner);
 bool tables_has_mid(const struct tables *t, const struct command *c);
 
 /* Before it is submitted. Marks targets that get nothing, and what must go for others. COMMAND_REFUSED: a
- * queue is full, and nothing changes (BACKLOG_REFUSE). Else tables_apply or tables_forget follows. */
+ * queue is full, and nothing changes (BACKLOG_REFUSE). Else tables_apply follows. */
 enum command_result tables_admit(struct tables *t, struct command *c);
-void tables_forget(struct tables *t, const struct command *c);
 
 /* Applies a command that has its position: checks its fences, and appends to or shortens queues. Marks
  * targets whose session is gone. */

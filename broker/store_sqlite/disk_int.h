@@ -81,6 +81,7 @@ struct store_disk {
         **pending_end;         /* commands that were proposed and have not come back, oldest first */
     struct command **unfolded; /* applied or stale, not given to a fold yet */
     size_t unfolded_count, unfolded_room, unfolded_bytes, folding_bytes;
+    uint64_t mono_ms, wall_ms; /* when this batch began */
     uint64_t unfolded_since_ms, space_looked_ms;
     uint64_t folds_gathered;
     uint64_t unpurged_bytes; /* in the log since it was purged */
@@ -108,10 +109,6 @@ _Noreturn void disk_db_fail(struct store_disk *s, const char *doing, const struc
 
 /* A write found no room: the ballast goes, or we wait a little. Until the caller has tried again. */
 void disk_wait_for_room(struct store_disk *s);
-
-/* For the operator: what the tables' last failure was, and what to do. NULL db: they could not be opened. */
-void disk_explain(const struct store_disk *s, const struct db *db, enum err rc,
-                  char text[STORE_DISK_TEXT_BYTES]);
 
 /* disk_journal.c */
 void disk_journal_thread(void *arg);

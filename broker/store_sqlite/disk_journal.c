@@ -154,10 +154,9 @@ void disk_wake(void *store, struct mail *m)
 
 static void look_at_space(struct store_disk *s)
 {
-    uint64_t now_ms = clock_mono_ms(s->conf.clock);
-    bool is_late = now_ms - s->space_looked_ms >= SPACE_LOOK_MS;
+    bool is_late = s->mono_ms - s->space_looked_ms >= SPACE_LOOK_MS;
     if (!is_late && s->unlooked_bytes < s->space.watermark_bytes / 8) return;
-    s->space_looked_ms = now_ms;
+    s->space_looked_ms = s->mono_ms;
     s->unlooked_bytes = 0;
     bool low = space_is_low(&s->space, s->unfolded_bytes + s->folding_bytes, s->is_low);
     if (low == s->is_low) return;
@@ -191,8 +190,7 @@ static enum command_result admit(struct store_disk *s, struct command *c)
 
 static void run_command(struct store_disk *s, struct command *c)
 {
-    uint64_t now_ms = clock_wall_ms(s->conf.clock);
-    c->stamp_ms = now_ms > s->stamp_ms ? now_ms : s->stamp_ms;
+    c->stamp_ms = s->wall_ms > s->stamp_ms ? s->wall_ms : s->stamp_ms;
     c->result = admit(s, c);
     if (c->result != COMMAND_DURABLE || is_idle(s, c)) {
         pending_put(s, c);
@@ -236,8 +234,16 @@ static void end_batch(struct store_disk *s)
     metrics_set(s->conf.metrics, METRIC_disk_low, s->is_low);
 }
 
+/* Once for all of a batch: milliseconds are enough for stamps and for looking at the disk. */
+static void begin_batch(struct store_disk *s)
+{
+    s->mono_ms = clock_mono_ms(s->conf.clock);
+    s->wall_ms = clock_wall_ms(s->conf.clock);
+}
+
 static void run_batch(struct store_disk *s, struct mail *m)
 {
+    begin_batch(s);
     while (m != NULL) {
         struct mail *next = m->next;
         run_mail(s, m);
@@ -281,6 +287,7 @@ static struct mail *wait_for_fold(struct store_disk *s, struct mail *m)
     bool one_holds = false;
     while (m != NULL || s->is_folding) {
         if (m == NULL) m = mailbox_wait(&s->mailbox);
+        begin_batch(s);
         while (m != NULL) {
             struct mail *next = m->next;
             if (may_pass(s, m, one_holds)) {

@@ -35,7 +35,7 @@ void disk_wait_for_room(struct store_disk *s)
     const struct timespec pause = { .tv_nsec = FULL_RETRY_MS * 1000000L };
     log_event(s->conf.log, EVENT_DISK_FULL, LOG_NUM("free_bytes", space_free_bytes(&s->space)),
               LOG_STR("dir", s->conf.dir));
-    if (s->dir_fd < 0 || !space_release(&s->space)) nanosleep(&pause, NULL);
+    if (!space_release(&s->space)) nanosleep(&pause, NULL);
 }
 
 /* --- what shards call */
@@ -123,8 +123,9 @@ static enum err open_order(struct store_disk *s, char text[STORE_DISK_TEXT_BYTES
     return ERR_OK;
 }
 
-void disk_explain(const struct store_disk *s, const struct db *db, enum err rc,
-                  char text[STORE_DISK_TEXT_BYTES])
+/* For the operator: what the tables' last failure was, and what to do. NULL db: they could not be opened. */
+static void explain(const struct store_disk *s, const struct db *db, enum err rc,
+                    char text[STORE_DISK_TEXT_BYTES])
 {
     const char *advice = "check the file, its directory and the disk";
     if (rc == ERR_SYNTAX) advice = "restore a backup, or begin with nothing: persistence_damaged set-aside";
@@ -141,14 +142,14 @@ static enum err open_db(struct store_disk *s, char text[STORE_DISK_TEXT_BYTES])
     enum err rc = db_open_writer(&s->writer, path);
     if (rc == ERR_OK) rc = db_open_reader(&s->reader, path);
     if (rc != ERR_OK) {
-        disk_explain(s, NULL, rc, text);
+        explain(s, NULL, rc, text);
         return rc;
     }
     db_fit(s->writer, s->space.checkpoint_bytes);
     rc = db_boot(s->writer, &s->meta.boot_no);
     failpoint(FAIL_boot_counted);
     if (rc == ERR_OK) rc = db_meta(s->writer, &s->meta);
-    if (rc != ERR_OK) disk_explain(s, s->writer, rc, text);
+    if (rc != ERR_OK) explain(s, s->writer, rc, text);
     return rc;
 }
 
@@ -231,7 +232,7 @@ static void explain_recovery(const struct store_disk *s, enum err rc, char text[
     else if (why[0] != '\0')
         snprintf(text, STORE_DISK_TEXT_BYTES, "%.300s: %.500s; restore a backup", s->conf.dir, why);
     else
-        disk_explain(s, s->writer, rc, text);
+        explain(s, s->writer, rc, text);
 }
 
 static enum err recover(struct store_disk *s, char text[STORE_DISK_TEXT_BYTES])
@@ -249,7 +250,7 @@ static enum err visit(struct store_disk *s, const struct db_restore *to, char te
 {
     enum err rc = db_restore(s->writer, to);
     if (rc != ERR_OK && db_error(s->writer)[0] != '\0')
-        disk_explain(s, s->writer, rc, text);
+        explain(s, s->writer, rc, text);
     else if (rc != ERR_OK)
         snprintf(text, STORE_DISK_TEXT_BYTES, "restoring from %s: %s", s->conf.dir, err_text(rc));
     return rc;
@@ -299,9 +300,8 @@ static enum err check_mark(const struct store_disk *s, char text[STORE_DISK_TEXT
     char why[ASIDE_TEXT_BYTES];
     if (!aside_is_marked(s->dir_fd, why)) return ERR_OK;
     snprintf(text, STORE_DISK_TEXT_BYTES,
-             "%.300s was found damaged while the broker ran: %.300s; restore a backup, or remove the file "
-             "damaged if "
-             "you know better",
+             "%.300s was found damaged while the broker ran: %.300s; restore a backup, or, if you know "
+             "better, remove the file damaged",
              s->conf.dir, why);
     return ERR_SYNTAX;
 }
