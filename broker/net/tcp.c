@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/transport.h"
 #include <errno.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,6 +11,11 @@ static enum err failed(void)
     if (errno == ECONNRESET || errno == EPIPE || errno == ETIMEDOUT || errno == EHOSTUNREACH)
         return ERR_CLOSED;
     return ERR_SYS;
+}
+
+static enum err tcp_watch(struct transport *t, int epoll_fd, int op, struct epoll_event *e)
+{
+    return epoll_ctl(epoll_fd, op, t->fd, e) == 0 ? ERR_OK : ERR_SYS;
 }
 
 static enum err tcp_read(struct transport *t, void *at, size_t size, size_t *got)
@@ -40,5 +46,10 @@ static void tcp_close(struct transport *t)
 }
 
 const struct transport_ops transport_tcp = {
-    .name = "tcp", .read = tcp_read, .write = tcp_write, .end = tcp_end, .close = tcp_close
+    .name = "tcp",
+    .watch = tcp_watch,
+    .read = tcp_read,
+    .write = tcp_write,
+    .end = tcp_end,
+    .close = tcp_close,
 };

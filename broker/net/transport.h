@@ -19,6 +19,7 @@
 
 enum { TRANSPORT_PARTS_MAX = 64 };
 
+struct epoll_event;
 struct transport_ops;
 
 struct transport {
@@ -28,6 +29,8 @@ struct transport {
 
 struct transport_ops {
     const char *name;
+    /* Does what epoll_ctl does for this loop: from now on it hears of the transport what `e` says. */
+    enum err (*watch)(struct transport *t, int epoll_fd, int op, struct epoll_event *e);
     /* Reads at most size bytes; *got is above 0 when ERR_OK. */
     enum err (*read)(struct transport *t, void *at, size_t size, size_t *got);
     /* Writes as much as goes now, from the first of the parts on. */

@@ -66,7 +66,7 @@ static void watch(struct shard *sh, struct conn *c, int op)
     uint32_t in = c->paused == 0 ? EPOLLIN : 0;
     uint32_t out = c->wants_write ? EPOLLOUT : 0;
     struct epoll_event e = { .events = in | out, .data.u64 = c->id };
-    if (epoll_ctl(sh->epoll_fd, op, c->transport.fd, &e) != 0) conn_doom(sh, c);
+    if (c->transport.ops->watch(&c->transport, sh->epoll_fd, op, &e) != ERR_OK) conn_doom(sh, c);
 }
 
 /* Takes a connection into the loop. False: no room; it is the caller's still. */
@@ -82,7 +82,7 @@ static bool adopt(struct shard *sh, struct conn *c)
 
 static void give_away(struct shard *sh, struct conn *c)
 {
-    epoll_ctl(sh->epoll_fd, EPOLL_CTL_DEL, c->transport.fd, NULL);
+    c->transport.ops->watch(&c->transport, sh->epoll_fd, EPOLL_CTL_DEL, NULL);
     wheel_stop(sh->conn_wheel, &c->timer);
     slot_release(sh, c);
     metrics_sub(sh->metrics, METRIC_connections_open, 1);
@@ -106,14 +106,15 @@ static void log_peer(struct shard *sh, const struct conn *c, enum event e)
     log_event(sh->log, e, LOG_STR("peer", peer), LOG_NUM("port", c->listener->port));
 }
 
-static void accept_one(struct shard *sh, struct transport *t, struct shards_listener *l)
+void conn_begin(struct shard *sh, const struct transport *t, struct shards_listener *l)
 {
     metrics_add(sh->metrics, METRIC_connections_accepted_total, 1);
     struct conn *c = calloc(1, sizeof *c);
     if (c == NULL) {
         log_event(sh->log, EVENT_MEMORY_REFUSED, LOG_NUM("bytes", sizeof *c));
+        struct transport refused = *t;
         gauge_give(l->open);
-        t->ops->close(t);
+        refused.ops->close(&refused);
         return;
     }
     c->transport = *t;
@@ -140,7 +141,7 @@ void conn_accept(struct shard *sh, uint32_t listener)
             return;
         }
         if (gauge_take(l->open, l->max_connections)) {
-            accept_one(sh, &t, l);
+            conn_begin(sh, &t, l);
         } else {
             log_event(sh->log, EVENT_LISTENER_FULL, LOG_NUM("port", l->port),
                       LOG_NUM("max_connections", l->max_connections));

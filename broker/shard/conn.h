@@ -84,6 +84,9 @@ struct conn {
 /* Accepts what a listener has. */
 void conn_accept(struct shard *sh, uint32_t listener);
 
+/* Takes the transport of a new connection, which its listener has counted already. */
+void conn_begin(struct shard *sh, const struct transport *t, struct shards_listener *l);
+
 /* epoll says so. */
 void conn_event(struct shard *sh, uint64_t id, uint32_t events);
 

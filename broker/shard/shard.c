@@ -131,6 +131,19 @@ static int sleep_for_events(struct shard *sh, struct epoll_event *events)
     return n < 0 ? 0 : n;
 }
 
+void shard_turn(struct shard *sh, const struct epoll_event *events, int count)
+{
+    read_clocks(sh);
+    run_events(sh, events, count);
+    run_mail(sh);
+    accept_again(sh);
+    if (!sh->closing) {
+        wheel_advance(sh->conn_wheel, sh->now_ms, conn_timer, sh);
+        wheel_advance(sh->session_wheel, sh->now_ms, sessions_timer, sh);
+    }
+    end_turn(sh);
+}
+
 static void loop(void *arg)
 {
     struct shard *sh = arg;
@@ -138,15 +151,7 @@ static void loop(void *arg)
     log_event(sh->log, EVENT_SHARD_STARTED, LOG_NUM("shard", sh->index));
     while (!sh->stopping) {
         int n = sleep_for_events(sh, events);
-        read_clocks(sh);
-        run_events(sh, events, n);
-        run_mail(sh);
-        accept_again(sh);
-        if (!sh->closing) {
-            wheel_advance(sh->conn_wheel, sh->now_ms, conn_timer, sh);
-            wheel_advance(sh->session_wheel, sh->now_ms, sessions_timer, sh);
-        }
-        end_turn(sh);
+        shard_turn(sh, events, n);
     }
     epoch_offline(sh->all->epoch, sh->index);
 }
@@ -349,14 +354,21 @@ enum err shards_new(struct shards **out, const struct shards_conf *conf)
     return rc;
 }
 
-enum err shards_start(struct shards *s, const struct journal *journal, const struct store *store,
-                      const struct shards_past *past)
+void shards_prepare(struct shards *s, const struct journal *journal, const struct store *store,
+                    const struct shards_past *past)
 {
     s->journal = *journal;
     s->store = *store;
     s->client_key = past->client_key != 0 ? past->client_key : s->seed;
-    for (unsigned i = 0; i < s->count; i++) {
+    for (unsigned i = 0; i < s->count; i++)
         s->at[i]->sessions_minted = s->at[i]->claims_minted = past->boot_no << 32;
+}
+
+enum err shards_start(struct shards *s, const struct journal *journal, const struct store *store,
+                      const struct shards_past *past)
+{
+    shards_prepare(s, journal, store, past);
+    for (unsigned i = 0; i < s->count; i++) {
         char name[16];
         snprintf(name, sizeof name, "shard %hhu", (unsigned char)i);
         enum err rc = thread_start(&s->at[i]->thread, name, loop, s->at[i]);

@@ -66,18 +66,27 @@ static void run_mail(struct store_mem *s, struct mail *m)
     }
 }
 
+static void run_all(struct store_mem *s, struct mail *m)
+{
+    while (m != NULL) {
+        struct mail *next = m->next; /* the next rides on, so read it before m is anybody else's */
+        run_mail(s, m);
+        m = next;
+    }
+    s->sink.flush(s->sink.ctx);
+}
+
 static void run(void *arg)
 {
     struct store_mem *s = arg;
-    while (!s->stopping) {
-        struct mail *m = mailbox_wait(&s->mailbox);
-        while (m != NULL) {
-            struct mail *next = m->next; /* the next rides on, so read it before m is anybody else's */
-            run_mail(s, m);
-            m = next;
-        }
-        s->sink.flush(s->sink.ctx);
-    }
+    while (!s->stopping) run_all(s, mailbox_wait(&s->mailbox));
+}
+
+bool store_mem_step(struct store_mem *s)
+{
+    struct mail *m = mailbox_take(&s->mailbox);
+    if (m != NULL) run_all(s, m);
+    return m != NULL;
 }
 
 static void submit(void *impl, struct outbox *commands)
@@ -107,7 +116,7 @@ static void destroy(struct store_mem *s)
     free(s);
 }
 
-enum err store_mem_start(struct store_mem **out, const struct store_mem_conf *conf)
+enum err store_mem_new(struct store_mem **out, const struct store_mem_conf *conf)
 {
     struct tables_conf tables = { conf->limits };
     struct store_mem *s = calloc(1, sizeof *s);
@@ -118,11 +127,27 @@ enum err store_mem_start(struct store_mem **out, const struct store_mem_conf *co
     s->mailbox.event_fd = -1;
     enum err rc = tables_new(&s->tables, &tables);
     if (rc == ERR_OK) rc = mailbox_open(&s->mailbox);
-    if (rc == ERR_OK) rc = thread_start(&s->thread, "journal", run, s);
     if (rc == ERR_OK)
         *out = s;
     else
         destroy(s);
+    return rc;
+}
+
+void store_mem_free(struct store_mem **owner)
+{
+    struct store_mem *s = *owner;
+    *owner = NULL;
+    if (s != NULL) destroy(s);
+}
+
+enum err store_mem_start(struct store_mem **out, const struct store_mem_conf *conf)
+{
+    struct store_mem *s;
+    enum err rc = store_mem_new(&s, conf);
+    if (rc == ERR_OK) rc = thread_start(&s->thread, "journal", run, s);
+    if (rc != ERR_OK) store_mem_free(&s);
+    *out = s;
     return rc;
 }
 

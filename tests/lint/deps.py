@@ -4,7 +4,7 @@
 
 A row: NAME FOLDER : MODULES | SYSTEM HEADERS. Without the last column any system header is permitted. A file
 belongs to the row with the longest folder that holds it. A header that ends in _int.h is for its own module
-and for tests/unit/test_MODULE*.c.
+and for tests/unit/test_MODULE*.c and tests/fuzz/MODULE_*.
 
 usage: deps.py [--root DIR]
 """
@@ -81,7 +81,7 @@ def resolve(root, include):
 
 def private_to(target, user, path):
     """May path, of the module user, include a private header of the module target?"""
-    own_test = str(path).startswith(f'tests/unit/test_{target.name}')
+    own_test = str(path).startswith((f'tests/unit/test_{target.name}', f'tests/fuzz/{target.name}_'))
     return user is target or own_test
 
 
