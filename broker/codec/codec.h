@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * codec - MQTT packets to structs and back. MQTT 3.1.1 (OASIS 2014) and 5.0 (OASIS 2019).
+ * codec - MQTT packets to structs and back. MQTT 3.1 (IBM 2010), 3.1.1 (OASIS 2014) and 5.0 (OASIS 2019).
  *
  * Decoding: frame_split() cuts one packet out of a stream, then <packet>_decode() reads its body. Strings
  * point into the packet; lists (filters, user properties) stay encoded and are walked with a _next().
@@ -46,6 +46,8 @@ struct frame {
 /* Cuts the first packet off. Checks the reserved flags [MQTT-2.2.2-1], the length's encoding, that a ping is
  * empty, and size_max (MQTT_RC_PACKET_TOO_LARGE); does so as soon as the bytes seen so far tell. */
 enum mqtt_rc frame_split(struct bytes in, uint32_t size_max, struct frame *out);
+/* The same of a 3.1 client: a PUBREL, SUBSCRIBE or UNSUBSCRIBE that is sent again may have DUP. */
+enum mqtt_rc frame_split_v31(struct bytes in, uint32_t size_max, struct frame *out);
 
 struct will {
     struct bytes topic, payload;
@@ -54,8 +56,9 @@ struct will {
     struct props props; /* v5 will properties */
 };
 
-/* Section 3.1. version is set even when MQTT_RC_UNSUPPORTED_VERSION is returned for it (level byte). An empty
- * client id is the caller's to judge: CONNACK has an answer to it [MQTT-3.1.3-8]. */
+/* Section 3.1; MQTT 3.1 has another protocol name. version is set even when MQTT_RC_UNSUPPORTED_VERSION is
+ * returned for it (level byte). An empty client id is the caller's to judge: CONNACK has an answer to it
+ * [MQTT-3.1.3-8]. */
 struct connect {
     uint8_t version; /* enum mqtt_version, or what the peer sent */
     bool clean_start, has_will, has_username, has_password;
@@ -67,7 +70,7 @@ struct connect {
 
 struct connack {
     bool session_present;
-    uint8_t code; /* as on the wire: a v5 reason, or a 3.1.1 return code */
+    uint8_t code; /* as on the wire: a v5 reason, or an older return code */
     struct props props;
 };
 
@@ -174,7 +177,7 @@ void publish_head_encode(struct wr *w, uint8_t version, const struct publish_hea
  * alias, message expiry, subscription identifiers, will delay. block must have been decoded before. */
 void publish_forward_props(struct wr *w, struct bytes block);
 
-/* The 3.1.1 CONNACK return code that says best what a v5 reason says (section 3.2.2.3). */
+/* The 3.1 or 3.1.1 CONNACK return code that says best what a v5 reason says (section 3.2.2.3). */
 uint8_t connack_code_v3(enum mqtt_rc rc);
 
 #endif

@@ -12,6 +12,11 @@ enum {
     CONNECT_USERNAME = 0x80,
 };
 
+static struct bytes protocol_name(uint8_t version)
+{
+    return bytes_of_text(version == MQTT_V31 ? "MQIsdp" : "MQTT");
+}
+
 /* Section 3.1.2.1, 3.1.2.2. version is what the peer sent, so that the answer can be in its own words. */
 static enum mqtt_rc version_decode(struct rd *r, struct connect *out)
 {
@@ -19,8 +24,9 @@ static enum mqtt_rc version_decode(struct rd *r, struct connect *out)
 
     out->version = rd_u8(r);
     if (r->bad) return MQTT_RC_MALFORMED;
-    if (!bytes_equal(name, bytes_of_text("MQTT"))) return MQTT_RC_UNSUPPORTED_VERSION;
-    return out->version == MQTT_V311 || out->version == MQTT_V5 ? MQTT_RC_OK : MQTT_RC_UNSUPPORTED_VERSION;
+    bool is_known = out->version == MQTT_V31 || out->version == MQTT_V311 || out->version == MQTT_V5;
+    return is_known && bytes_equal(name, protocol_name(out->version)) ? MQTT_RC_OK
+                                                                      : MQTT_RC_UNSUPPORTED_VERSION;
 }
 
 static enum mqtt_rc flags_decode(uint8_t flags, struct connect *out)
@@ -32,7 +38,8 @@ static enum mqtt_rc flags_decode(uint8_t flags, struct connect *out)
     out->will.qos = flags >> CONNECT_WILL_QOS_SHIFT & 3;
     out->will.retain = (flags & CONNECT_WILL_RETAIN) != 0;
 
-    if ((flags & CONNECT_RESERVED) != 0) return MQTT_RC_MALFORMED; /* [MQTT-3.1.2-3] */
+    /* [MQTT-3.1.2-3]; 3.1 calls the bit unused, and asks nothing of it. */
+    if ((flags & CONNECT_RESERVED) != 0 && out->version != MQTT_V31) return MQTT_RC_MALFORMED;
     if (!out->has_will && (out->will.qos != 0 || out->will.retain)) return MQTT_RC_MALFORMED;
     if (out->will.qos > 2) return MQTT_RC_MALFORMED;
     /* 3.1.1 [MQTT-3.1.2-22]; 5.0 lets a password come alone. */
@@ -52,6 +59,13 @@ static enum mqtt_rc will_decode(struct rd *r, uint8_t version, struct will *out)
     return MQTT_RC_OK;
 }
 
+/* Is it announced by a flag, and not there? In 3.1 the length of the packet overrules the flags of user name
+ * and password (section 3.1 there). */
+static bool is_left_out(const struct rd *r, const struct connect *out)
+{
+    return out->version == MQTT_V31 && !r->bad && r->left == 0;
+}
+
 /* Section 3.1.3. */
 static enum mqtt_rc payload_decode(struct rd *r, struct connect *out)
 {
@@ -59,7 +73,9 @@ static enum mqtt_rc payload_decode(struct rd *r, struct connect *out)
 
     out->client_id = rd_utf8(r);
     if (!r->bad && out->has_will) rc = will_decode(r, out->version, &out->will);
+    if (is_left_out(r, out)) out->has_username = false;
     if (out->has_username) out->username = rd_utf8(r);
+    if (is_left_out(r, out)) out->has_password = false;
     if (out->has_password) out->password = rd_str(r);
     return rc == MQTT_RC_OK && !rd_done(r) ? MQTT_RC_MALFORMED : rc;
 }
@@ -95,7 +111,8 @@ static uint8_t connect_flags(const struct connect *c)
 
 static size_t connect_size(const struct connect *c)
 {
-    size_t sum = 2 + 4 + 1 + 1 + 2 + props_size(c->version, &c->props) + 2 + c->client_id.len;
+    size_t sum = 2 + protocol_name(c->version).len + 1 + 1 + 2 + props_size(c->version, &c->props) + 2 +
+                 c->client_id.len;
 
     if (c->has_will) sum += props_size(c->version, &c->will.props) + 2 + c->will.topic.len;
     if (c->has_will) sum += 2 + c->will.payload.len;
@@ -107,7 +124,7 @@ static size_t connect_size(const struct connect *c)
 void connect_encode(struct wr *w, const struct connect *c)
 {
     packet_open(w, PACKET_CONNECT, 0, connect_size(c));
-    wr_str(w, bytes_of_text("MQTT"));
+    wr_str(w, protocol_name(c->version));
     wr_u8(w, c->version);
     wr_u8(w, connect_flags(c));
     wr_u16(w, c->keepalive_s);
@@ -139,7 +156,7 @@ enum mqtt_rc connack_decode(struct bytes body, uint8_t version, struct connack *
 void connack_encode(struct wr *w, uint8_t version, const struct connack *c)
 {
     packet_open(w, PACKET_CONNACK, 0, 2 + props_size(version, &c->props));
-    wr_u8(w, c->session_present ? 1 : 0);
+    wr_u8(w, c->session_present && version != MQTT_V31 ? 1 : 0); /* 3.1 has no such flag */
     wr_u8(w, c->code);
     props_encode_v5(w, version, &c->props);
 }

@@ -59,8 +59,15 @@ void wr_varint(struct wr *w, uint32_t v)
     wr_u8(w, (uint8_t)v);
 }
 
-enum mqtt_rc frame_split(struct bytes in, uint32_t size_max, struct frame *out)
+/* 3.1 sets DUP in what it sends again, with QoS 1 in its place (sections 2.1, 3.6, 3.8 and 3.10 there). */
+static bool may_repeat(enum packet_type type)
 {
+    return type == PACKET_PUBREL || type == PACKET_SUBSCRIBE || type == PACKET_UNSUBSCRIBE;
+}
+
+static enum mqtt_rc split(struct bytes in, uint32_t size_max, bool is_v31, struct frame *out)
+{
+    enum { DUP = 0x8 };
     uint32_t length = 0;
 
     *out = (struct frame){ 0 };
@@ -68,7 +75,9 @@ enum mqtt_rc frame_split(struct bytes in, uint32_t size_max, struct frame *out)
     out->type = in.at[0] >> 4;
     out->flags = in.at[0] & 0x0f;
     if (out->type == PACKET_RESERVED) return MQTT_RC_MALFORMED;
-    if ((out->flags & flags_checked[out->type]) != flags_required[out->type]) return MQTT_RC_MALFORMED;
+    uint8_t checked = flags_checked[out->type];
+    if (is_v31 && may_repeat(out->type)) checked &= (uint8_t)~DUP;
+    if ((out->flags & checked) != flags_required[out->type]) return MQTT_RC_MALFORMED;
 
     size_t n = varint_parse(in.at + 1, in.len - 1, &length);
     if (n == VARINT_BAD) return MQTT_RC_MALFORMED;
@@ -84,6 +93,16 @@ enum mqtt_rc frame_split(struct bytes in, uint32_t size_max, struct frame *out)
     out->total = total;
     out->body = bytes_of(in.at + 1 + n, length);
     return MQTT_RC_OK;
+}
+
+enum mqtt_rc frame_split(struct bytes in, uint32_t size_max, struct frame *out)
+{
+    return split(in, size_max, false, out);
+}
+
+enum mqtt_rc frame_split_v31(struct bytes in, uint32_t size_max, struct frame *out)
+{
+    return split(in, size_max, true, out);
 }
 
 void packet_open(struct wr *w, enum packet_type type, uint8_t flags, size_t remaining)

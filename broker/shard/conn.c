@@ -166,7 +166,8 @@ static size_t run_packets(struct shard *sh, struct conn *c, struct bytes in, uin
     while (done < in.len && c->paused == 0 && (c->state == CONN_NEW || c->state == CONN_OPEN)) {
         struct frame f;
         struct bytes left = bytes_of(in.at + done, in.len - done);
-        enum mqtt_rc rc = frame_split(left, packet_max(sh, c), &f);
+        enum mqtt_rc rc = c->version == MQTT_V31 ? frame_split_v31(left, packet_max(sh, c), &f)
+                                                 : frame_split(left, packet_max(sh, c), &f);
         if (rc == MQTT_RC_OK && f.total == 0) {
             *want = f.want;
             break;

@@ -90,8 +90,17 @@ void job_submitted(struct shard *sh, struct subscribe_job *j)
     journal_put(sh, c);
 }
 
-void job_answer(struct shard *sh, struct conn *c, const struct subscribe_job *j)
+/* Before 5.0 there was one code for all failures [MQTT-3.9.3-2], and in 3.1 none: the least is granted, which
+ * is no more than the client has. */
+static void make_older(struct subscribe_job *j)
 {
+    for (uint16_t i = 0; i < j->count; i++)
+        if (j->codes[i] > 2) j->codes[i] = j->version == MQTT_V31 ? 0 : 0x80;
+}
+
+void job_answer(struct shard *sh, struct conn *c, struct subscribe_job *j)
+{
+    if (j->version != MQTT_V5) make_older(j);
     size_t room = 16 + (size_t)j->count;
     uint8_t *at = conn_reserve(sh, c, room);
     if (at == NULL) {

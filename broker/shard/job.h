@@ -77,7 +77,7 @@ void fence_begin(struct shard *sh, struct subscribe_job *j);
 void job_submitted(struct shard *sh, struct subscribe_job *j);
 
 /* Sends SUBACK or UNSUBACK. */
-void job_answer(struct shard *sh, struct conn *c, const struct subscribe_job *j);
+void job_answer(struct shard *sh, struct conn *c, struct subscribe_job *j);
 
 /* Asks for the next retained messages, or ends the job. */
 void retain_step(struct shard *sh, struct subscribe_job *j);

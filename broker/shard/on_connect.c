@@ -51,8 +51,9 @@ static enum mqtt_rc check(const struct shard *sh, const struct connect *p)
     if (p->version == MQTT_V5 && PROPS_HAS(&p->props, auth_method)) return MQTT_RC_BAD_AUTH_METHOD;
     enum mqtt_rc rc = check_will(sh, p);
     if (rc != MQTT_RC_OK) return rc;
-    /* A 3.1.1 client without an id must ask for a clean session [MQTT-3.1.3-7]. */
-    if (p->client_id.len == 0 && p->version != MQTT_V5 && !p->clean_start) return MQTT_RC_CLIENT_ID_INVALID;
+    /* A 3.1.1 client without an id must ask for a clean session [MQTT-3.1.3-7]; a 3.1 client has one. */
+    bool may_lack_id = p->version == MQTT_V5 || (p->version == MQTT_V311 && p->clean_start);
+    if (p->client_id.len == 0 && !may_lack_id) return MQTT_RC_CLIENT_ID_INVALID;
     /* Without a source of accounts nobody can vouch for a user name either. */
     if (!sh->config->allow_anonymous)
         return p->has_username ? MQTT_RC_BAD_USERNAME_PASSWORD : MQTT_RC_NOT_AUTHORIZED;
@@ -286,7 +287,6 @@ enum mqtt_rc on_connect(struct shard *sh, struct conn *c, const struct frame *f)
 {
     struct connect p;
     enum mqtt_rc rc = connect_decode(f->body, &p);
-    if (rc == MQTT_RC_OK && p.version != MQTT_V311 && p.version != MQTT_V5) rc = MQTT_RC_UNSUPPORTED_VERSION;
     if (rc != MQTT_RC_OK) return refuse_undecoded(sh, c, rc, p.version);
     c->version = p.version;
     if (p.version == MQTT_V5) limit_packet(c, &p.props);

@@ -140,10 +140,8 @@ enum mqtt_rc on_subscribe(struct shard *sh, struct conn *c, const struct frame *
 
     struct bytes filters = bytes_of(p.filters.at, p.filters.left);
     struct subscribe_filter one;
-    for (uint16_t i = 0; i < p.count && subscribe_next(&p, c->version, &one); i++) {
+    for (uint16_t i = 0; i < p.count && subscribe_next(&p, c->version, &one); i++)
         j->codes[i] = subscribe_one(sh, c->session, &one, &job_wants(j)[i]);
-        if (c->version != MQTT_V5 && j->codes[i] > 2) j->codes[i] = 0x80; /* [MQTT-3.9.3-2] */
-    }
     return finish(sh, c, j, filters);
 }
 

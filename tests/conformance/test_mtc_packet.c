@@ -57,6 +57,7 @@ static void check_decode(unsigned version, const char *packet, size_t len, const
 TEST(packets_are_encoded_as_the_standard_draws_them)
 {
     check_encode(MTC_CONNECT, 4, "id=ab", "10 0e 00 04 4d 51 54 54 04 02 00 3c 00 02 61 62");
+    check_encode(MTC_CONNECT, 3, "id=ab", "10 10 00 06 4d 51 49 73 64 70 03 02 00 3c 00 02 61 62");
     check_encode(MTC_CONNECT, 5, "id= clean=0 keepalive=0 receive_maximum=1",
                  "10 10 00 04 4d 51 54 54 05 00 00 00 03 21 00 01 00 00");
     check_encode(MTC_PUBLISH, 4, "topic=a payload=b qos=1 id=0x102 retain=1", "33 06 00 01 61 01 02 62");

@@ -119,7 +119,7 @@ int main(int argc, char **argv)
         a.conf.port = broker.port;
     }
     for (int i = optind; i < argc; i++)
-        for (unsigned version = 4; version <= 5; version++) run_one(&a, argv[i], version, &score);
+        for (unsigned version = 3; version <= 5; version++) run_one(&a, argv[i], version, &score);
 
     if (a.start != NULL && !broker_stop(&broker, score.failed > 0, a.conf.wait_ms)) score.failed++;
     if (score.deviated > 0) printf("%u deviated from the standard, as marked\n", score.deviated);

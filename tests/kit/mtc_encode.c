@@ -110,7 +110,7 @@ static void put_connect(struct enc *e)
     unsigned long flags = number(e, "clean", 1) << 1 | (has_name ? 0x80U : 0) | (has_password ? 0x40U : 0);
 
     if (has_will) flags |= 4 | number(e, "will_qos", 0) << 3 | number(e, "will_retain", 0) << 5;
-    put_word(e, "protocol", "MQTT");
+    put_word(e, "protocol", e->version == 3 ? "MQIsdp" : "MQTT");
     out_u8(&e->body, number(e, "version", e->version));
     out_u8(&e->body, number(e, "connect_flags", flags));
     out_u16(&e->body, number(e, "keepalive", 60));

@@ -81,7 +81,7 @@ static void fill_in_connect(struct run *r, struct client *c, struct fields *word
     char id[64];
 
     if (asked != NULL) (void)field_number(asked, &version);
-    c->version = version == 5 ? 5 : 4;
+    c->version = version == 5 || version == 3 ? (unsigned)version : 4;
     if (fields_find(words, "id", 0) != NULL) return;
     int len = snprintf(id, sizeof id, "%s%s", unique->at, c->name);
     fields_add(words, "id", id, (size_t)len);
@@ -174,15 +174,31 @@ static const char *after(const char *line, const char *word)
     return line + len;
 }
 
-/* deviates BROKER [v4|v5] why */
+/* What follows the word of a version, "v5" and then `end`; *is_other: of another than this run's. */
+static const char *after_version(const struct run *r, const char *line, const char *end, bool *is_other)
+{
+    *is_other = false;
+    for (unsigned v = 3; v <= 5; v++) {
+        char word[8];
+        (void)snprintf(word, sizeof word, "v%u%s", v, end);
+        const char *rest = after(line, word);
+        if (rest == NULL) continue;
+        *is_other = v != r->version;
+        return rest;
+    }
+    return line;
+}
+
+/* deviates BROKER [v3|v4|v5] why */
 static void read_deviation(struct run *r, const char *line)
 {
     const char *rest = r->conf->broker != NULL ? after(line, r->conf->broker) : NULL;
+    bool is_other = false;
     if (rest == NULL) return;
 
-    const char *why = after(rest, r->version == 5 ? "v5" : "v4");
-    if (why == NULL && after(rest, r->version == 5 ? "v4" : "v5") != NULL) return;
-    (void)snprintf(r->result->deviates, sizeof r->result->deviates, "%s", why != NULL ? why : rest);
+    const char *why = after_version(r, rest, "", &is_other);
+    if (is_other) return;
+    (void)snprintf(r->result->deviates, sizeof r->result->deviates, "%s", why);
 }
 
 /* patience MS: this scenario waits for something that takes its time. */
@@ -223,9 +239,11 @@ static bool run_line(struct run *r, char *line)
     while (isspace((unsigned char)*line)) line++;
     r->text = line;
     if (read_header(r, line)) return r->result->end == SCRIPT_PASSED;
-    if (after(line, r->version == 5 ? "v4:" : "v5:") != NULL) return true;
-    const char *mine = after(line, r->version == 5 ? "v5:" : "v4:");
-    const char *wrong = line_parse(&words, mine != NULL ? mine : line, &r->vars);
+    if (!r->is_for_version) return false;
+    bool is_other = false;
+    const char *mine = after_version(r, line, ":", &is_other);
+    if (is_other) return true;
+    const char *wrong = line_parse(&words, mine, &r->vars);
     bool is_good = wrong == NULL ? run_words(r, &words) : script_broken(r, wrong);
     fields_clear(&words);
     return is_good;
@@ -254,14 +272,14 @@ void script_run(struct script_result *out, const struct script_conf *conf, const
     size_t room = 0;
 
     *out = (struct script_result){ .end = SCRIPT_PASSED };
-    r.is_for_version = true;
+    r.is_for_version = version != 3; /* but for what its header says */
     r.wait_ms = conf->wait_ms;
     r.report = open_memstream(&out->report, &out->report_size);
     CHECK(r.report != NULL);
     make_unique(&r);
 
     if (file == NULL) (void)script_broken(&r, strerror(errno));
-    while (file != NULL && r.is_for_version && getline(&line, &room, file) >= 0) {
+    while (file != NULL && getline(&line, &room, file) >= 0) {
         r.line++;
         if (!run_line(&r, line)) break;
     }

@@ -33,7 +33,7 @@ struct script_result {
     size_t report_size;
 };
 
-/* version is 4 (MQTT 3.1.1) or 5. */
+/* version is 3 (MQTT 3.1), 4 (3.1.1) or 5. A scenario without a line `versions` is not for 3. */
 void script_run(struct script_result *out, const struct script_conf *conf, const char *path,
                 unsigned version);
 void script_result_fini(struct script_result *r);

@@ -104,6 +104,7 @@ static bool check_words(struct run *r, const struct client *c, const struct fiel
         size_t nth = 0;
 
         if (c->version < 5 && mtc_is_v5_only(came->type, want->name)) continue;
+        if (c->version == 3 && strcmp(want->name, "session") == 0) continue; /* 3.1 does not say it */
         for (size_t k = 1; k < i; k++) nth += strcmp(words->all[k].name, want->name) == 0;
         if (!check_word(r, want, nth, came)) return false;
 

@@ -85,7 +85,16 @@ TEST(connects_are_judged_as_the_standard_says)
         { "nothing", 4, "10 []", MQTT_RC_MALFORMED },
         { "level 6", 5, "10 [<MQTT> 06 02 0000 [] <>]", MQTT_RC_UNSUPPORTED_VERSION },
         { "a bridge of level 4", 4, "10 [<MQTT> 84 02 0000 <>]", MQTT_RC_UNSUPPORTED_VERSION },
-        { "3.1", 3, "10 [<MQIsdp> 03 02 0000 <a>]", MQTT_RC_UNSUPPORTED_VERSION },
+        { "3.1", 3, "10 [<MQIsdp> 03 02 0000 <a>]", MQTT_RC_OK },
+        { "3.1, all", 3, "10 [<MQIsdp> 03 f6 0000 <a> <w> <p> <u> <s>]", MQTT_RC_OK },
+        { "3.1, unused flag", 3, "10 [<MQIsdp> 03 03 0000 <a>]", MQTT_RC_OK },
+        { "3.1, name and password are announced alone", 3, "10 [<MQIsdp> 03 c2 0000 <a>]", MQTT_RC_OK },
+        { "3.1, a password is announced alone", 3, "10 [<MQIsdp> 03 c2 0000 <a> <u>]", MQTT_RC_OK },
+        { "3.1, a name is cut", 3, "10 [<MQIsdp> 03 82 0000 <a> 0002 61]", MQTT_RC_MALFORMED },
+        { "3.1, the id is cut", 3, "10 [<MQIsdp> 03 c2 0000 0002 61]", MQTT_RC_MALFORMED },
+        { "3.1, password without a name", 3, "10 [<MQIsdp> 03 42 0000 <a> <p>]", MQTT_RC_MALFORMED },
+        { "3.1 under the later name", 3, "10 [<MQTT> 03 02 0000 <a>]", MQTT_RC_UNSUPPORTED_VERSION },
+        { "3.1.1 under the earlier name", 4, "10 [<MQIsdp> 04 02 0000 <a>]", MQTT_RC_UNSUPPORTED_VERSION },
         { "another protocol", 4, "10 [<HTTP> 04 02 0000 <a>]", MQTT_RC_UNSUPPORTED_VERSION },
         { "another case", 4, "10 [<mqtt> 04 02 0000 <a>]", MQTT_RC_UNSUPPORTED_VERSION },
     };
@@ -95,10 +104,28 @@ TEST(connects_are_judged_as_the_standard_says)
 TEST(an_unsupported_version_is_reported_with_its_level)
 {
     struct any_packet p;
-    CHECK_INT(MQTT_RC_UNSUPPORTED_VERSION, decode_hex("10 [<MQIsdp> 03 02 0000 <a>]", 3, &p));
-    CHECK_INT(3, p.connect.version);
+    CHECK_INT(MQTT_RC_UNSUPPORTED_VERSION, decode_hex("10 [<MQIsdp> 02 02 0000 <a>]", 3, &p));
+    CHECK_INT(2, p.connect.version);
     CHECK_INT(MQTT_RC_UNSUPPORTED_VERSION, decode_hex("10 [<MQTT> 09]", 3, &p));
     CHECK_INT(9, p.connect.version);
+}
+
+TEST(what_a_3_1_connect_announces_and_leaves_out_is_not_there)
+{
+    struct any_packet p;
+    CHECK_INT(MQTT_RC_OK, decode_hex("10 [<MQIsdp> 03 c2 0000 <a> <u>]", 3, &p));
+    CHECK_TRUE(p.connect.has_username);
+    CHECK_TRUE(!p.connect.has_password);
+}
+
+TEST(a_3_1_connack_does_not_tell_of_a_session)
+{
+    struct connack c = { .session_present = true };
+    uint8_t b[8];
+    struct wr w = { b, sizeof b, false };
+    connack_encode(&w, MQTT_V31, &c);
+    CHECK_INT(4, w.at - b);
+    assert_memory_equal(b, "\x20\x02\x00\x00", 4);
 }
 
 TEST(a_connack_gives_all_its_properties)

@@ -70,6 +70,20 @@ TEST(reserved_flags_are_checked_with_the_first_byte)
     }
 }
 
+TEST(a_3_1_client_may_set_dup_in_what_it_sends_again)
+{
+    struct frame f;
+
+    for (unsigned first = 0; first < 256; first++) {
+        uint8_t byte = (uint8_t)first;
+        struct bytes in = exact_copy(bytes_of(&byte, 1));
+        bool is_again = first == 0x6a || first == 0x8a || first == 0xaa;
+        enum mqtt_rc later = frame_split(in, 100, &f);
+        CHECK_INT(is_again ? MQTT_RC_OK : later, frame_split_v31(in, 100, &f));
+        if (is_again) CHECK_INT(MQTT_RC_MALFORMED, later);
+    }
+}
+
 TEST(a_ping_has_no_body)
 {
     struct frame f;
