@@ -4,6 +4,7 @@
 #include "base/rng.h"
 #include "shard/job.h"
 #include "shard/shard_int.h"
+#include "shard/turn_int.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -155,11 +155,7 @@ static inline uint64_t client_hash(const struct shard *sh, const struct session 
 #include "shard/mailbox_kinds.def"
 #undef MAIL
 
-/* shard.c; the first two are what shards_start and the loop do, for tests that bring no threads */
-struct epoll_event;
-void shards_prepare(struct shards *s, const struct journal *journal, const struct store *store,
-                    const struct shards_past *past);
-void shard_turn(struct shard *sh, const struct epoll_event *events, int count);
+/* shard.c */
 void shard_submit(struct shard *sh); /* what this turn has for the other shards, then for the journal */
 void shard_pause_accepting(struct shard *sh, uint32_t for_ms);
 

@@ -3,9 +3,11 @@
  * store_mem - the journal and the queues in memory, on a thread of their own. Nothing survives the process.
  *
  * Thread:  start and stop from main; see journal.h and store.h for the rest. Made by store_mem_new it has
- * none of its own: then its user steps it. Memory:  a row for each queued message of a persistent session,
- * and one reference to the message. Limits:  conf->limits for each session. Errors:  ERR_NOMEM, ERR_SYS from
- * store_mem_start and store_mem_new. Tests:   tests/contract/journal_contract.c, tests/fuzz/fuzz_connection.c
+ *          none of its own: its user steps it.
+ * Memory:  a row for each queued message of a persistent session, and one reference to the message.
+ * Limits:  conf->limits for each session.
+ * Errors:  ERR_NOMEM, ERR_SYS from store_mem_start and store_mem_new.
+ * Tests:   tests/contract/journal_contract.c, tests/fuzz/fuzz_connection.c
  */
 #ifndef STORE_STORE_MEM_H
 #define STORE_STORE_MEM_H
