@@ -101,6 +101,10 @@ void journal_mail_done(struct shard *sh, struct mail *m)
         else
             connect_done(sh, cmd);
         break;
+    case COMMAND_MOVE:
+    case COMMAND_RECEIVED:
+    case COMMAND_RELEASE:
+    case COMMAND_GROUP:
     case COMMAND_END_SESSION:
     case COMMAND_EXPIRY:
     case COMMAND_OFFLINE:

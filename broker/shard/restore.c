@@ -25,21 +25,22 @@ static struct session *find(struct shards *all, struct shard **sh, uint64_t sess
 /* Bits of a SUBSCRIBE's options byte (section 3.8.3.1). */
 enum { OPTIONS_QOS = 3, OPTIONS_NO_LOCAL = 4, OPTIONS_AS_PUBLISHED = 8 };
 
-static enum err restore_subscription(void *ctx, uint64_t session_no, struct bytes filter, uint8_t options)
+static enum err restore_subscription(void *ctx, const struct restore_subscription *r)
 {
     struct shards *all = ctx;
     struct shard *sh;
     struct bytes group, rest;
-    struct session *s = find(all, &sh, session_no);
+    struct session *s = find(all, &sh, r->session_no);
     /* A filter that was refused stands in its packet too. */
-    if (s == NULL || !topic_filter_valid(filter) || topic_share_split(filter, &group, &rest)) return ERR_OK;
+    if (s == NULL || !topic_filter_valid(r->filter) || topic_share_split(r->filter, &group, &rest))
+        return ERR_OK;
     struct sub_options o = {
-        .qos = (options & OPTIONS_QOS) > 0,
-        .no_local = (options & OPTIONS_NO_LOCAL) != 0,
-        .retain_as_published = (options & OPTIONS_AS_PUBLISHED) != 0,
+        .qos = (r->options & OPTIONS_QOS) > 0,
+        .no_local = (r->options & OPTIONS_NO_LOCAL) != 0,
+        .retain_as_published = (r->options & OPTIONS_AS_PUBLISHED) != 0,
     };
     epoch_online(all->epoch, sh->index);
-    enum err rc = subscribe_add(sh, s, filter, o);
+    enum err rc = subscribe_add(sh, s, r->filter, o);
     epoch_offline(all->epoch, sh->index);
     return rc;
 }
@@ -55,5 +56,10 @@ static enum err restore_retained(void *ctx, struct msg *m, uint64_t version)
 
 struct restore_sink shards_restore(struct shards *s)
 {
-    return (struct restore_sink){ restore_session, restore_subscription, restore_retained, s };
+    return (struct restore_sink){
+        .session = restore_session,
+        .subscription = restore_subscription,
+        .retained = restore_retained,
+        .ctx = s,
+    };
 }

@@ -109,6 +109,22 @@ enum err backlog_add(struct backlog *b, struct backlog_entry e, bool was_expecte
     return ERR_OK;
 }
 
+void backlog_take(struct backlog *b, uint64_t seq)
+{
+    uint32_t end = b->head + b->count;
+    uint32_t i = b->head - b->leaving;
+    while (i < end && b->entries[i].seq < seq) i++;
+    if (i == end || b->entries[i].seq != seq) return;
+    if (i < b->head) { /* counted out already */
+        b->leaving--;
+        b->head--;
+    } else {
+        b->bytes -= b->entries[i].bytes;
+        b->count--;
+    }
+    memmove(b->entries + i, b->entries + i + 1, (end - i - 1) * sizeof *b->entries);
+}
+
 /* The open ones among the first `seen` entries move up to those that follow. Gives where they begin. */
 static uint32_t keep_open(struct backlog *b, const struct command_ack *ack, uint32_t first, uint32_t seen)
 {

@@ -33,8 +33,13 @@ const char *command_name(enum command_kind kind);
 /* Does it bring a message to targets? */
 static inline bool command_has_targets(enum command_kind kind)
 {
-    return kind == COMMAND_ENQUEUE || kind == COMMAND_RETAINED || kind == COMMAND_FIRE_WILL;
+    return kind == COMMAND_ENQUEUE || kind == COMMAND_RETAINED || kind == COMMAND_FIRE_WILL ||
+           kind == COMMAND_MOVE;
 }
+
+/* The queue of messages that are not due yet: it is always there. Numbers of sessions and groups are above
+ * it. */
+enum { DELAYED_QUEUE = 255 };
 
 enum command_result {
     COMMAND_DURABLE,
@@ -106,19 +111,26 @@ struct command {
     struct command_origin origin;
     uint64_t session_no, claim_no; /* fences: 0 where the kind has none */
     uint64_t conn_id, ticket;      /* the submitter's: who waits, and for what */
-    uint64_t version;              /* RETAINED: the position at which its message became the retained one */
+    uint64_t version; /* RETAINED: the position at which its message became the retained one. MOVE: the seq
+                         of the entry in the queue session_no */
     void *job;
     bool deferred;
     bool keeps_will;   /* OFFLINE */
+    bool retains;      /* MOVE: its message becomes the retained one, too */
+    bool was_stored;   /* RELEASE, the journal's own: the id is in the tables */
+    uint16_t in_id;    /* ENQUEUE: the publisher's packet id, to be known until it is released; 0: none. Then
+                          session_no and claim_no are the publisher's. RELEASE: this one */
+    uint32_t sub_id;   /* SUBSCRIBE: the subscription identifier of all its filters; 0: none */
+    uint64_t due_ms;   /* ENQUEUE into DELAYED_QUEUE: when, since 1970; else 0 */
     uint64_t sent;     /* OFFLINE: the highest seq that the client may have seen */
     uint32_t expiry_s; /* CLAIM, EXPIRY */
     uint32_t targets_count;
-    struct msg *msg;          /* CLAIM: the will's, or NULL */
-    struct command_will will; /* CLAIM */
-    struct command_ack ack;
+    struct msg *msg;               /* CLAIM: the will's, or NULL */
+    struct command_will will;      /* CLAIM */
+    struct command_ack ack;        /* RECEIVED: the entries are ack.open */
     const struct command_mid *mid; /* ENQUEUE; NULL: none */
-    struct bytes data; /* CLAIM: client id. SUBSCRIBE, UNSUBSCRIBE: the filters as in the packet, but for
-              COMMAND_FILTER_REFUSED in the options */
+    struct bytes data; /* CLAIM: client id. GROUP: "$share/NAME/FILTER". SUBSCRIBE, UNSUBSCRIBE: the filters
+              as in the packet, but for COMMAND_FILTER_REFUSED in the options */
     struct command_target *targets;
     struct command_seat *seats;
 };

@@ -12,7 +12,12 @@ enum {
     FLAG_RETAIN = 4,
     FLAG_DROPS = 8,
     FLAG_MID = 16,
+    FLAG_IN_ID = 32,
+    FLAG_DUE = 64,
 };
+
+/* A bit that no length of filters has: a subscription identifier stands before them. */
+static const uint32_t length_with_id = UINT32_C(1) << 31;
 
 static void wr_u64(struct wr *w, uint64_t v)
 {
@@ -49,6 +54,12 @@ static size_t mid_size(const struct command *c)
     return c->mid == NULL ? 0 : 2 + c->mid->client_id.len + 2 + c->mid->mid.len + 4;
 }
 
+/* What an ENQUEUE has between its message and its targets. */
+static size_t extras_size(const struct command *c)
+{
+    return mid_size(c) + (c->in_id != 0 ? 2 : 0) + (c->due_ms != 0 ? 8 : 0);
+}
+
 static size_t target_size(const struct command_target *t)
 {
     return TARGET_BYTES_MIN + (t->drop_upto > 0 ? 8 : 0);
@@ -66,14 +77,18 @@ size_t record_size(const struct command *c)
 {
     switch (c->kind) {
     case COMMAND_ENQUEUE:
-    case COMMAND_FIRE_WILL: return HEAD_BYTES + message_size(c->msg) + mid_size(c) + targets_size(c);
+    case COMMAND_FIRE_WILL: return HEAD_BYTES + message_size(c->msg) + extras_size(c) + targets_size(c);
+    case COMMAND_MOVE: return HEAD_BYTES + 8 + 1 + message_size(c->msg) + targets_size(c);
     case COMMAND_RETAINED: return HEAD_BYTES + 8 + message_size(c->msg) + target_size(&c->targets[0]);
     case COMMAND_CLAIM:
         return HEAD_BYTES + 4 + 4 + c->data.len + 1 + (c->msg != NULL ? 8 + message_size(c->msg) : 0);
     case COMMAND_OFFLINE: return HEAD_BYTES + 8 + 1;
     case COMMAND_EXPIRY: return HEAD_BYTES + 4;
     case COMMAND_SUBSCRIBE:
-    case COMMAND_UNSUBSCRIBE: return HEAD_BYTES + 4 + c->data.len;
+    case COMMAND_UNSUBSCRIBE:
+    case COMMAND_GROUP: return HEAD_BYTES + 4 + c->data.len + (c->sub_id != 0 ? 4 : 0);
+    case COMMAND_RELEASE: return HEAD_BYTES + 2;
+    case COMMAND_RECEIVED:
     case COMMAND_ACK: return HEAD_BYTES + 8 + 4 + (size_t)c->ack.open_count * 8;
     case COMMAND_END_SESSION:
     case COMMAND_FENCE: return HEAD_BYTES;
@@ -112,13 +127,32 @@ static void put_targets(struct wr *w, const struct command *c)
 
 static void put_enqueue(struct wr *w, const struct command *c)
 {
-    put_message(w, c->msg, c->mid != NULL ? FLAG_MID : 0);
+    unsigned flags =
+        (c->mid != NULL ? FLAG_MID : 0) | (c->in_id != 0 ? FLAG_IN_ID : 0) | (c->due_ms != 0 ? FLAG_DUE : 0);
+    put_message(w, c->msg, (uint8_t)flags);
     if (c->mid != NULL) {
         wr_str(w, c->mid->client_id);
         wr_str(w, c->mid->mid);
         wr_u32(w, c->mid->window_s);
     }
+    if (c->in_id != 0) wr_u16(w, c->in_id);
+    if (c->due_ms != 0) wr_u64(w, c->due_ms);
     put_targets(w, c);
+}
+
+static void put_move(struct wr *w, const struct command *c)
+{
+    wr_u64(w, c->version);
+    wr_u8(w, c->retains);
+    put_message(w, c->msg, 0);
+    put_targets(w, c);
+}
+
+static void put_data(struct wr *w, const struct command *c)
+{
+    wr_u32(w, (uint32_t)c->data.len | (c->sub_id != 0 ? length_with_id : 0));
+    if (c->sub_id != 0) wr_u32(w, c->sub_id);
+    wr_bytes(w, c->data);
 }
 
 static void put_claim(struct wr *w, const struct command *c)
@@ -155,8 +189,12 @@ static void put_kind(struct wr *w, const struct command *c)
         wr_u8(w, c->keeps_will);
         break;
     case COMMAND_EXPIRY: wr_u32(w, c->expiry_s); break;
+    case COMMAND_MOVE: put_move(w, c); break;
     case COMMAND_SUBSCRIBE:
-    case COMMAND_UNSUBSCRIBE: wr_long(w, c->data); break;
+    case COMMAND_UNSUBSCRIBE:
+    case COMMAND_GROUP: put_data(w, c); break;
+    case COMMAND_RELEASE: wr_u16(w, c->in_id); break;
+    case COMMAND_RECEIVED:
     case COMMAND_ACK: put_ack(w, &c->ack); break;
     case COMMAND_END_SESSION:
     case COMMAND_FENCE: break;
@@ -210,10 +248,10 @@ static void get_target(struct rd *r, struct command_target *t)
     if ((flags & FLAG_DROPS) != 0) t->drop_upto = rd_u64(r);
 }
 
-/* Is it a message, the next, that has a mid behind it? */
-static bool has_mid(const struct rd *r, enum command_kind kind)
+/* The flags of the message that comes next, which say what an ENQUEUE has behind it. */
+static uint8_t flags_ahead(const struct rd *r, enum command_kind kind)
 {
-    return kind == COMMAND_ENQUEUE && r->left > 0 && (r->at[0] & FLAG_MID) != 0;
+    return kind == COMMAND_ENQUEUE && r->left > 0 ? r->at[0] : 0;
 }
 
 static void get_mid(struct rd *r, struct command_mid *mid)
@@ -229,23 +267,50 @@ static struct command *make(enum command_kind kind, uint32_t targets, uint32_t o
     return command_new(kind, &size);
 }
 
+/* A message and its targets, with what is between them (mid may be NULL). Takes the message's memory. */
+static enum err get_targets(struct rd *r, enum command_kind kind, struct msg *m,
+                            const struct command_mid *mid, struct command **out)
+{
+    struct command_size size = { .mid = mid, .targets = rd_u32(r) };
+    bool fits = !r->bad && size.targets <= r->left / TARGET_BYTES_MIN;
+    struct command *c = fits ? command_new(kind, &size) : NULL;
+    if (c == NULL) {
+        msg_unref(&m);
+        return fits ? ERR_NOMEM : ERR_SYNTAX;
+    }
+    c->msg = m;
+    for (uint32_t i = 0; i < size.targets; i++) get_target(r, &c->targets[i]);
+    *out = c;
+    return ERR_OK;
+}
+
 static enum err get_enqueue(struct rd *r, enum command_kind kind, struct command **out)
 {
     struct msg *m;
     struct command_mid mid;
-    struct command_size size = { .mid = has_mid(r, kind) ? &mid : NULL };
+    uint8_t flags = flags_ahead(r, kind);
     enum err rc = get_message(r, &m);
-    if (size.mid != NULL) get_mid(r, &mid);
-    uint32_t count = size.targets = rd_u32(r);
-    if (rc == ERR_OK && (r->bad || count > r->left / TARGET_BYTES_MIN)) rc = ERR_SYNTAX;
-    struct command *c = rc == ERR_OK ? command_new(kind, &size) : NULL;
-    if (c == NULL) {
-        msg_unref(&m);
-        return rc == ERR_OK ? ERR_NOMEM : rc;
-    }
-    c->msg = m;
-    for (uint32_t i = 0; i < count; i++) get_target(r, &c->targets[i]);
-    *out = c;
+    if (rc != ERR_OK) return rc;
+    if ((flags & FLAG_MID) != 0) get_mid(r, &mid);
+    uint16_t in_id = (flags & FLAG_IN_ID) != 0 ? rd_u16(r) : 0;
+    uint64_t due_ms = (flags & FLAG_DUE) != 0 ? rd_u64(r) : 0;
+    rc = get_targets(r, kind, m, (flags & FLAG_MID) != 0 ? &mid : NULL, out);
+    if (rc != ERR_OK) return rc;
+    (*out)->in_id = in_id;
+    (*out)->due_ms = due_ms;
+    return ERR_OK;
+}
+
+static enum err get_move(struct rd *r, struct command **out)
+{
+    struct msg *m;
+    uint64_t seq = rd_u64(r);
+    bool retains = rd_u8(r) != 0;
+    enum err rc = get_message(r, &m);
+    if (rc == ERR_OK) rc = get_targets(r, COMMAND_MOVE, m, NULL, out);
+    if (rc != ERR_OK) return rc;
+    (*out)->version = seq;
+    (*out)->retains = retains;
     return ERR_OK;
 }
 
@@ -266,12 +331,12 @@ static enum err get_retained(struct rd *r, struct command **out)
     return ERR_OK;
 }
 
-static enum err get_ack(struct rd *r, struct command **out)
+static enum err get_ack(struct rd *r, enum command_kind kind, struct command **out)
 {
     uint64_t cursor = rd_u64(r);
     uint32_t count = rd_u32(r);
     if (count > r->left / 8) return ERR_SYNTAX;
-    struct command *c = make(COMMAND_ACK, 0, count, bytes_of(NULL, 0));
+    struct command *c = make(kind, 0, count, bytes_of(NULL, 0));
     if (c == NULL) return ERR_NOMEM;
     c->ack.cursor = cursor;
     for (uint32_t i = 0; i < count; i++) c->ack.open[i] = rd_u64(r);
@@ -305,13 +370,18 @@ static enum err get_claim(struct rd *r, struct command **out)
 
 static enum err get_plain(struct rd *r, enum command_kind kind, struct command **out)
 {
-    bool has_data = kind == COMMAND_SUBSCRIBE || kind == COMMAND_UNSUBSCRIBE;
+    bool has_data = kind == COMMAND_SUBSCRIBE || kind == COMMAND_UNSUBSCRIBE || kind == COMMAND_GROUP;
+    uint16_t in_id = kind == COMMAND_RELEASE ? rd_u16(r) : 0;
     uint32_t expiry_s = kind == COMMAND_EXPIRY ? rd_u32(r) : 0;
     uint64_t sent = kind == COMMAND_OFFLINE ? rd_u64(r) : 0;
     bool keeps_will = kind == COMMAND_OFFLINE && rd_u8(r) != 0;
-    struct bytes data = has_data ? rd_long(r) : bytes_of(NULL, 0);
+    uint32_t length = has_data ? rd_u32(r) : 0;
+    uint32_t sub_id = (length & length_with_id) != 0 ? rd_u32(r) : 0;
+    struct bytes data = rd_take(r, length & ~length_with_id);
     *out = make(kind, 0, 0, data);
     if (*out == NULL) return ERR_NOMEM;
+    (*out)->in_id = in_id;
+    (*out)->sub_id = sub_id;
     (*out)->expiry_s = expiry_s;
     (*out)->sent = sent;
     (*out)->keeps_will = keeps_will;
@@ -324,12 +394,16 @@ static enum err get_kind(struct rd *r, uint8_t kind, struct command **out)
     case COMMAND_ENQUEUE:
     case COMMAND_FIRE_WILL: return get_enqueue(r, (enum command_kind)kind, out);
     case COMMAND_RETAINED: return get_retained(r, out);
-    case COMMAND_ACK: return get_ack(r, out);
+    case COMMAND_MOVE: return get_move(r, out);
+    case COMMAND_RECEIVED:
+    case COMMAND_ACK: return get_ack(r, (enum command_kind)kind, out);
     case COMMAND_CLAIM: return get_claim(r, out);
     case COMMAND_OFFLINE:
     case COMMAND_EXPIRY:
     case COMMAND_SUBSCRIBE:
     case COMMAND_UNSUBSCRIBE:
+    case COMMAND_RELEASE:
+    case COMMAND_GROUP:
     case COMMAND_END_SESSION:
     case COMMAND_FENCE: return get_plain(r, (enum command_kind)kind, out);
     default: return ERR_UNKNOWN;

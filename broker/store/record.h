@@ -7,14 +7,16 @@
  *
  *   u8 kind | u8 format (1) | u64 stamp_ms | u16 node, u32 boot_no, u64 n | u64 session_no | u64 claim_no |
  *   then by kind:
- *   ENQUEUE, FIRE_WILL   message, mid, if bit 4 of the message's flags (ENQUEUE only), u32 targets: those
- *               that are not skipped
+ *   ENQUEUE, FIRE_WILL   message, then by the message's flags (ENQUEUE only): mid, bit 4; u16 in_id, bit 5;
+ *               u64 due_ms, bit 6; u32 targets: those that are not skipped
+ *   MOVE        u64 seq, u8 retains, message, u32 targets
  *   RETAINED    u64 version, message, one target
  *   CLAIM       u32 expiry_s, client id, u8 has a will: u32 delay_s, u32 expiry_s, message
  *   OFFLINE     u64 sent, u8 keeps its will
  *   EXPIRY      u32 expiry_s
- *   SUBSCRIBE, UNSUBSCRIBE   the filters as in the packet
- *   ACK         u64 cursor, u32 open, each u64
+ *   SUBSCRIBE, UNSUBSCRIBE   the filters as in the packet; if bit 31 of their length is set, u32 sub_id
+ * before them GROUP       "$share/NAME/FILTER" ACK, RECEIVED            u64 cursor, u32 open, each u64
+ *   RELEASE     u16 in_id
  *   END_SESSION, FENCE       nothing
  *
  *   message: u8 flags | u64 expires_ms | u64 from_session | u64 from_client | topic | block | payload

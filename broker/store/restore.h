@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * restore - what a store shows at boot: sessions, then their subscriptions, then retained messages.
+ * restore - what a store shows at boot: sessions, groups, then subscriptions and the other rows, in this
+ * order.
  *
  * Thread:  main, before the shards run.
  * Memory:  all is lent for the call.
@@ -25,11 +26,24 @@ struct restore_session {
     struct command_will when; /* of the will */
 };
 
+/* filter may be a shared one, "$share/NAME/FILTER". */
+struct restore_subscription {
+    uint64_t session_no;
+    struct bytes filter;
+    uint8_t options; /* as in a SUBSCRIBE packet */
+    uint32_t id;     /* subscription identifier; 0: none */
+};
+
+/* NULL: not wanted. */
 struct restore_sink {
     enum err (*session)(void *ctx, const struct restore_session *s);
-    /* options as in a SUBSCRIBE packet */
-    enum err (*subscription)(void *ctx, uint64_t session_no, struct bytes filter, uint8_t options);
+    enum err (*group)(void *ctx, uint64_t group_no, struct bytes text);
+    enum err (*subscription)(void *ctx, const struct restore_subscription *s);
     enum err (*retained)(void *ctx, struct msg *m, uint64_t version);
+    /* A packet id that a client has not released yet. */
+    enum err (*inbound)(void *ctx, uint64_t session_no, uint16_t id);
+    /* An entry of DELAYED_QUEUE. */
+    enum err (*delayed)(void *ctx, uint64_t seq, uint64_t due_ms);
     void *ctx;
 };
 

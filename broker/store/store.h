@@ -22,6 +22,7 @@ struct store_row {
     struct msg *msg;
     uint8_t qos;
     bool retain;
+    bool released; /* QoS 2: its client has it, and waits for PUBREL */
 };
 
 /* A question and its answer: the rows of a queue after a position, in order. Fewer than asked for may come

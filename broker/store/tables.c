@@ -2,6 +2,7 @@
 #include "store/tables.h"
 #include "base/check.h"
 #include "base/map.h"
+#include "store/in_ids.h"
 #include <stdlib.h>
 
 /* One session's queue: rows[head .. head + count) of a block with room for `room`, ascending by seq. */
@@ -14,6 +15,7 @@ struct queue {
     uint64_t acked_in_no; /* the fold that has an acknowledgement of this session, and up to where */
     uint64_t acked_upto;
     bool has_will;
+    struct in_ids in_ids; /* that its client has not released */
     struct store_row *rows;
     uint32_t head, count, room;
     uint32_t expected;      /* admitted, not applied yet: there is room for their rows */
@@ -43,6 +45,7 @@ static void queue_free(struct queue *q)
     for (uint32_t i = 0; i < q->count; i++) msg_unref(&q->rows[q->head + i].msg);
     free(q->rows);
     backlog_fini(&q->backlog);
+    in_ids_fini(&q->in_ids);
     free(q);
 }
 
@@ -63,6 +66,36 @@ static bool queue_make_room(struct queue *q, uint32_t more)
     return true;
 }
 
+/* Index of the first row after a position. */
+static uint32_t queue_after(const struct queue *q, uint64_t after)
+{
+    const struct store_row *rows = q->rows + q->head;
+    uint32_t low = 0, high = q->count;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (rows[mid].seq <= after)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+/* NULL: it is elsewhere, or gone. */
+static struct store_row *queue_row(const struct queue *q, uint64_t seq)
+{
+    uint32_t i = queue_after(q, seq - 1);
+    return i < q->count && q->rows[q->head + i].seq == seq ? &q->rows[q->head + i] : NULL;
+}
+
+static void queue_shrink(struct queue *q)
+{
+    if (q->count > 0 || q->expected > 0) return;
+    free(q->rows);
+    q->rows = NULL;
+    q->head = q->room = 0;
+}
+
 /* Drops the rows that are finished; the open ones among them move up to the rows that follow. */
 static void queue_acknowledge(struct queue *q, const struct command_ack *ack)
 {
@@ -80,16 +113,12 @@ static void queue_acknowledge(struct queue *q, const struct command_ack *ack)
     }
     q->head += keep_at;
     q->count -= keep_at;
-    if (q->count == 0 && q->expected == 0) {
-        free(q->rows);
-        q->rows = NULL;
-        q->head = q->room = 0;
-    }
+    queue_shrink(q);
 }
 
-static bool is_limited(const struct tables *t)
+static bool is_limited(const struct tables *t, const struct queue *q)
 {
-    return backlog_is_limited(&t->conf.limits);
+    return backlog_is_limited(&t->conf.limits) && q->session_no != DELAYED_QUEUE;
 }
 
 /* What is finished leaves the queue; what the limit knows of it, too. */
@@ -99,19 +128,38 @@ static void queue_finish(struct queue *q, const struct command_ack *ack)
     backlog_finish(&q->backlog, ack);
 }
 
+/* One leaves the queue, if it is here. */
+static void queue_take(struct queue *q, uint64_t seq)
+{
+    struct store_row *row = queue_row(q, seq);
+    backlog_take(&q->backlog, seq);
+    if (row == NULL) return;
+    uint32_t index = (uint32_t)(row - q->rows) - q->head;
+    msg_unref(&row->msg);
+    memmove(row, row + 1, (q->count - index - 1) * sizeof *row);
+    q->count--;
+    queue_shrink(q);
+}
+
 /* --- when a command is submitted: what may fail, fails here */
+
+static bool fits(const struct tables *t, const struct queue *q, uint32_t bytes)
+{
+    return !is_limited(t, q) || backlog_fits(&q->backlog, &t->conf.limits, bytes);
+}
 
 /* For a will or a retained message nobody can be told: it is dropped. */
 static bool refuses(const struct tables *t, const struct command *c)
 {
-    return is_limited(t) && t->conf.limits.policy == BACKLOG_REFUSE && c->kind == COMMAND_ENQUEUE;
+    return backlog_is_limited(&t->conf.limits) && t->conf.limits.policy == BACKLOG_REFUSE &&
+           c->kind == COMMAND_ENQUEUE;
 }
 
 static bool is_refused(struct tables *t, const struct command *c)
 {
     for (uint32_t i = 0; i < c->targets_count; i++) {
         const struct queue *q = queue_find(t, c->targets[i].session_no);
-        if (q != NULL && !backlog_fits(&q->backlog, &t->conf.limits, c->msg->payload_bytes)) return true;
+        if (q != NULL && !fits(t, q, c->msg->payload_bytes)) return true;
     }
     return false;
 }
@@ -126,7 +174,7 @@ static bool admit_target(struct tables *t, struct command_target *to, uint32_t b
 {
     struct queue *q = queue_find(t, to->session_no);
     if (q == NULL) return true; /* not there yet, or gone: apply will see */
-    if (!backlog_fits(&q->backlog, &t->conf.limits, bytes)) {
+    if (!fits(t, q, bytes)) {
         to->is_skipped = true;
         to->dropped = 1;
         return true;
@@ -134,7 +182,7 @@ static bool admit_target(struct tables *t, struct command_target *to, uint32_t b
     if (!queue_make_room(q, q->expected + 1)) return false;
     q->expected++;
     to->expected = life_of(q);
-    if (is_limited(t)) to->dropped = backlog_expect(&q->backlog, &t->conf.limits, bytes, &to->drop_upto);
+    if (is_limited(t, q)) to->dropped = backlog_expect(&q->backlog, &t->conf.limits, bytes, &to->drop_upto);
     return true;
 }
 
@@ -145,7 +193,7 @@ static void forget_targets(struct tables *t, const struct command *c, uint32_t c
         struct queue *q = to->expected == 0 ? NULL : queue_find(t, to->session_no);
         if (q == NULL || to->expected != life_of(q)) continue;
         q->expected--;
-        if (is_limited(t)) backlog_unexpect(&q->backlog, c->msg->payload_bytes, to->dropped);
+        if (is_limited(t, q)) backlog_unexpect(&q->backlog, c->msg->payload_bytes, to->dropped);
     }
 }
 
@@ -175,10 +223,12 @@ static void queue_append(struct tables *t, struct command_target *to, const stru
     struct backlog_entry e = { c->position, c->msg->payload_bytes };
     if (to->drop_upto > 0) queue_finish(q, &dropped);
     if (was_expected) q->expected--;
-    bool counted = !is_limited(t) || backlog_add(&q->backlog, e, was_expected) == ERR_OK;
+    bool counted = !is_limited(t, q) || backlog_add(&q->backlog, e, was_expected) == ERR_OK;
     CHECK(counted);
     CHECK(queue_make_room(q, 1));
-    q->rows[q->head + q->count++] = (struct store_row){ c->position, msg_ref(c->msg), to->qos, to->retain };
+    q->rows[q->head + q->count++] = (struct store_row){
+        .seq = c->position, .msg = msg_ref(c->msg), .qos = to->qos, .retain = to->retain
+    };
 }
 
 static enum command_result append_all(struct tables *t, struct command *c)
@@ -193,12 +243,28 @@ bool tables_has_mid(const struct tables *t, const struct command *c)
     return c->mid != NULL && mids_has(t->mids, c->mid->client_id, c->mid->mid, c->stamp_ms);
 }
 
+/* With a packet id: is its publisher still connected, and is the id new? */
+static enum command_result take_in_id(struct tables *t, const struct command *c)
+{
+    struct queue *q = queue_find(t, c->session_no);
+    if (q == NULL || q->claim_no != c->claim_no) return COMMAND_STALE;
+    if (in_ids_find(&q->in_ids, c->in_id) != NULL) return COMMAND_DUPLICATE;
+    enum err rc = in_ids_add(&q->in_ids, c->in_id, c->position);
+    CHECK(rc == ERR_OK);
+    return COMMAND_DURABLE;
+}
+
 /* Another one with its mid may have come before it since it was submitted. */
 static enum command_result apply_enqueue(struct tables *t, struct command *c)
 {
-    if (tables_has_mid(t, c)) {
+    enum command_result result = COMMAND_DURABLE;
+    if (tables_has_mid(t, c))
+        result = COMMAND_DUPLICATE;
+    else if (c->in_id != 0)
+        result = take_in_id(t, c);
+    if (result != COMMAND_DURABLE) {
         forget_targets(t, c, c->targets_count);
-        return COMMAND_DUPLICATE;
+        return result;
     }
     if (c->mid != NULL) {
         enum err rc = mids_put(t->mids, c->mid->client_id, c->mid->mid, command_mid_until_ms(c));
@@ -238,6 +304,35 @@ static enum command_result apply_end(struct tables *t, const struct command *c)
     return COMMAND_DURABLE;
 }
 
+static enum command_result apply_group(struct tables *t, const struct command *c)
+{
+    CHECK(queue_make(t, c->session_no, c->position) != NULL);
+    return COMMAND_DURABLE;
+}
+
+/* Of what is elsewhere only who asked for the move knows whether it is still there: the queue's one reader,
+ * which moves an entry once. */
+static bool can_move(const struct tables *t, const struct queue *q, const struct command *c)
+{
+    if (q == NULL || (queue_row(q, c->version) == NULL && c->version > q->folded)) return false;
+    bool somebody = c->targets_count == 0;
+    for (uint32_t i = 0; i < c->targets_count && !somebody; i++)
+        somebody = queue_find(t, c->targets[i].session_no) != NULL;
+    return somebody;
+}
+
+/* It stays where it is if those who should have it are all gone. */
+static enum command_result apply_move(struct tables *t, struct command *c)
+{
+    struct queue *q = queue_find(t, c->session_no);
+    if (!can_move(t, q, c)) {
+        forget_targets(t, c, c->targets_count);
+        return COMMAND_STALE;
+    }
+    queue_take(q, c->version);
+    return append_all(t, c);
+}
+
 /* The will goes out once, whoever says so first: its connection's end, a timer, or another node. */
 static enum command_result apply_will(struct tables *t, struct queue *q, struct command *c)
 {
@@ -249,6 +344,15 @@ static enum command_result apply_will(struct tables *t, struct queue *q, struct 
     return append_all(t, c);
 }
 
+/* What is elsewhere is marked there. */
+static void queue_release(struct queue *q, const struct command_ack *received)
+{
+    for (uint32_t i = 0; i < received->open_count; i++) {
+        struct store_row *row = queue_row(q, received->open[i]);
+        if (row != NULL) row->released = true;
+    }
+}
+
 /* Commands that act for a connection: is it still the one that holds the session? */
 static enum command_result apply_fenced(struct tables *t, struct command *c)
 {
@@ -257,6 +361,8 @@ static enum command_result apply_fenced(struct tables *t, struct command *c)
     if (c->kind == COMMAND_FIRE_WILL) return apply_will(t, q, c);
     if (q == NULL) return COMMAND_STALE;
     if (c->kind == COMMAND_ACK) queue_finish(q, &c->ack);
+    if (c->kind == COMMAND_RECEIVED) queue_release(q, &c->ack);
+    if (c->kind == COMMAND_RELEASE) c->was_stored = in_ids_take(&q->in_ids, c->in_id);
     if (c->kind == COMMAND_OFFLINE) q->has_will = q->has_will && c->keeps_will;
     return COMMAND_DURABLE;
 }
@@ -275,25 +381,14 @@ enum command_result tables_apply(struct tables *t, struct command *c)
     case COMMAND_UNSUBSCRIBE:
     case COMMAND_ACK:
     case COMMAND_OFFLINE:
+    case COMMAND_RECEIVED:
+    case COMMAND_RELEASE:
     case COMMAND_FIRE_WILL: return apply_fenced(t, c);
+    case COMMAND_GROUP: return apply_group(t, c);
+    case COMMAND_MOVE: return apply_move(t, c);
     case COMMAND_FENCE: return COMMAND_DURABLE;
     }
     check_failed("a command kind without an apply", __FILE__, __LINE__);
-}
-
-/* Index of the first row after a position. */
-static uint32_t queue_after(const struct queue *q, uint64_t after)
-{
-    const struct store_row *rows = q->rows + q->head;
-    uint32_t low = 0, high = q->count;
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (rows[mid].seq <= after)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
 }
 
 void tables_page(const struct tables *t, struct store_page *p)
@@ -331,9 +426,7 @@ void tables_ids(const struct tables *t, struct store_ids *p)
 bool tables_has(const struct tables *t, uint64_t session_no, uint64_t seq)
 {
     const struct queue *q = queue_find(t, session_no);
-    if (q == NULL) return false;
-    uint32_t i = queue_after(q, seq - 1);
-    return i < q->count && q->rows[q->head + i].seq == seq;
+    return q != NULL && queue_row(q, seq) != NULL;
 }
 
 void tables_leave(struct tables *t, uint64_t session_no, uint64_t seq)
@@ -351,6 +444,31 @@ bool tables_ack_matters(struct tables *t, const struct command *c, uint64_t fold
     q->acked_upto = c->ack.cursor;
     bool all = c->ack.cursor >= q->left && (c->ack.open_count == 0 || c->ack.open[0] > q->left);
     if (all) q->cleared = q->left;
+    return true;
+}
+
+bool tables_received_matters(const struct tables *t, const struct command *c)
+{
+    const struct queue *q = queue_find(t, c->session_no);
+    for (uint32_t i = 0; q != NULL && i < c->ack.open_count; i++) {
+        uint64_t seq = c->ack.open[i];
+        if (queue_row(q, seq) != NULL || (seq <= q->left && q->left > q->cleared)) return true;
+    }
+    return false;
+}
+
+bool tables_move_matters(const struct tables *t, const struct command *c)
+{
+    const struct queue *q = queue_find(t, c->session_no);
+    return q != NULL && c->version <= q->left;
+}
+
+bool tables_in_id_leaves(struct tables *t, const struct command *c)
+{
+    const struct queue *q = c->in_id == 0 ? NULL : queue_find(t, c->session_no);
+    struct in_id *id = q == NULL ? NULL : in_ids_find(&q->in_ids, c->in_id);
+    if (id == NULL || id->position != c->position) return false;
+    id->is_stored = true;
     return true;
 }
 
@@ -392,8 +510,16 @@ enum err tables_restore_mid(struct tables *t, struct bytes client_id, struct byt
 
 enum err tables_restore_entry(struct tables *t, uint64_t session_no, struct backlog_entry e)
 {
-    struct queue *q = is_limited(t) ? queue_find(t, session_no) : NULL;
-    return q == NULL ? ERR_OK : backlog_add(&q->backlog, e, false);
+    struct queue *q = queue_find(t, session_no);
+    return q == NULL || !is_limited(t, q) ? ERR_OK : backlog_add(&q->backlog, e, false);
+}
+
+enum err tables_restore_in_id(struct tables *t, uint64_t session_no, uint16_t id)
+{
+    struct queue *q = queue_find(t, session_no);
+    enum err rc = q == NULL ? ERR_OK : in_ids_add(&q->in_ids, id, 0);
+    if (q != NULL && rc == ERR_OK) in_ids_find(&q->in_ids, id)->is_stored = true;
+    return rc;
 }
 
 enum err tables_new(struct tables **out, const struct tables_conf *conf)
@@ -404,6 +530,7 @@ enum err tables_new(struct tables **out, const struct tables_conf *conf)
     t->conf = *conf;
     map_init(&t->queues);
     enum err rc = mids_new(&t->mids);
+    if (rc == ERR_OK && queue_make(t, DELAYED_QUEUE, 0) == NULL) rc = ERR_NOMEM;
     if (rc != ERR_OK) tables_free(out);
     return rc;
 }

@@ -59,6 +59,15 @@ void tables_leave(struct tables *t, uint64_t session_no, uint64_t seq);
  */
 bool tables_ack_matters(struct tables *t, const struct command *c, uint64_t fold_no);
 
+/* After acknowledgements and before any tables_leave of a fold: is one of these entries elsewhere, or about
+ * to go there? */
+bool tables_received_matters(const struct tables *t, const struct command *c);
+
+/* Is the entry of a MOVE elsewhere? And the packet id of an ENQUEUE, does it go there now, or is it free
+ * already? */
+bool tables_move_matters(const struct tables *t, const struct command *c);
+bool tables_in_id_leaves(struct tables *t, const struct command *c);
+
 /* The rows up to a position are elsewhere now. */
 void tables_fold(struct tables *t, uint64_t session_no, uint64_t upto);
 uint64_t tables_folded(const struct tables *t, uint64_t session_no); /* 0: nothing is elsewhere */
@@ -67,12 +76,15 @@ uint64_t tables_folded(const struct tables *t, uint64_t session_no); /* 0: nothi
  * none. Rows up to there are those of an earlier one of the same number. */
 uint64_t tables_since(const struct tables *t, uint64_t session_no);
 
-/* A session from before this process started, with rows elsewhere up to a position. */
+/* A session or group from before this process started, with rows elsewhere up to a position. */
 struct tables_session {
     uint64_t session_no, claim_no, folded;
     bool has_will;
 };
 enum err tables_restore(struct tables *t, const struct tables_session *s);
+
+/* A packet id that the session's client has not released. */
+enum err tables_restore_in_id(struct tables *t, uint64_t session_no, uint16_t id);
 
 /* A publisher's id of a message; oldest first. */
 enum err tables_restore_mid(struct tables *t, struct bytes client_id, struct bytes mid, uint64_t until_ms);

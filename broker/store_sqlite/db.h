@@ -48,8 +48,13 @@ enum err db_meta(struct db *db, struct db_meta *out);
 enum err db_heartbeat(struct db *db, uint64_t ms);
 
 /* One transaction: begin, any number of commands in order of position, commit with the position up to which
- * all is in; or rollback, after any error. is_live says for each target of a message whether it still waits;
- * NULL: all that are not skipped. */
+ * all is in; or rollback, after any error. is_live says for each target of a message whether it still waits,
+ * and after them, if the command has an in_id, whether that is still to be known; NULL: all that are not
+ * skipped. */
+static inline uint32_t db_marks(const struct command *c)
+{
+    return c->targets_count + (c->kind == COMMAND_ENQUEUE && c->in_id != 0 ? 1 : 0);
+}
 enum err db_begin(struct db *db);
 enum err db_fold(struct db *db, const struct command *c, const bool *is_live);
 

@@ -34,10 +34,30 @@ static enum err show_session(sqlite3_stmt *s, const struct db_restore *to)
     return rc;
 }
 
+static enum err show_group(sqlite3_stmt *s, const struct db_restore *to)
+{
+    return to->sink.group(to->sink.ctx, column_u64(s, 0), column_bytes(s, 1));
+}
+
 static enum err show_subscription(sqlite3_stmt *s, const struct db_restore *to)
 {
-    return to->sink.subscription(to->sink.ctx, column_u64(s, 0), column_bytes(s, 1),
-                                 (uint8_t)column_u64(s, 2));
+    struct restore_subscription r = {
+        .session_no = column_u64(s, 0),
+        .filter = column_bytes(s, 1),
+        .options = (uint8_t)column_u64(s, 2),
+        .id = (uint32_t)column_u64(s, 3),
+    };
+    return to->sink.subscription(to->sink.ctx, &r);
+}
+
+static enum err show_inbound(sqlite3_stmt *s, const struct db_restore *to)
+{
+    return to->sink.inbound(to->sink.ctx, column_u64(s, 0), (uint16_t)column_u64(s, 1));
+}
+
+static enum err show_delayed(sqlite3_stmt *s, const struct db_restore *to)
+{
+    return to->sink.delayed(to->sink.ctx, column_u64(s, 0), column_u64(s, 1));
 }
 
 static enum err show_retained(sqlite3_stmt *s, const struct db_restore *to)
@@ -83,13 +103,24 @@ static enum err show_all(struct db *db, enum statement which, const struct db_re
 enum err db_restore(struct db *db, const struct db_restore *to)
 {
     const struct restore_sink *sink = &to->sink;
+    const struct {
+        bool is_wanted;
+        enum statement which;
+        enum err (*show)(sqlite3_stmt *, const struct db_restore *);
+    } all[] = {
+        { sink->session != NULL, SQL_sessions, show_session },
+        { sink->group != NULL, SQL_groups, show_group },
+        { sink->subscription != NULL, SQL_subs, show_subscription },
+        { sink->retained != NULL, SQL_retained_all, show_retained },
+        { sink->inbound != NULL, SQL_inbounds, show_inbound },
+        { sink->delayed != NULL, SQL_delays, show_delayed },
+        { to->entry != NULL, SQL_entries, show_entry },
+        { to->mid != NULL, SQL_mids, show_mid },
+        { to->origin != NULL, SQL_origins, show_origin },
+    };
     enum err rc = ERR_OK;
     db->error[0] = '\0';
-    if (sink->session != NULL) rc = show_all(db, SQL_sessions, to, show_session);
-    if (rc == ERR_OK && sink->subscription != NULL) rc = show_all(db, SQL_subs, to, show_subscription);
-    if (rc == ERR_OK && sink->retained != NULL) rc = show_all(db, SQL_retained_all, to, show_retained);
-    if (rc == ERR_OK && to->entry != NULL) rc = show_all(db, SQL_entries, to, show_entry);
-    if (rc == ERR_OK && to->mid != NULL) rc = show_all(db, SQL_mids, to, show_mid);
-    if (rc == ERR_OK && to->origin != NULL) rc = show_all(db, SQL_origins, to, show_origin);
+    for (size_t i = 0; i < sizeof all / sizeof all[0] && rc == ERR_OK; i++)
+        if (all[i].is_wanted) rc = show_all(db, all[i].which, to, all[i].show);
     return rc;
 }

@@ -48,12 +48,12 @@ static enum err fold_offline(struct db *db, const struct command *c)
     return rc == ERR_OK && !c->keeps_will ? by_session(db, SQL_end_will, c->session_no) : rc;
 }
 
-static enum err fold_expiry(struct db *db, const struct command *c)
+static enum err by_session_and(struct db *db, enum statement which, uint64_t session_no, uint64_t other)
 {
-    sqlite3_stmt *s = db_statement(db, SQL_expiry);
+    sqlite3_stmt *s = db_statement(db, which);
     if (s == NULL) return db_fail(db, "fold");
-    db_bind_u64(s, 1, c->session_no);
-    db_bind_u64(s, 2, c->expiry_s);
+    db_bind_u64(s, 1, session_no);
+    db_bind_u64(s, 2, other);
     return db_run(db, s);
 }
 
@@ -68,6 +68,8 @@ static enum err fold_end(struct db *db, const struct command *c)
     enum err rc = by_session(db, SQL_end_session, c->session_no);
     if (rc == ERR_OK) rc = by_session(db, SQL_end_subs, c->session_no);
     if (rc == ERR_OK) rc = by_session(db, SQL_end_will, c->session_no);
+    if (rc == ERR_OK) rc = by_session(db, SQL_end_inbound, c->session_no);
+    if (rc == ERR_OK) rc = by_session(db, SQL_end_group, c->session_no);
     if (rc == ERR_OK) rc = db_rows_settle(db, c->session_no, UINT64_MAX);
     if (rc == ERR_OK) rc = by_session(db, SQL_end_queue, c->session_no);
     if (rc == ERR_OK) count_finished(db);
@@ -87,6 +89,7 @@ static enum err fold_subscribe(struct db *db, const struct command *c)
         db_bind_u64(s, 1, c->session_no);
         db_bind_bytes(s, 2, filter);
         db_bind_u64(s, 3, options);
+        db_bind_u64(s, 4, c->sub_id);
         rc = db_run(db, s);
     }
     return rc;
@@ -161,6 +164,12 @@ static enum err put_mid(struct db *db, const struct command *c)
     return db_mid_put(db, &mid);
 }
 
+static bool is_retained_by(const struct command *c)
+{
+    if (c->kind == COMMAND_MOVE) return c->retains;
+    return c->msg->retain && c->due_ms == 0 && c->kind != COMMAND_RETAINED;
+}
+
 static bool gets_row(const struct command *c, uint32_t i, const bool *is_live)
 {
     return !c->targets[i].is_skipped && (is_live == NULL || is_live[i]);
@@ -185,7 +194,7 @@ static enum err fold_enqueue(struct db *db, const struct command *c, const bool 
 {
     struct msg *m = c->msg;
     uint32_t rows;
-    bool retains = c->kind != COMMAND_RETAINED && m->retain;
+    bool retains = is_retained_by(c);
     bool is_kept = retains && m->payload_bytes > 0;
     enum err rc = make_room(db, c, is_live, &rows);
     size_t bytes = (size_t)m->topic_bytes + m->block_bytes + m->payload_bytes;
@@ -204,6 +213,43 @@ static enum err fold_enqueue(struct db *db, const struct command *c, const bool 
     return rc;
 }
 
+static enum err fold_publish(struct db *db, const struct command *c, const bool *is_live)
+{
+    enum err rc = fold_enqueue(db, c, is_live);
+    if (rc == ERR_OK && c->in_id != 0 && (is_live == NULL || is_live[c->targets_count]))
+        rc = by_session_and(db, SQL_inbound_put, c->session_no, c->in_id);
+    if (rc == ERR_OK && c->due_ms != 0 && gets_row(c, 0, is_live))
+        rc = by_session_and(db, SQL_delay, c->position, c->due_ms);
+    return rc;
+}
+
+static enum err fold_received(struct db *db, const struct command *c)
+{
+    enum err rc = ERR_OK;
+    for (uint32_t i = 0; i < c->ack.open_count && rc == ERR_OK; i++) {
+        rc = db_rows_settle(db, c->session_no, c->ack.open[i]);
+        if (rc == ERR_OK) rc = by_session_and(db, SQL_release, c->session_no, c->ack.open[i]);
+    }
+    return rc;
+}
+
+static enum err fold_group(struct db *db, const struct command *c)
+{
+    sqlite3_stmt *s = db_statement(db, SQL_group_put);
+    if (s == NULL) return db_fail(db, "fold");
+    db_bind_u64(s, 1, c->session_no);
+    db_bind_bytes(s, 2, c->data);
+    return db_run(db, s);
+}
+
+static enum err fold_move(struct db *db, const struct command *c, const bool *is_live)
+{
+    enum err rc = fold_enqueue(db, c, is_live);
+    if (rc == ERR_OK) rc = finish(db, c->session_no, c->version - 1, c->version + 1);
+    if (rc == ERR_OK && c->session_no == DELAYED_QUEUE) rc = by_session(db, SQL_end_delay, c->version);
+    return rc;
+}
+
 static enum err fold_fire_will(struct db *db, const struct command *c, const bool *is_live)
 {
     enum err rc = fold_enqueue(db, c, is_live);
@@ -213,11 +259,15 @@ static enum err fold_fire_will(struct db *db, const struct command *c, const boo
 enum err db_fold(struct db *db, const struct command *c, const bool *is_live)
 {
     switch (c->kind) {
-    case COMMAND_ENQUEUE:
+    case COMMAND_ENQUEUE: return fold_publish(db, c, is_live);
     case COMMAND_RETAINED: return fold_enqueue(db, c, is_live);
     case COMMAND_FIRE_WILL: return fold_fire_will(db, c, is_live);
     case COMMAND_CLAIM: return fold_claim(db, c);
-    case COMMAND_EXPIRY: return fold_expiry(db, c);
+    case COMMAND_EXPIRY: return by_session_and(db, SQL_expiry, c->session_no, c->expiry_s);
+    case COMMAND_RECEIVED: return fold_received(db, c);
+    case COMMAND_RELEASE: return by_session_and(db, SQL_inbound_take, c->session_no, c->in_id);
+    case COMMAND_GROUP: return fold_group(db, c);
+    case COMMAND_MOVE: return fold_move(db, c, is_live);
     case COMMAND_END_SESSION: return fold_end(db, c);
     case COMMAND_SUBSCRIBE: return fold_subscribe(db, c);
     case COMMAND_UNSUBSCRIBE: return fold_unsubscribe(db, c);

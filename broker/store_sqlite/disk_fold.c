@@ -37,11 +37,23 @@ void disk_note_unfolded(struct store_disk *s, struct command *c)
     s->unfolded_bytes += bytes_of_command(c);
 }
 
-static size_t targets_of(const struct fold *f)
+static size_t marks_of(const struct fold *f)
 {
-    size_t targets = 0;
-    for (size_t i = 0; i < f->count; i++) targets += f->commands[i]->targets_count;
-    return targets;
+    size_t marks = 0;
+    for (size_t i = 0; i < f->count; i++) marks += db_marks(f->commands[i]);
+    return marks;
+}
+
+/* Is what it finishes, or marks, in the tables, or about to be? All that brings something in says yes. */
+static bool finishes(struct store_disk *s, const struct command *c)
+{
+    switch (c->kind) {
+    case COMMAND_ACK: return tables_ack_matters(s->tables, c, s->folds_gathered);
+    case COMMAND_RECEIVED: return tables_received_matters(s->tables, c);
+    case COMMAND_RELEASE: return c->was_stored;
+    case COMMAND_MOVE: return tables_move_matters(s->tables, c);
+    default: return true;
+    }
 }
 
 /* From the newest to the oldest. Rows are told after all acknowledgements: theirs are in earlier folds. */
@@ -50,23 +62,24 @@ static void mark_acknowledgements(struct store_disk *s, struct fold *f)
     for (size_t i = f->count; i-- > 0;) {
         const struct command *c = f->commands[i];
         f->acts[i] = c->result == COMMAND_DURABLE;
-        if (c->kind == COMMAND_ACK && f->acts[i])
-            f->acts[i] = tables_ack_matters(s->tables, c, s->folds_gathered);
+        if (f->acts[i]) f->acts[i] = finishes(s, c);
     }
 }
 
 /* What has been acknowledged by now never becomes a row. */
 static bool mark_targets(struct store_disk *s, const struct command *c, bool *live)
 {
-    bool acts =
-        c->kind == COMMAND_FIRE_WILL || (c->kind == COMMAND_ENQUEUE && (c->msg->retain || c->mid != NULL));
+    bool acts = c->kind == COMMAND_FIRE_WILL || c->retains ||
+                (c->kind == COMMAND_ENQUEUE && (c->msg->retain || c->mid != NULL));
     for (uint32_t t = 0; t < c->targets_count; t++) {
         const struct command_target *to = &c->targets[t];
         live[t] = !to->is_skipped && tables_has(s->tables, to->session_no, c->position);
         if (live[t]) tables_leave(s->tables, to->session_no, c->position);
         acts |= live[t] || (to->drop_upto > 0 && !to->is_skipped);
     }
-    return acts;
+    if (db_marks(c) == c->targets_count) return acts;
+    live[c->targets_count] = tables_in_id_leaves(s->tables, c);
+    return acts || live[c->targets_count];
 }
 
 /* Is there anything to write? */
@@ -76,8 +89,10 @@ static bool mark(struct store_disk *s, struct fold *f)
     mark_acknowledgements(s, f);
     for (size_t i = 0; i < f->count; i++) {
         const struct command *c = f->commands[i];
-        if (command_has_targets(c->kind)) f->acts[i] &= mark_targets(s, c, live);
-        live += c->targets_count;
+        bool brings = command_has_targets(c->kind) && mark_targets(s, c, live);
+        bool takes = c->kind == COMMAND_MOVE && f->acts[i];
+        if (command_has_targets(c->kind)) f->acts[i] = c->result == COMMAND_DURABLE && (brings || takes);
+        live += db_marks(c);
         any |= f->acts[i];
     }
     return any;
@@ -95,7 +110,7 @@ static struct fold *gather(struct store_disk *s)
     f->origins = s->origins_given;
     s->origins_given = s->origins;
     s->folds_gathered++;
-    f->live = calloc(targets_of(f) + 1, sizeof *f->live);
+    f->live = calloc(marks_of(f) + 1, sizeof *f->live);
     f->acts = calloc(f->count + 1, sizeof *f->acts);
     if (f->live == NULL || f->acts == NULL) disk_fail(s, "fold", "out of memory");
     s->unfolded = NULL;
@@ -135,7 +150,8 @@ void disk_folded(struct store_disk *s, struct fold *f)
     for (size_t i = 0; i < f->count; i++) {
         struct command *c = f->commands[i];
         for (uint32_t t = 0; t < c->targets_count; t++)
-            if (*live++ && !f->gave_up) tables_fold(s->tables, c->targets[t].session_no, c->position);
+            if (live[t] && !f->gave_up) tables_fold(s->tables, c->targets[t].session_no, c->position);
+        live += db_marks(c);
         command_unref(&c);
     }
     s->has_given_up |= f->gave_up;
@@ -186,7 +202,7 @@ static enum err write_slice(struct store_disk *s, const struct fold *f, struct w
         const struct command *c = f->commands[now.at++];
         CHECK(origins_accept(&now.origins, &c->origin));
         if (f->acts[now.at - 1]) rc = db_fold(s->writer, c, now.live);
-        now.live += c->targets_count;
+        now.live += db_marks(c);
         if (now.at == f->count / 2) failpoint(FAIL_fold_half);
         if (now.at % COMMANDS_A_LOOK == 0 && clock_mono_ms(s->conf.clock) - began_ms >= FOLD_SLICE_MS) break;
     }

@@ -52,7 +52,7 @@ struct fold {
     struct mail mail;
     struct command **commands;
     size_t count;
-    bool *live; /* for all targets of all commands, one after another */
+    bool *live; /* db_marks() for each command, one after another */
     bool *acts; /* for each command: does it change the tables? */
     uint64_t upto, heartbeat_ms;
     struct origins origins; /* before the first of them */

@@ -168,6 +168,20 @@ static enum err boot_table(void *ctx, const struct restore_session *r)
     return tables_restore(b->s->tables, &t);
 }
 
+static enum err boot_group_table(void *ctx, uint64_t group_no, struct bytes text)
+{
+    struct boot *b = ctx;
+    struct tables_session t = { .session_no = group_no, .folded = b->s->position };
+    (void)text;
+    return tables_restore(b->s->tables, &t);
+}
+
+static enum err boot_in_id(void *ctx, uint64_t session_no, uint16_t id)
+{
+    struct boot *b = ctx;
+    return tables_restore_in_id(b->s->tables, session_no, id);
+}
+
 static enum err boot_entry(void *ctx, uint64_t session_no, struct backlog_entry e)
 {
     struct boot *b = ctx;
@@ -197,18 +211,6 @@ static enum err boot_session(void *ctx, const struct restore_session *found)
         r.sent = b->s->position;
     }
     return b->restore->session(b->restore->ctx, &r);
-}
-
-static enum err boot_subscription(void *ctx, uint64_t session_no, struct bytes filter, uint8_t options)
-{
-    const struct boot *b = ctx;
-    return b->restore->subscription(b->restore->ctx, session_no, filter, options);
-}
-
-static enum err boot_retained(void *ctx, struct msg *m, uint64_t version)
-{
-    const struct boot *b = ctx;
-    return b->restore->retained(b->restore->ctx, m, version);
 }
 
 /* At boot: a record of the log's tail, which goes into the tables, in RAM and on the disk. */
@@ -260,18 +262,24 @@ static enum err boot(struct store_disk *s, const struct restore_sink *restore,
                      char text[STORE_DISK_TEXT_BYTES])
 {
     struct boot b = { .s = s, .restore = restore };
-    struct db_restore to_tables = { .sink = { .session = boot_table, .ctx = &b },
-                                    .mid = boot_mid,
-                                    .origin = boot_origin };
-    struct db_restore to_shards = { .sink = { boot_session, boot_subscription, boot_retained, &b } };
+    struct restore_sink tables = {
+        .session = boot_table, .group = boot_group_table, .inbound = boot_in_id, .ctx = &b
+    };
+    struct tables_session delayed = { .session_no = DELAYED_QUEUE, .folded = db_applied(s->writer) };
+    struct db_restore to_tables = { .sink = tables, .mid = boot_mid, .origin = boot_origin };
+    struct db_restore sessions = { .sink = { .session = boot_session, .ctx = &b } };
+    struct db_restore the_rest = { .sink = *restore };
+    the_rest.sink.session = NULL;
     if (backlog_is_limited(&s->conf.limits)) to_tables.entry = boot_entry;
     s->position = db_applied(s->writer);
     s->stamp_ms = s->meta.heartbeat_ms; /* time does not go back, whatever the clock says */
-    enum err rc = visit(s, &to_tables, text);
+    enum err rc = tables_restore(s->tables, &delayed);
+    if (rc == ERR_OK) rc = visit(s, &to_tables, text);
     s->origins_given = s->origins;
     if (rc == ERR_OK) rc = recover(s, text);
     b.alive_ms = s->stamp_ms;
-    if (rc == ERR_OK) rc = visit(s, &to_shards, text);
+    if (rc == ERR_OK) rc = visit(s, &sessions, text);
+    if (rc == ERR_OK) rc = visit(s, &the_rest, text);
     if (rc != ERR_SYNTAX || b.restored == 0) return rc;
     aside_mark(s->dir_fd, text); /* the shards have half of it already: the next start sees to it */
     return ERR_SYS;

@@ -122,12 +122,12 @@ static enum err see_session(void *ctx, const struct restore_session *r)
     return ERR_OK;
 }
 
-static enum err see_filter(void *ctx, uint64_t session_no, struct bytes filter, uint8_t options)
+static enum err see_filter(void *ctx, const struct restore_subscription *s)
 {
     const struct trial *t = ctx;
-    unsigned which = model_name(filter, 'f');
-    CHECK_TRUE(session_no < MODEL_SESSIONS && which < MODEL_NAMES);
-    CHECK_INT(t->model->sessions[session_no].filters[which], options);
+    unsigned which = model_name(s->filter, 'f');
+    CHECK_TRUE(s->session_no < MODEL_SESSIONS && which < MODEL_NAMES);
+    CHECK_INT(t->model->sessions[s->session_no].filters[which], s->options);
     return ERR_OK;
 }
 
@@ -149,11 +149,13 @@ static const struct implementation trial_store = {
 
 static void start(struct trial *t)
 {
-    struct on_disk_conf conf = { .log = t->log,
-                                 .dir = t->dir,
-                                 .limits = t->limits,
-                                 .clock = &flying,
-                                 .restore = { see_session, see_filter, see_retained, t } };
+    struct on_disk_conf conf = {
+        .log = t->log,
+        .dir = t->dir,
+        .limits = t->limits,
+        .clock = &flying,
+        .restore = { .session = see_session, .subscription = see_filter, .retained = see_retained, .ctx = t }
+    };
     t->rig = new_rig();
     struct journal_sink sink = rig_sink(t->rig);
     attach(t->rig, &trial_store, on_disk_start(&sink, &conf));

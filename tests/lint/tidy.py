@@ -318,7 +318,8 @@ def tracked(root, folders, suffixes):
 
 
 def top_level(root):
-    return sorted(p.relative_to(root) for p in root.glob('*') if p.is_file() and p.suffix in TEXT_SUFFIXES)
+    files = (p for p in root.glob('*') if p.is_file() and p.name != '.git')   # a file in a second work tree
+    return sorted(p.relative_to(root) for p in files if p.suffix in TEXT_SUFFIXES)
 
 
 def read(root, path):

@@ -146,9 +146,30 @@ static enum err see_session(void *ctx, const struct restore_session *s)
     return ERR_OK;
 }
 
-static enum err see_subscription(void *ctx, uint64_t session_no, struct bytes filter, uint8_t options)
+static enum err see_group(void *ctx, uint64_t group_no, struct bytes text)
 {
-    say(ctx, "sub %d %.*s %d;", (int)session_no, (int)filter.len, (const char *)filter.at, options);
+    say(ctx, "group %d %.*s;", (int)group_no, (int)text.len, (const char *)text.at);
+    return ERR_OK;
+}
+
+static enum err see_subscription(void *ctx, const struct restore_subscription *s)
+{
+    say(ctx, "sub %d %.*s %d", (int)s->session_no, (int)s->filter.len, (const char *)s->filter.at,
+        s->options);
+    if (s->id != 0) say(ctx, " id %u", (unsigned)s->id);
+    say(ctx, ";");
+    return ERR_OK;
+}
+
+static enum err see_inbound(void *ctx, uint64_t session_no, uint16_t id)
+{
+    say(ctx, "inbound %d:%d;", (int)session_no, id);
+    return ERR_OK;
+}
+
+static enum err see_delayed(void *ctx, uint64_t seq, uint64_t due_ms)
+{
+    say(ctx, "delayed %d at %d;", (int)seq, (int)due_ms);
     return ERR_OK;
 }
 
@@ -178,9 +199,22 @@ static enum err see_origin(void *ctx, const struct command_origin *o)
     return ERR_OK;
 }
 
+static struct restore_sink see_all(struct rig *r)
+{
+    return (struct restore_sink){
+        .session = see_session,
+        .group = see_group,
+        .subscription = see_subscription,
+        .retained = see_retained,
+        .inbound = see_inbound,
+        .delayed = see_delayed,
+        .ctx = r,
+    };
+}
+
 const char *at_boot(struct rig *r)
 {
-    struct db_restore to = { .sink = { see_session, see_subscription, see_retained, r } };
+    struct db_restore to = { .sink = see_all(r) };
     r->seen[0] = '\0';
     CHECK_INT(ERR_OK, db_restore(r->writer, &to));
     return r->seen;
@@ -188,9 +222,7 @@ const char *at_boot(struct rig *r)
 
 const char *all_at_boot(struct rig *r)
 {
-    struct db_restore to = {
-        { see_session, see_subscription, see_retained, r }, see_entry, see_mid, see_origin
-    };
+    struct db_restore to = { see_all(r), see_entry, see_mid, see_origin };
     r->seen[0] = '\0';
     CHECK_INT(ERR_OK, db_restore(r->writer, &to));
     return r->seen;
@@ -208,6 +240,7 @@ const char *page(struct rig *r, uint64_t session_no, uint64_t after, uint32_t li
         const struct store_row *row = &r->page.rows[i];
         say(r, "%d:%.*s ", (int)row->seq, (int)row->msg->payload_bytes,
             (const char *)msg_payload(row->msg).at);
+        if (row->released) say(r, "released ");
     }
     return r->seen;
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 unit_test(backlog store)
+unit_test(in_ids store)
 unit_test(record store)
 unit_test(mids store)
 unit_test(tables store)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STAMP_MS = 1234567, KINDS = COMMAND_FIRE_WILL + 1 };
+enum { STAMP_MS = 1234567, KINDS = COMMAND_MOVE + 1 };
 
 static const uint64_t big = UINT64_C(0xfedcba9876543210);
 
@@ -14,21 +14,43 @@ static struct command *sample(enum command_kind kind)
     struct command_mid mid = { bytes_of("some\0client", 11), bytes_of_text("id"), UINT32_MAX - 7 };
     struct command *c = NULL;
     switch (kind) {
-    case COMMAND_ENQUEUE: c = make_with_mid(9, &m, &mid); break;
+    case COMMAND_ENQUEUE:
+        c = make_with_mid(9, &m, &mid);
+        c->in_id = 65535;
+        c->due_ms = big - 8;
+        break;
+    case COMMAND_MOVE:
+        c = make_enqueue(9, &m, (uint64_t[]){ big, 2, 0 });
+        c->kind = kind;
+        c->version = big - 7;
+        c->retains = true;
+        break;
     case COMMAND_FIRE_WILL:
         c = make_enqueue(9, &m, (uint64_t[]){ big, 2, 3, 0 });
         c->kind = kind;
         c->targets[1].drop_upto = big - 5;
         break;
     case COMMAND_RETAINED: c = make_retained(9, &m, big); break;
-    case COMMAND_ACK: c = make_ack(5, big, (uint64_t[]){ 1, big - 1, 0 }); break;
+    case COMMAND_RECEIVED:
+    case COMMAND_ACK:
+        c = make_ack(5, big, (uint64_t[]){ 1, big - 1, 0 });
+        c->kind = kind;
+        break;
     case COMMAND_CLAIM:
         c = make_plain(kind, 5, bytes_of("some\0client", 11));
         c->msg = make_msg(&m);
         c->will = (struct command_will){ 7, UINT32_MAX };
         break;
     case COMMAND_SUBSCRIBE:
-    case COMMAND_UNSUBSCRIBE: c = make_plain(kind, 5, bytes_of("some\0data", 9)); break;
+    case COMMAND_GROUP:
+    case COMMAND_UNSUBSCRIBE:
+        c = make_plain(kind, 5, bytes_of("some\0data", 9));
+        if (kind == COMMAND_SUBSCRIBE) c->sub_id = 268435455;
+        break;
+    case COMMAND_RELEASE:
+        c = make_plain(kind, 5, bytes_of(NULL, 0));
+        c->in_id = 65534;
+        break;
     case COMMAND_OFFLINE:
         c = make_plain(kind, 5, bytes_of(NULL, 0));
         c->sent = big - 4;
@@ -80,6 +102,10 @@ static void check_same(const struct command *a, const struct command *b)
     CHECK_TRUE(a->claim_no == b->claim_no);
     CHECK_INT(has_expiry ? a->expiry_s : 0, b->expiry_s);
     CHECK_TRUE(a->version == b->version);
+    CHECK_INT(a->retains, b->retains);
+    CHECK_INT(a->in_id, b->in_id);
+    CHECK_INT(a->sub_id, b->sub_id);
+    CHECK_TRUE(a->due_ms == b->due_ms);
     CHECK_INT(a->origin.node, b->origin.node);
     CHECK_TRUE(a->origin.boot_no == b->origin.boot_no);
     CHECK_TRUE(a->origin.n == b->origin.n);
