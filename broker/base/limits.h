@@ -57,6 +57,13 @@ enum {
     ACKS_WAITING_MAX = 1024,
     JOURNAL_BYTES_MAX = 8 * 1024 * 1024, /* the same in bytes, and whatever their QoS */
 
+    /* Topics that a client has given aliases to: one more ends its connection. 16 of the longest. */
+    ALIAS_IN_BYTES_MAX = 1024 * 1024,
+
+    /* Aliases that we give one client, if it takes so many, and the longest topic that gets one: 34 KiB. */
+    ALIAS_OUT_MAX = 32,
+    ALIAS_TOPIC_BYTES_MAX = 1024,
+
     /* SUBSCRIBEs and UNSUBSCRIBEs of one connection that wait for their answer: more, and it is not read. */
     JOBS_WAITING_MAX = 64,
 
@@ -99,6 +106,7 @@ static_assert(CONNECT_BYTES_MAX > 65535 * 5,
 static_assert(PAGE_ENTRIES_MAX <= TAIL_ENTRIES_MAX, "a page must fit into the tail");
 static_assert(MIDS_OF_CLIENT_MAX * (MID_COST_BYTES + MID_BYTES_MAX) < MIDS_BYTES_MAX / 16,
               "the ids of one client must not push out all others'");
+static_assert(ALIAS_IN_BYTES_MAX > 10 * 65535, "the aliases of max_topic_alias's default must fit");
 static_assert(SCRATCH_BYTES > OUT_CHUNK_BYTES, "a read is larger than a chunk");
 
 #endif

@@ -155,7 +155,7 @@ void ping_encode(struct wr *w, enum packet_type type);
 
 /* What of a PUBLISH differs between receivers; topic, forwarded properties and payload are the message's. */
 struct publish_head {
-    struct bytes topic;
+    struct bytes topic;   /* v5: empty when its alias is known */
     uint32_t block_bytes; /* v5: the message's forwarded properties, already encoded */
     uint32_t payload_bytes;
     uint16_t id; /* 0 with QoS 0 */
@@ -163,9 +163,13 @@ struct publish_head {
     bool dup, retain;
     bool has_expiry; /* v5: write a Message Expiry Interval of expiry_s */
     uint32_t expiry_s;
+    uint16_t topic_alias; /* v5; 0: none */
+    uint32_t ids_count;   /* v5: subscription identifiers */
+    const uint32_t *ids;
 };
 
-enum { PUBLISH_HEAD_MAX = 1 + 4 + 2 + 65535 + 2 + 4 + 5 };
+/* Without subscription identifiers. */
+enum { PUBLISH_HEAD_MAX = 1 + 4 + 2 + 65535 + 2 + 4 + 5 + 3 };
 
 /* Size of the whole packet, fixed header included. */
 uint32_t publish_head_size(uint8_t version, const struct publish_head *h);

@@ -53,15 +53,41 @@ struct head_sizes {
     uint32_t head, tail;
 };
 
+/* Identifiers of properties, as in props.def. */
+enum { MESSAGE_EXPIRY = 0x02, SUBSCRIPTION_ID = 0x0b, TOPIC_ALIAS = 0x23 };
+
+/* Bytes of the receiver's own properties. */
+static uint32_t own_bytes(const struct publish_head *h)
+{
+    uint32_t sum = (h->has_expiry ? 5u : 0u) + (h->topic_alias != 0 ? 3u : 0u);
+    for (uint32_t i = 0; i < h->ids_count; i++) sum += 1 + varint_size(h->ids[i]);
+    return sum;
+}
+
+static void own_encode(struct wr *w, const struct publish_head *h)
+{
+    if (h->has_expiry) {
+        wr_u8(w, MESSAGE_EXPIRY);
+        wr_u32(w, h->expiry_s);
+    }
+    for (uint32_t i = 0; i < h->ids_count; i++) {
+        wr_u8(w, SUBSCRIPTION_ID);
+        wr_varint(w, h->ids[i]);
+    }
+    if (h->topic_alias == 0) return;
+    wr_u8(w, TOPIC_ALIAS);
+    wr_u16(w, h->topic_alias);
+}
+
 static struct head_sizes head_sizes(uint8_t version, const struct publish_head *h)
 {
     struct head_sizes s = { .head = 2 + (uint32_t)h->topic.len + (h->qos > 0 ? 2 : 0),
                             .tail = h->payload_bytes };
 
     if (version == MQTT_V5) {
-        uint32_t expiry = h->has_expiry ? 5 : 0;
-        s.props = expiry + h->block_bytes;
-        s.head += varint_size(s.props) + expiry;
+        uint32_t own = own_bytes(h);
+        s.props = own + h->block_bytes;
+        s.head += varint_size(s.props) + own;
         s.tail += h->block_bytes;
     }
     return s;
@@ -85,7 +111,5 @@ void publish_head_encode(struct wr *w, uint8_t version, const struct publish_hea
     if (h->qos > 0) wr_u16(w, h->id);
     if (version != MQTT_V5) return;
     wr_varint(w, s.props);
-    if (!h->has_expiry) return;
-    wr_u8(w, 0x02); /* Message Expiry Interval, as in props.def */
-    wr_u32(w, h->expiry_s);
+    own_encode(w, h);
 }

@@ -89,7 +89,7 @@ static bool set_number(const struct place *p, const struct listener_option *o, c
 {
     uint64_t v;
     bool ok = value_number(value, &v);
-    if (strcmp(value, "-1") == 0) {
+    if (o->max == UINT32_MAX && strcmp(value, "-1") == 0) {
         v = UINT32_MAX;
         ok = true;
     }
@@ -117,6 +117,8 @@ void listener_option_allowed(const struct listener_option *o, char *out, size_t 
 {
     if (o->words != NULL)
         words_print(o->words, out, size);
+    else if (o->max != UINT32_MAX)
+        snprintf(out, size, "a number from %" PRIu32 " to %" PRIu32, o->min, o->max);
     else
         snprintf(out, size, "-1 for no limit, or a number from %" PRIu32 " to %" PRIu32, o->min, o->max);
 }

@@ -86,8 +86,13 @@ static enum err open_listener(struct broker *b, const struct config_listener *l)
     b->listeners_count++;
     log_event(b->log, EVENT_LISTENER_OPEN, LOG_STR("address", shown), LOG_NUM("port", o->net.port));
     for (unsigned i = 0; i < o->net.fds_count; i++)
-        o->of_shards[i] =
-            (struct shards_listener){ o->net.fds[i], o->net.port, l->max_connections, &o->open };
+        o->of_shards[i] = (struct shards_listener){
+            .fd = o->net.fds[i],
+            .port = o->net.port,
+            .max_connections = l->max_connections,
+            .max_topic_alias = (uint16_t)l->max_topic_alias,
+            .open = &o->open,
+        };
     return ERR_OK;
 }
 

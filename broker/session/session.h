@@ -91,7 +91,8 @@ struct session {
     uint32_t queue_messages_max;
     uint64_t queue_bytes_max;
 
-    struct map subs; /* struct sub by hash of its filter */
+    struct map subs;     /* struct sub by hash of its filter */
+    uint32_t identified; /* the shard's: of them, how many have a subscription identifier */
     struct session_will *will;
     struct list jobs; /* the shard's: its SUBSCRIBEs and UNSUBSCRIBEs that are not finished */
     uint32_t jobs_count;

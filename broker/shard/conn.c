@@ -2,6 +2,7 @@
 #include "shard/conn.h"
 #include "base/check.h"
 #include "net/listener.h"
+#include "shard/alias.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -95,6 +96,8 @@ static void destroy(struct shard *sh, struct conn *c)
     gauge_give(c->listener->open);
     free(c->in);
     free(c->acks);
+    alias_in_free(&c->alias_in);
+    alias_out_free(&c->alias_out);
     free(c->assigned_id);
     free(c);
 }

@@ -27,6 +27,8 @@
 #include "shard/out.h"
 #include "wheel/wheel.h"
 
+struct alias_in;
+struct alias_out;
 struct shard;
 struct session;
 struct shards_listener;
@@ -77,6 +79,9 @@ struct conn {
     uint16_t keepalive_s;
     uint8_t version, state, paused;
     bool is_dirty, is_dead, is_ready, wants_write, blocked, handed_over, session_present, limited_keepalive;
+    uint16_t alias_max; /* the client's Topic Alias Maximum; 0: it takes none */
+    struct alias_in *alias_in;
+    struct alias_out *alias_out;
     bool doomed;       /* to be dropped when its output is flushed */
     char *assigned_id; /* a client id that we made, until CONNACK has told it */
 };

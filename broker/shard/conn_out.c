@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "shard/alias.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>
 
@@ -81,6 +82,39 @@ static bool write_publish(struct shard *sh, struct conn *c, const struct publish
     return true;
 }
 
+/* What a version 5 client has asked for itself. False: no memory. */
+static bool make_personal(struct shard *sh, struct conn *c, const struct conn_publish *p,
+                          struct publish_head *h)
+{
+    if (!sub_ids_find(sh, c->session, p->msg, &h->ids_count)) return false;
+    h->ids = sh->sub_ids;
+    if (c->alias_max == 0) return true;
+    if (c->alias_out == NULL) c->alias_out = alias_out_new(c->alias_max);
+    if (c->alias_out == NULL) return true;
+    struct alias_pick pick = alias_out_pick(c->alias_out, h->topic, subs_hash(sh->all->subs, h->topic));
+    h->topic_alias = pick.alias;
+    if (pick.is_known) h->topic.len = 0;
+    if (pick.alias == 0 || pick.is_known || publish_head_size(c->version, h) <= c->max_packet) return true;
+    alias_out_drop(c->alias_out, pick.alias); /* the alias is what makes it too large */
+    h->topic_alias = 0;
+    return true;
+}
+
+/* Nothing of it has been sent. */
+static bool no_memory(struct shard *sh, struct conn *c, const struct conn_publish *p,
+                      const struct publish_head *h)
+{
+    if (h->topic_alias != 0 && h->topic.len > 0) alias_out_drop(c->alias_out, h->topic_alias);
+    if (p->qos == 0) return false;
+    conn_doom(sh, c); /* its session keeps the message */
+    return true;
+}
+
+static bool is_personal(const struct conn *c)
+{
+    return c->alias_max > 0 || (c->session->identified > 0 && c->version == MQTT_V5);
+}
+
 bool conn_send_publish(struct shard *sh, struct conn *c, const struct conn_publish *p)
 {
     if (c->doomed) return true; /* its session will send it again, or ends with it */
@@ -89,15 +123,12 @@ bool conn_send_publish(struct shard *sh, struct conn *c, const struct conn_publi
         return false;
     }
     struct publish_head h = head_of(sh, c, p);
+    if (is_personal(c) && !make_personal(sh, c, p, &h)) return no_memory(sh, c, p, &h);
     if (publish_head_size(c->version, &h) > c->max_packet) {
         metrics_add(sh->metrics, METRIC_publish_too_large_total, 1);
         return false;
     }
-    if (!write_publish(sh, c, &h, p->msg)) {
-        if (p->qos == 0) return false;
-        conn_doom(sh, c); /* no memory: its session keeps the message */
-        return true;
-    }
+    if (!write_publish(sh, c, &h, p->msg)) return no_memory(sh, c, p, &h);
     metrics_add(sh->metrics, METRIC_messages_sent_total, 1);
     return true;
 }
@@ -127,7 +158,7 @@ static bool fan_build(struct shard *sh, const struct conn *c, struct fan_packet 
 void conn_fan_send(struct shard *sh, struct conn *c, bool retain)
 {
     struct fan_packet *f = &sh->fan[c->version == MQTT_V5];
-    bool built = (f->bytes > 0 && f->retain == retain) || fan_build(sh, c, f, retain);
+    bool built = !is_personal(c) && ((f->bytes > 0 && f->retain == retain) || fan_build(sh, c, f, retain));
     if (!built || f->bytes > c->max_packet) {
         struct conn_publish p = { .msg = sh->fan_msg, .retain = retain };
         conn_send_publish(sh, c, &p);

@@ -48,7 +48,8 @@ struct subscribe_job {
     uint64_t since;          /* session.notes when it came: what was noted before was no answer to it */
     uint64_t fenced;         /* session.notes at its last fence: what came live until then, its owner has */
     uint16_t packet_id;
-    uint16_t count; /* filters */
+    uint16_t count;  /* filters */
+    uint32_t sub_id; /* subscription identifier of them all; 0: none */
     uint8_t version;
     bool is_unsubscribe;
     bool is_settling;           /* its command is subscribe_settle's */

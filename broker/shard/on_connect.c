@@ -162,8 +162,9 @@ static void limit_keepalive(const struct shard *sh, struct conn *c, uint16_t wan
 }
 
 /* Whatever a client says that it takes, MQTT has no larger packet: a message may grow on its way. */
-static void limit_packet(struct conn *c, const struct props *props)
+static void take_limits(struct conn *c, const struct props *props)
 {
+    if (PROPS_HAS(props, topic_alias_max)) c->alias_max = props->topic_alias_max;
     if (PROPS_HAS(props, max_packet_size) && props->max_packet_size < c->max_packet)
         c->max_packet = props->max_packet_size;
 }
@@ -262,9 +263,9 @@ static void fill_connack(const struct shard *sh, const struct conn *c, uint32_t 
     a->session_present = c->session_present;
     if (c->version != MQTT_V5) return;
     PROPS_SET(&a->props, max_qos, 1);
-    PROPS_SET(&a->props, subscription_ids_available, 0);
     PROPS_SET(&a->props, shared_available, 0);
     if (!conf->retain_available) PROPS_SET(&a->props, retain_available, 0);
+    if (c->listener->max_topic_alias > 0) PROPS_SET(&a->props, topic_alias_max, c->listener->max_topic_alias);
     if (conf->max_packet_size > 0) PROPS_SET(&a->props, max_packet_size, conf->max_packet_size);
     if (c->limited_keepalive) PROPS_SET(&a->props, server_keepalive, c->keepalive_s);
     if (c->assigned_id != NULL) PROPS_SET(&a->props, assigned_client_id, bytes_of_text(c->assigned_id));
@@ -289,7 +290,7 @@ enum mqtt_rc on_connect(struct shard *sh, struct conn *c, const struct frame *f)
     enum mqtt_rc rc = connect_decode(f->body, &p);
     if (rc != MQTT_RC_OK) return refuse_undecoded(sh, c, rc, p.version);
     c->version = p.version;
-    if (p.version == MQTT_V5) limit_packet(c, &p.props);
+    if (p.version == MQTT_V5) take_limits(c, &p.props);
     rc = check(sh, &p);
     if (rc != MQTT_RC_OK) return refuse(sh, c, rc);
     if (p.client_id.len == 0 && !assign_id(sh, c)) return refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);

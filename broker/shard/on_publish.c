@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "shard/alias.h"
 #include "shard/route.h"
 #include "shard/shard_int.h"
 #include "topic/topic.h"
@@ -6,11 +7,25 @@
 
 /* PUBLISH from a client (section 3.3), and its PUBACKs for what we sent. */
 
-static enum mqtt_rc check(const struct shard *sh, const struct conn *c, const struct publish *p)
+/* An alias instead of a topic becomes that topic; with one, it stands for it from now on. */
+static enum mqtt_rc resolve_alias(struct conn *c, struct publish *p)
 {
-    if (c->version == MQTT_V5) {
-        if (PROPS_HAS(&p->props, topic_alias)) return MQTT_RC_TOPIC_ALIAS_INVALID; /* we announce none */
-        if (p->props.subscription_id_count > 0) return MQTT_RC_PROTOCOL;           /* [MQTT-3.3.4-6] */
+    uint16_t alias = p->props.topic_alias;
+    if (alias > c->listener->max_topic_alias) return MQTT_RC_TOPIC_ALIAS_INVALID; /* [MQTT-3.3.2-9] */
+    if (p->topic.len == 0) {
+        p->topic = alias_in_get(c->alias_in, alias);
+        return p->topic.len > 0 ? MQTT_RC_OK : MQTT_RC_PROTOCOL; /* section 3.3.4 */
+    }
+    if (!topic_name_valid(p->topic)) return MQTT_RC_TOPIC_INVALID;
+    return alias_in_set(&c->alias_in, alias, p->topic) == ERR_OK ? MQTT_RC_OK : MQTT_RC_QUOTA_EXCEEDED;
+}
+
+static enum mqtt_rc check(const struct shard *sh, struct conn *c, struct publish *p)
+{
+    if (p->props.subscription_id_count > 0) return MQTT_RC_PROTOCOL; /* [MQTT-3.3.4-6] */
+    if (PROPS_HAS(&p->props, topic_alias)) {
+        enum mqtt_rc rc = resolve_alias(c, p);
+        if (rc != MQTT_RC_OK) return rc;
     }
     if (!topic_name_valid(p->topic)) return MQTT_RC_TOPIC_INVALID;
     if (p->qos > 1) return MQTT_RC_QOS_NOT_SUPPORTED;
@@ -45,14 +60,15 @@ static enum mqtt_rc with_block(struct shard *sh, struct conn *c, const struct pu
 {
     uint8_t *copy = NULL;
     in->block = p->props.block;
-    if (PROPS_HAS(&p->props, message_expiry)) {
+    if (PROPS_HAS(&p->props, message_expiry) || PROPS_HAS(&p->props, topic_alias)) {
         copy = malloc(p->props.block.len);
         if (copy == NULL) return failed(sh, c, p);
         struct wr w = { .at = copy, .left = p->props.block.len };
         publish_forward_props(&w, p->props.block);
         in->block = bytes_of(copy, (size_t)(w.at - copy));
-        in->expires_ms = sh->wall_ms + (uint64_t)p->props.message_expiry * 1000;
     }
+    if (PROPS_HAS(&p->props, message_expiry))
+        in->expires_ms = sh->wall_ms + (uint64_t)p->props.message_expiry * 1000;
     enum route_result result = route_publish(sh, in);
     free(copy);
     if (result == ROUTE_FAILED) return failed(sh, c, p);

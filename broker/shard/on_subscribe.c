@@ -18,24 +18,27 @@ static uint64_t filter_hash(const struct shard *sh, struct bytes filter)
     return bytes_hash(filter, sh->all->seed);
 }
 
-static struct sub *find_sub(const struct shard *sh, const struct session *s, struct bytes filter)
+struct sub *subscription_find(const struct shard *sh, const struct session *s, struct bytes filter)
 {
     return map_get(&s->subs, filter_hash(sh, filter), is_filter, &filter);
 }
 
-bool subscription_exists(const struct shard *sh, const struct session *s, struct bytes filter)
+static void set_id(struct session *s, struct sub *sub, uint32_t id)
 {
-    return find_sub(sh, s, filter) != NULL;
+    if (id != 0 && sub->id == 0) s->identified++;
+    if (id == 0 && sub->id != 0) s->identified--;
+    sub->id = id;
 }
 
-enum err subscribe_add(struct shard *sh, struct session *s, struct bytes filter, struct sub_options options)
+enum err subscribe_add(struct shard *sh, struct session *s, struct bytes filter,
+                       const struct subscribe_wish *wish)
 {
     if (s->subs.count >= SUBSCRIPTIONS_MAX) return ERR_FULL;
     struct sub *sub = calloc(1, sizeof *sub);
     if (sub == NULL) return ERR_NOMEM;
     sub->session = s;
     sub->durable_no = s->persistent ? s->session_no : 0;
-    sub->options = options;
+    sub->options = wish->options;
     if (subs_add(sh->all->subs, sh->index, filter, sub) != ERR_OK) {
         free(sub);
         return ERR_NOMEM;
@@ -45,8 +48,17 @@ enum err subscribe_add(struct shard *sh, struct session *s, struct bytes filter,
         free(sub);
         return ERR_NOMEM;
     }
+    set_id(s, sub, wish->id);
     metrics_add(sh->metrics, METRIC_subscriptions, 1);
     return ERR_OK;
+}
+
+static enum err change(struct shard *sh, struct session *s, struct sub *sub,
+                       const struct subscribe_wish *wish)
+{
+    enum err rc = subs_change(sh->all->subs, sh->index, sub, wish->options);
+    if (rc == ERR_OK) set_id(s, sub, wish->id);
+    return rc;
 }
 
 /* Has the client room for our answer [MQTT-3.1.2-24]? */
@@ -73,25 +85,23 @@ static enum mqtt_rc filters_check(struct subscribe p, uint8_t version)
 /* The code for SUBACK. *wants_retained: retain handling 0 always, 1 for a new subscription [MQTT-3.3.1-9,
  * 10]. */
 static uint8_t subscribe_one(struct shard *sh, struct session *s, const struct subscribe_filter *f,
-                             uint8_t *wants_retained)
+                             uint32_t id, uint8_t *wants_retained)
 {
-    struct sub_options options = {
-        .qos = f->qos > 1 ? 1 : f->qos,
-        .no_local = f->no_local,
-        .retain_as_published = f->retain_as_published,
-    };
+    struct subscribe_wish wish = { .options = { .qos = f->qos > 1 ? 1 : f->qos,
+                                                .no_local = f->no_local,
+                                                .retain_as_published = f->retain_as_published },
+                                   .id = id };
     struct bytes group, rest;
     *wants_retained = 0;
     if (topic_share_split(f->filter, &group, &rest)) return MQTT_RC_SHARED_NOT_SUPPORTED;
 
-    struct sub *had = find_sub(sh, s, f->filter);
-    enum err done = had != NULL ? subs_change(sh->all->subs, sh->index, had, options)
-                                : subscribe_add(sh, s, f->filter, options);
+    struct sub *had = subscription_find(sh, s, f->filter);
+    enum err done = had != NULL ? change(sh, s, had, &wish) : subscribe_add(sh, s, f->filter, &wish);
     if (done != ERR_OK) return MQTT_RC_QUOTA_EXCEEDED;
     *wants_retained = f->retain_handling == 0 || (f->retain_handling == 1 && had == NULL);
     log_event(sh->log, EVENT_CLIENT_SUBSCRIBED, LOG_TEXT("client", session_client_id(s)),
-              LOG_TEXT("filter", f->filter), LOG_NUM("qos", options.qos));
-    return options.qos;
+              LOG_TEXT("filter", f->filter), LOG_NUM("qos", wish.options.qos));
+    return wish.options.qos;
 }
 
 static struct command *new_command(const struct session *s, struct subscribe_job *j, struct bytes filters)
@@ -100,6 +110,7 @@ static struct command *new_command(const struct session *s, struct subscribe_job
     struct command *c = journal_fenced(s, s->persistent ? kind : COMMAND_FENCE, filters);
     if (c == NULL) return NULL;
     if (c->kind == COMMAND_SUBSCRIBE) command_mark_refused(c, bytes_of(j->codes, j->count));
+    c->sub_id = j->sub_id;
     c->job = j;
     c->conn_id = j->conn->id;
     return c;
@@ -132,16 +143,15 @@ enum mqtt_rc on_subscribe(struct shard *sh, struct conn *c, const struct frame *
     enum mqtt_rc rc = subscribe_decode(f->body, c->version, &p);
     if (rc == MQTT_RC_OK) rc = filters_check(p, c->version);
     if (rc != MQTT_RC_OK) return rc;
-    if (c->version == MQTT_V5 && p.props.subscription_id_count > 0)
-        return MQTT_RC_SUBSCRIPTION_IDS_NOT_SUPPORTED;
     if (!answer_fits(c, p.count)) return MQTT_RC_PACKET_TOO_LARGE;
     struct subscribe_job *j = job_new(sh, c, p.id, p.count);
     if (j == NULL) return MQTT_RC_QUOTA_EXCEEDED;
 
     struct bytes filters = bytes_of(p.filters.at, p.filters.left);
+    if (PROPS_HAS(&p.props, subscription_id)) j->sub_id = p.props.subscription_id;
     struct subscribe_filter one;
     for (uint16_t i = 0; i < p.count && subscribe_next(&p, c->version, &one); i++)
-        j->codes[i] = subscribe_one(sh, c->session, &one, &job_wants(j)[i]);
+        j->codes[i] = subscribe_one(sh, c->session, &one, j->sub_id, &job_wants(j)[i]);
     return finish(sh, c, j, filters);
 }
 
@@ -149,6 +159,7 @@ static uint8_t unsubscribe_one(struct shard *sh, struct session *s, struct bytes
 {
     struct sub *sub = map_take(&s->subs, filter_hash(sh, filter), is_filter, &filter);
     if (sub == NULL) return MQTT_RC_NO_SUBSCRIPTION;
+    set_id(s, sub, 0);
     subs_remove(sh->all->subs, sh->index, sub);
     free(sub);
     metrics_sub(sh->metrics, METRIC_subscriptions, 1);
@@ -189,13 +200,14 @@ struct command *subscribe_settle(struct shard *sh, const struct subscribe_job *j
 {
     struct command *c = journal_fenced(j->session, j->command->kind, j->command->data);
     if (c == NULL) return NULL;
+    c->sub_id = j->sub_id;
     struct rd r = { c->data.at, c->data.len, false };
     uint8_t *to = (uint8_t *)(uintptr_t)c->data.at; /* the command's own copy */
     while (r.left > 0) {
         const uint8_t *from = r.at;
         struct bytes filter = rd_str(&r);
         if (!j->is_unsubscribe) rd_u8(&r);
-        const struct sub *sub = find_sub(sh, j->session, filter);
+        const struct sub *sub = subscription_find(sh, j->session, filter);
         if ((sub == NULL) != j->is_unsubscribe) continue;
         memmove(to, from, (size_t)(r.at - from));
         to += r.at - from;

@@ -34,13 +34,14 @@ static enum err restore_subscription(void *ctx, const struct restore_subscriptio
     /* A filter that was refused stands in its packet too. */
     if (s == NULL || !topic_filter_valid(r->filter) || topic_share_split(r->filter, &group, &rest))
         return ERR_OK;
-    struct sub_options o = {
-        .qos = (r->options & OPTIONS_QOS) > 0,
-        .no_local = (r->options & OPTIONS_NO_LOCAL) != 0,
-        .retain_as_published = (r->options & OPTIONS_AS_PUBLISHED) != 0,
+    struct subscribe_wish wish = {
+        .options = { .qos = (r->options & OPTIONS_QOS) > 0,
+                     .no_local = (r->options & OPTIONS_NO_LOCAL) != 0,
+                     .retain_as_published = (r->options & OPTIONS_AS_PUBLISHED) != 0 },
+        .id = r->id,
     };
     epoch_online(all->epoch, sh->index);
-    enum err rc = subscribe_add(sh, s, r->filter, o);
+    enum err rc = subscribe_add(sh, s, r->filter, &wish);
     epoch_offline(all->epoch, sh->index);
     return rc;
 }

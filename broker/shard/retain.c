@@ -155,7 +155,7 @@ static bool notes_are_lost(const struct subscribe_job *j)
 static bool take_page(struct shard *sh, struct subscribe_job *j)
 {
     if (j->session == NULL || sh->closing || notes_are_lost(j)) return true; /* as if it had not been read */
-    if (subscription_exists(sh, j->session, j->at.filter)) return deliver_page(sh, j);
+    if (subscription_find(sh, j->session, j->at.filter) != NULL) return deliver_page(sh, j);
     j->ask.owner = (uint16_t)sh->all->count; /* unsubscribed: nothing more of it [MQTT-3.10.4-2] */
     return true;
 }

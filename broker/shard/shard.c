@@ -271,6 +271,8 @@ static void shard_free(struct shard *sh)
     conn_free_dead(sh);
     out_pool_fini(&sh->pool);
     subs_found_fini(&sh->found);
+    subs_found_fini(&sh->sub_ids_found);
+    free(sh->sub_ids);
     mailbox_close(&sh->mailbox);
     if (sh->epoll_fd >= 0) close(sh->epoll_fd);
     free(sh->to);

@@ -36,6 +36,7 @@ struct shards_listener {
     int fd;
     uint16_t port;
     uint32_t max_connections; /* UINT32_MAX: no limit */
+    uint16_t max_topic_alias; /* that a client may give; 0: none */
     struct gauge *open;       /* connections of the listener, all its descriptors together */
 };
 

@@ -55,6 +55,12 @@ struct barrier {
     uint16_t from, to;
 };
 
+/* What a client wants of a subscription. */
+struct subscribe_wish {
+    struct sub_options options;
+    uint32_t id; /* subscription identifier; 0: none */
+};
+
 struct shard_call {
     struct mail mail;
     void (*run)(struct shard *sh, void *arg);
@@ -105,6 +111,9 @@ struct shard {
     uint64_t matches; /* number of the present match, for session.matched */
 
     struct subs_found found;
+    struct subs_found sub_ids_found; /* for sub_ids_find, which is asked in the middle of a delivery */
+    uint32_t *sub_ids;
+    size_t sub_ids_room;
     /* Deferred publishes under way of connections that are gone, and wills. While there are any, all are
      * deferred: what the same client publishes over its next connection must not overtake them. */
     uint32_t orphans;
@@ -171,8 +180,13 @@ void sessions_will(struct shard *sh, struct session *s);                        
 struct msg *sessions_will_msg(const struct shard *sh, const struct session *s); /* for the journal; or NULL */
 
 /* on_subscribe.c */
-enum err subscribe_add(struct shard *sh, struct session *s, struct bytes filter, struct sub_options options);
-bool subscription_exists(const struct shard *sh, const struct session *s, struct bytes filter);
+enum err subscribe_add(struct shard *sh, struct session *s, struct bytes filter,
+                       const struct subscribe_wish *wish);
+struct sub *subscription_find(const struct shard *sh, const struct session *s, struct bytes filter);
+
+/* sub_ids.c: the identifiers of the session's subscriptions that match, into sh->sub_ids. False: no memory.
+ */
+bool sub_ids_find(struct shard *sh, const struct session *s, const struct msg *m, uint32_t *count);
 
 /* journal.c: commands out, completions in */
 void journal_put(struct shard *sh, struct command *c);

@@ -83,6 +83,11 @@ struct bytes filter_text(const struct subs_filter *f)
     return bytes_of(&f->arrays[f->shards], f->text_bytes);
 }
 
+struct bytes subs_text(const struct subs_filter *f)
+{
+    return filter_text(f);
+}
+
 struct bytes subs_filter_text(const struct sub *sub)
 {
     return filter_text(sub->filter);

@@ -45,6 +45,7 @@ struct sub {
     void *session;
     uint64_t durable_no; /* session_no of a persistent session; 0: clean. Stays while it is subscribed */
     struct sub_options options;
+    uint32_t id;                /* its subscription identifier, the owner's; 0: none */
     struct subs_filter *filter; /* private to subs from here on */
     struct subs_chunk *chunk;
     uint32_t index;
@@ -89,8 +90,9 @@ enum err subs_change(struct subs *s, unsigned shard, struct sub *sub, struct sub
  * memory. */
 void subs_remove(struct subs *s, unsigned shard, struct sub *sub);
 
-/* The filter of a subscription. */
+/* The filter of a subscription; the text of a filter. */
 struct bytes subs_filter_text(const struct sub *sub);
+struct bytes subs_text(const struct subs_filter *f);
 
 /* The filters that match a topic, as found at one moment. Reused from one look-up to the next. */
 struct subs_found {

@@ -121,6 +121,58 @@ TEST(a_head_and_its_tail_are_the_same_packet_as_the_whole)
     }
 }
 
+TEST(a_head_has_the_receivers_own_properties)
+{
+    static const uint32_t ids[] = { 1, 127, 128, 268435455 };
+    struct publish_head h = {
+        .qos = 1,
+        .id = 1,
+        .has_expiry = true,
+        .expiry_s = 9,
+        .topic_alias = 300,
+        .ids_count = 4,
+        .ids = ids,
+    };
+    uint8_t b[64];
+    struct wr w = { b, sizeof b, false };
+    struct any_packet p;
+    struct frame f;
+
+    publish_head_encode(&w, MQTT_V5, &h);
+    CHECK_TRUE(!w.bad);
+    CHECK_INT(w.at - b, publish_head_size(MQTT_V5, &h));
+    CHECK_INT(MQTT_RC_OK, frame_split(bytes_of(b, (size_t)(w.at - b)), 100, &f));
+    CHECK_INT(MQTT_RC_OK, any_decode(&p, &f, MQTT_V5));
+    const struct props *props = &p.publish.props;
+    struct bytes at = props->block;
+    uint32_t id;
+    for (size_t i = 0; i < 4; i++) {
+        CHECK_TRUE(props_next_subscription_id(&at, &id));
+        CHECK_INT(ids[i], id);
+    }
+    CHECK_TRUE(!props_next_subscription_id(&at, &id));
+    CHECK_INT(9, props->message_expiry);
+    CHECK_INT(300, props->topic_alias);
+    CHECK_INT(0, p.publish.topic.len);
+}
+
+TEST(a_v3_head_has_none_of_them)
+{
+    static const uint32_t id = 1;
+    struct publish_head plain = { .topic = bytes_of_text("t") }, h = plain;
+    uint8_t a[16], b[16];
+    struct wr x = { a, sizeof a, false }, y = { b, sizeof b, false };
+
+    h.has_expiry = true;
+    h.topic_alias = 1;
+    h.ids_count = 1;
+    h.ids = &id;
+    publish_head_encode(&x, MQTT_V311, &plain);
+    publish_head_encode(&y, MQTT_V311, &h);
+    CHECK_INT(x.left, y.left);
+    assert_memory_equal(a, b, sizeof a - x.left);
+}
+
 TEST(a_head_of_qos_0_never_says_dup)
 {
     uint8_t b[16];
@@ -155,6 +207,7 @@ TEST(the_longest_head_fits_in_its_maximum)
                               .qos = 1,
                               .id = 1,
                               .has_expiry = true,
+                              .topic_alias = 1,
                               .block_bytes = 3000000,
                               .payload_bytes = 200000000 };
     struct wr w = { b, sizeof b, false };

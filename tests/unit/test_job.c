@@ -237,7 +237,9 @@ static struct rig *rig_new(void)
     CHECK_INT(ERR_OK, metrics_new(&r->metrics, 2));
     start_shards(r);
     CHECK_INT(ERR_OK, listener_open(&r->listener, &listener));
-    r->of_shards = (struct shards_listener){ r->listener.fds[0], r->listener.port, UINT32_MAX, &r->open };
+    r->of_shards = (struct shards_listener){
+        .fd = r->listener.fds[0], .port = r->listener.port, .max_connections = UINT32_MAX, .open = &r->open
+    };
     shards_listen(r->shards, &r->of_shards);
     return r;
 }

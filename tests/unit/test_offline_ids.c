@@ -85,7 +85,9 @@ static struct rig *rig_new(void)
     struct store store = store_mem_store(r->mem);
     CHECK_INT(ERR_OK, shards_start(r->shards, &journal, &store, &(struct shards_past){ 0 }));
     CHECK_INT(ERR_OK, listener_open(&r->listener, &listener));
-    r->of_shards = (struct shards_listener){ r->listener.fds[0], r->listener.port, UINT32_MAX, &r->open };
+    r->of_shards = (struct shards_listener){
+        .fd = r->listener.fds[0], .port = r->listener.port, .max_connections = UINT32_MAX, .open = &r->open
+    };
     shards_listen(r->shards, &r->of_shards);
     return r;
 }
