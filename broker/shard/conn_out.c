@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/alias.h"
 #include "shard/shard_int.h"
+#include "shard/subscribe.h"
 #include <stdlib.h>
 
 /* What a connection says: packets into its output, and the output to the network once a turn. */

@@ -2,6 +2,7 @@
 #include "codec/rd.h"
 #include "shard/job.h"
 #include "shard/shard_int.h"
+#include "shard/subscribe.h"
 #include "topic/topic.h"
 #include <stdlib.h>
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/shard_int.h"
+#include "shard/subscribe.h"
 #include "topic/topic.h"
 #include <stdlib.h>
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/job.h"
+#include "shard/subscribe.h"
 #include "topic/topic.h"
 
 /*

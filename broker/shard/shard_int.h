@@ -55,12 +55,6 @@ struct barrier {
     uint16_t from, to;
 };
 
-/* What a client wants of a subscription. */
-struct subscribe_wish {
-    struct sub_options options;
-    uint32_t id; /* subscription identifier; 0: none */
-};
-
 struct shard_call {
     struct mail mail;
     void (*run)(struct shard *sh, void *arg);
@@ -178,15 +172,6 @@ void sessions_offline(struct shard *sh, struct session *s, bool will); /* its co
 void sessions_timer(struct wheel_timer *t, void *shard);
 void sessions_will(struct shard *sh, struct session *s);                        /* publishes and forgets it */
 struct msg *sessions_will_msg(const struct shard *sh, const struct session *s); /* for the journal; or NULL */
-
-/* on_subscribe.c */
-enum err subscribe_add(struct shard *sh, struct session *s, struct bytes filter,
-                       const struct subscribe_wish *wish);
-struct sub *subscription_find(const struct shard *sh, const struct session *s, struct bytes filter);
-
-/* sub_ids.c: the identifiers of the session's subscriptions that match, into sh->sub_ids. False: no memory.
- */
-bool sub_ids_find(struct shard *sh, const struct session *s, const struct msg *m, uint32_t *count);
 
 /* journal.c: commands out, completions in */
 void journal_put(struct shard *sh, struct command *c);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/shard_int.h"
+#include "shard/subscribe.h"
 #include <stdlib.h>
 
 /* Subscription identifiers (MQTT 5.0 section 3.8.2.1.2). They are looked up when a message is sent, among
