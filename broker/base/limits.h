@@ -96,6 +96,18 @@ enum {
     SHARDS_MAX = 256,
     SUBSCRIPTIONS_MAX = 100000, /* of one session */
     PACKET_ID_MAX = 65535,
+
+    /* Packet ids to a client. Those of QoS 1, and of QoS 2 in clean sessions, go round; what a shared
+     * subscription lends has a range of its own; a persistent session's QoS 2 message has the id that its
+     * place in the queue says, so that a later process gives it the same. */
+    ID_ROUND_MAX = 16383, /* from 1 */
+    ID_SHARED_FIRST = 16384,
+    ID_SHARED_MAX = 32767,
+    ID_EXACT_FIRST = 32768,
+    ID_EXACT_COUNT = 32768,
+
+    /* QoS 2 messages on their way to one client: looked for one after the other, in 512 bytes. */
+    QOS2_OUT_MAX = 128,
 };
 
 static_assert(OUT_BYTES_QOS1_MAX < OUT_BYTES_QOS0_MAX, "QoS 1 must stop before QoS 0 is dropped");
@@ -107,6 +119,7 @@ static_assert(PAGE_ENTRIES_MAX <= TAIL_ENTRIES_MAX, "a page must fit into the ta
 static_assert(MIDS_OF_CLIENT_MAX * (MID_COST_BYTES + MID_BYTES_MAX) < MIDS_BYTES_MAX / 16,
               "the ids of one client must not push out all others'");
 static_assert(ALIAS_IN_BYTES_MAX > 10 * 65535, "the aliases of max_topic_alias's default must fit");
+static_assert(ID_EXACT_FIRST + ID_EXACT_COUNT - 1 == PACKET_ID_MAX, "the ranges of packet ids must fill up");
 static_assert(SCRATCH_BYTES > OUT_CHUNK_BYTES, "a read is larger than a chunk");
 
 #endif

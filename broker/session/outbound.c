@@ -10,8 +10,10 @@
  *         | sent, or acked | waiting         |
  *         +----------------+-----------------+
  *
- * Packet ids are given in ring order, so [head, sent) has consecutive ones (65,535 is followed by 1), and a
- * PUBACK finds its entry by subtraction. An entry acknowledged out of order stays until it is the head.
+ * An entry gets its place when it is sent first: in ring order, 1 to ID_ROUND_MAX and 1 again. So the places
+ * of all that have one are consecutive from the head on, and an entry is found by subtraction. The place is
+ * the packet id, but for QoS 2 in a persistent session, whose place stays unused as an id (session/qos2.h).
+ * An entry that is finished out of order stays until it is the head.
  */
 enum { RING_MIN = 4, RING_KEPT = 32, SPAN_MIN = 64 };
 
@@ -43,8 +45,11 @@ static void ring_shrink(struct session *s)
 static bool push(struct session *s, const struct store_row *row)
 {
     if (!ring_make_room(s)) return false;
-    *session_at(s, s->tail++) =
-        (struct session_entry){ .msg = row->msg, .seq = row->seq, .qos = row->qos, .retain = row->retain };
+    *session_at(s, s->tail++) = (struct session_entry){ .msg = row->msg,
+                                                        .seq = row->seq,
+                                                        .qos = row->qos,
+                                                        .state = row->released ? ENTRY_RELEASED : ENTRY_OPEN,
+                                                        .retain = row->retain };
     s->queued_bytes += msg_bytes(row->msg);
     if (row->seq > s->fed) s->fed = row->seq;
     return true;
@@ -81,43 +86,71 @@ enum err session_offer(struct session *s, const struct store_row *row)
     return rc;
 }
 
-static uint16_t id_after(uint16_t id)
+static uint16_t place_after(uint16_t place)
 {
-    return id == PACKET_ID_MAX ? 1 : (uint16_t)(id + 1);
+    return place == ID_ROUND_MAX ? 1 : (uint16_t)(place + 1);
 }
 
-/* Ids in use may not meet themselves again, and a client that never acknowledges its oldest message stalls
+/* Places in use may not meet themselves again, and a client that never acknowledges its oldest message stalls
  * instead of making the ring grow. */
 static bool span_left(const struct session *s)
 {
     uint32_t most = s->window * 2;
     if (most < SPAN_MIN) most = SPAN_MIN;
-    if (most > PACKET_ID_MAX - 1) most = PACKET_ID_MAX - 1;
+    if (most > ID_ROUND_MAX - 1) most = ID_ROUND_MAX - 1;
     return s->sent - s->head < most;
 }
 
-bool session_next(struct session *s, struct session_send *out)
+/* The first time in this process. False: not now. */
+static bool give_place(struct session *s, struct session_entry *e)
 {
-    while (s->sent != s->tail && session_at(s, s->sent)->acked) s->sent++; /* resending: done earlier */
-    if (s->sent == s->tail || s->unacked >= s->window) return false;
+    uint16_t place = place_after(s->last_place);
+    if (!span_left(s) || (e->qos == 2 && !session_exact_begin(s, e, place))) return false;
+    e->place = s->last_place = place;
+    s->queued_bytes -= msg_bytes(e->msg);
+    return true;
+}
 
-    struct session_entry *e = session_at(s, s->sent);
-    bool is_first = e->id == 0; /* of this process; an earlier one may have sent it, under another id */
-    bool dup = !is_first || (e->seq > 0 && e->seq <= s->resent_upto);
-    if (is_first) {
-        if (!span_left(s)) return false;
-        s->last_id = id_after(s->last_id);
-        e->id = s->last_id;
-        s->queued_bytes -= msg_bytes(e->msg);
+/* Behind what needs no PUBLISH over this connection: finished, or received by the client. */
+static void go_past(struct session *s)
+{
+    while (s->sent != s->tail) {
+        const struct session_entry *e = session_at(s, s->sent);
+        if (e->state == ENTRY_OPEN || e->place == 0) return;
+        s->sent++;
     }
-    s->sent++;
-    s->unacked++;
-    *out = (struct session_send){ e->msg, e->id, e->qos, dup, e->retain, false };
+}
+
+static void fill(struct session *s, const struct session_entry *e, bool is_first, struct session_send *out)
+{
+    /* It may have been sent: by this process, or by an earlier one, whose ids of QoS 1 are forgotten. */
+    bool dup = !is_first || (e->seq > 0 && e->seq <= s->resent_upto);
+    *out = (struct session_send){
+        .msg = e->msg, .id = session_entry_id(s, e), .qos = e->qos, .dup = dup, .retain = e->retain
+    };
     if (s->voided_count > 0) {
         session_unvoid(s, e->seq - 1);
         out->is_void = session_is_void(s, e->seq);
     }
     if (is_first && e->seq <= s->dropped_upto && e->seq > 0) out->is_void = true;
+}
+
+bool session_next(struct session *s, struct session_send *out)
+{
+    while (!session_next_release(s, out)) {
+        go_past(s);
+        if (s->sent == s->tail) return false;
+        struct session_entry *e = session_at(s, s->sent);
+        bool was_released = e->state == ENTRY_RELEASED; /* by an earlier process: its PUBREL is next */
+        bool is_first = e->place == 0;
+        if (!was_released && s->unacked >= s->window) return false;
+        if (is_first && !give_place(s, e)) return false;
+        s->sent++;
+        s->unacked++;
+        if (was_released) continue;
+        fill(s, e, is_first, out);
+        return true;
+    }
     return true;
 }
 
@@ -126,51 +159,69 @@ void session_drop_upto(struct session *s, uint64_t seq)
     if (seq > s->dropped_upto) s->dropped_upto = seq;
 }
 
+uint32_t session_index_of(const struct session *s, uint16_t place)
+{
+    uint32_t first = session_at(s, s->head)->place;
+    return s->head + ((uint32_t)place + ID_ROUND_MAX - first) % ID_ROUND_MAX;
+}
+
+/* Sent over this connection with an id that goes round, and not finished; or NULL. */
 static struct session_entry *find_sent(const struct session *s, uint16_t id)
 {
-    if (s->head == s->sent || id == 0) return NULL;
-    uint32_t first = session_at(s, s->head)->id;
-    uint32_t offset = ((uint32_t)id + PACKET_ID_MAX - first) % PACKET_ID_MAX;
-    if (offset >= s->sent - s->head) return NULL;
-    struct session_entry *e = session_at(s, s->head + offset);
-    DCHECK(e->id == id);
-    return e->acked ? NULL : e;
+    if (s->head == s->sent || id == 0 || id > ID_ROUND_MAX) return NULL;
+    uint32_t index = session_index_of(s, id);
+    if (index - s->head >= s->sent - s->head) return NULL;
+    struct session_entry *e = session_at(s, index);
+    DCHECK(e->place == id);
+    return e->state == ENTRY_DONE || session_is_exact(s, e) ? NULL : e;
 }
 
 bool session_in_flight(const struct session *s, uint16_t id)
 {
-    return find_sent(s, id) != NULL;
+    return find_sent(s, id) != NULL || session_exact_in_flight(s, id);
 }
 
 uint64_t session_sent_upto(const struct session *s)
 {
     for (uint32_t i = s->tail; i != s->head; i--) {
         const struct session_entry *e = session_at(s, i - 1);
-        if (e->id == 0 || e->acked) continue;
+        if (e->place == 0 || e->state == ENTRY_DONE) continue;
         return e->seq > s->resent_upto ? e->seq : s->resent_upto;
     }
     return s->resent_upto;
 }
 
+void session_finish(struct session *s, struct session_entry *e)
+{
+    e->state = ENTRY_DONE;
+    if (e->seq > s->finished) s->finished = e->seq;
+    s->acks_dirty = s->persistent;
+    while (s->head != s->tail && session_at(s, s->head)->state == ENTRY_DONE) {
+        if (s->sent == s->head) s->sent++;
+        msg_unref(&session_at(s, s->head++)->msg);
+    }
+    ring_shrink(s);
+}
+
 bool session_acked(struct session *s, uint16_t id)
 {
     struct session_entry *e = find_sent(s, id);
-    if (e == NULL) return false;
-    e->acked = true;
+    if (e == NULL || e->qos != 1) return false;
     s->unacked--;
-    if (e->seq > s->finished) s->finished = e->seq;
-    s->acks_dirty = s->persistent;
-    while (s->head != s->sent && session_at(s, s->head)->acked) msg_unref(&session_at(s, s->head++)->msg);
-    ring_shrink(s);
+    session_finish(s, e);
     return true;
 }
 
-void session_skip(struct session *s, uint16_t id)
+void session_skip(struct session *s, const struct session_send *given)
 {
-    struct session_entry *e = find_sent(s, id);
+    if (given->qos == 2) {
+        session_exact_skip(s, given);
+        return;
+    }
+    struct session_entry *e = find_sent(s, given->id);
     CHECK(e != NULL);
     if (s->voided_count > 0) session_unvoid(s, e->seq);
-    session_acked(s, id);
+    session_acked(s, given->id);
 }
 
 bool session_wants_page(const struct session *s)
@@ -205,17 +256,15 @@ uint32_t session_ack_state(struct session *s, uint64_t *cursor, uint64_t *open, 
     for (uint32_t i = s->head; i != s->tail; i++) {
         const struct session_entry *e = session_at(s, i);
         if (e->seq > s->finished) break;
-        if (e->acked) continue;
+        if (e->state == ENTRY_DONE) continue;
         if (count < room) open[count] = e->seq;
         count++;
     }
     return count;
 }
 
-bool session_has_finished(const struct session *s, uint64_t seq)
+struct session_entry *session_find_seq(const struct session *s, uint64_t seq)
 {
-    if (seq <= s->dropped_upto) return true;
-    if (seq > s->finished) return false;
     uint32_t low = s->head, high = s->tail; /* ascending by seq */
     while (low != high) {
         uint32_t mid = low + (high - low) / 2;
@@ -224,5 +273,13 @@ bool session_has_finished(const struct session *s, uint64_t seq)
         else
             high = mid;
     }
-    return low == s->tail || session_at(s, low)->seq != seq || session_at(s, low)->acked;
+    return low == s->tail || session_at(s, low)->seq != seq ? NULL : session_at(s, low);
+}
+
+bool session_has_finished(const struct session *s, uint64_t seq)
+{
+    if (seq <= s->dropped_upto) return true;
+    if (seq > s->finished) return false;
+    const struct session_entry *e = session_find_seq(s, seq);
+    return e == NULL || e->state == ENTRY_DONE;
 }

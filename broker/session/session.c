@@ -33,6 +33,8 @@ void session_free(struct session **owner)
     CHECK(list_empty(&s->jobs));
     for (uint32_t i = s->head; i != s->tail; i++) msg_unref(&session_at(s, i)->msg);
     free(s->ring);
+    free(s->exact);
+    free(s->inbound.at);
     size_t at = 0;
     for (struct sub *sub = map_next(&s->subs, &at); sub != NULL; sub = map_next(&s->subs, &at)) free(sub);
     map_fini(&s->subs);
@@ -49,6 +51,8 @@ void session_attach(struct session *s, void *conn, uint32_t window)
     s->window = window;
     s->sent = s->head;
     s->unacked = 0;
+    session_exact_reset(s);
+    session_inbound_attach(s);
     if (s->persistent) s->feed = FEED_STORE;
 }
 
@@ -56,11 +60,13 @@ void session_detach(struct session *s)
 {
     CHECK(s->conn != NULL);
     s->conn = NULL;
+    session_inbound_detach(s);
     if (!s->persistent) return;
 
-    /* Entries with an id may have reached the client: their ids stay theirs. The others the store has. */
-    while (s->tail != s->head && session_at(s, s->tail - 1)->id == 0)
+    /* Entries with a place may have reached the client: their ids stay theirs. The others the store has. */
+    while (s->tail != s->head && session_at(s, s->tail - 1)->place == 0)
         msg_unref(&session_at(s, --s->tail)->msg);
+    session_exact_reset(s);
     s->sent = s->tail;
     s->queued_bytes = 0;
     s->fed = s->tail != s->head ? session_at(s, s->tail - 1)->seq : s->finished;

@@ -26,6 +26,8 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "msg/msg.h"
+#include "session/qos2.h"
+#include "session/will.h"
 #include "store/store.h"
 #include "subs/subs.h"
 #include "wheel/wheel.h"
@@ -45,23 +47,21 @@ struct session_conf {
     uint64_t queue_bytes_max;    /* clean sessions */
 };
 
+enum session_entry_state {
+    ENTRY_OPEN,     /* to be sent, or sent */
+    ENTRY_RECEIVED, /* QoS 2: PUBREC came; its PUBREL waits for the journal */
+    ENTRY_RELEASED, /* QoS 2: its PUBREL may go, or went */
+    ENTRY_DONE,
+};
+
 /* One message on its way out. */
 struct session_entry {
     struct msg *msg;
-    uint64_t seq; /* 0: of a clean session */
-    uint16_t id;  /* 0: not sent yet */
+    uint64_t seq;   /* 0: of a clean session */
+    uint16_t place; /* 1 to ID_ROUND_MAX, one after the other; 0: not sent by this process yet */
     uint8_t qos;
-    bool retain, acked;
-};
-
-struct session_will {
-    struct bytes topic, payload, block; /* inside this struct's memory */
-    uint8_t qos;
+    uint8_t state; /* enum session_entry_state */
     bool retain;
-    uint32_t delay_s;
-    bool has_expiry;
-    uint32_t expiry_s;
-    uint8_t data[];
 };
 
 struct session {
@@ -80,7 +80,7 @@ struct session {
     uint32_t head, sent, tail, room;
     uint32_t unacked; /* sent and not acknowledged: what the window counts */
     uint32_t window;  /* the client's Receive Maximum, or ours */
-    uint16_t last_id;
+    uint16_t last_place;
     uint16_t client_id_bytes;
     uint64_t queued_bytes; /* waiting */
     uint64_t dropped;      /* messages, by the limit of its queue, since this process began */
@@ -90,6 +90,8 @@ struct session {
     uint64_t resent_upto;  /* entries up to here may have been sent before this process began */
     uint32_t queue_messages_max;
     uint64_t queue_bytes_max;
+    struct qos2_out *exact; /* QoS 2 on its way out; NULL: none */
+    struct qos2_in inbound;
 
     struct map subs;     /* struct sub by hash of its filter */
     uint32_t identified; /* the shard's: of them, how many have a subscription identifier */
@@ -122,7 +124,7 @@ void session_attach(struct session *s, void *conn, uint32_t window);
 /* The connection is gone. A persistent session lets go of what it has not sent: the store has it. */
 void session_detach(struct session *s);
 
-/* A message for this session, QoS 1. Shares msg when it takes it. ERR_AGAIN: left to the store. */
+/* A message for this session, QoS 1 or 2. Shares msg when it takes it. ERR_AGAIN: left to the store. */
 enum err session_offer(struct session *s, const struct store_row *row);
 
 /* The next packet to send now, if any; marks it sent. Lends the message until it is acknowledged. */
@@ -131,20 +133,21 @@ struct session_send {
     uint16_t id;
     uint8_t qos;
     bool dup, retain;
-    bool is_void; /* to be skipped */
+    bool is_void;    /* to be skipped */
+    bool is_release; /* a PUBREL: only the id counts */
 };
 bool session_next(struct session *s, struct session_send *out);
 
 /* Would a clean session take this message (NULL: any) now? */
 bool session_has_room(const struct session *s, const struct msg *m);
 
-/* What session_next gave cannot be sent (expired, too large for the client): finished. */
-void session_skip(struct session *s, uint16_t id);
+/* What session_next gave just now cannot be sent (expired, too large for the client): finished. */
+void session_skip(struct session *s, const struct session_send *given);
 
-/* False: no such packet id is on its way. */
+/* PUBACK. False: no such packet id is on its way with QoS 1. */
 bool session_acked(struct session *s, uint16_t id);
 
-/* Has a message gone out with this packet id, and is it not acknowledged? */
+/* Has a message gone out with this packet id, and is not finished? */
 bool session_in_flight(const struct session *s, uint16_t id);
 
 /* Up to which seq may the client have seen entries that it has not acknowledged? 0: none. */
@@ -183,14 +186,5 @@ void session_copy_end(struct session *s, uint64_t topic_hash, uint64_t version, 
 
 /* The queue dropped its oldest, up to this seq: what of it has not been sent is not to be sent any more. */
 void session_drop_upto(struct session *s, uint64_t seq);
-
-struct session_will_parts {
-    struct bytes topic, payload, block;
-    uint8_t qos;
-    bool retain, has_expiry;
-    uint32_t delay_s, expiry_s;
-};
-enum err session_set_will(struct session *s, const struct session_will_parts *parts);
-void session_drop_will(struct session *s);
 
 #endif

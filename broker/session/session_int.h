@@ -18,6 +18,34 @@ static inline struct session_entry *session_at(const struct session *s, uint32_t
     return &s->ring[index & (s->room - 1)];
 }
 
+/* Has it an id of its own, of ID_EXACT? Else its place is its id. */
+static inline bool session_is_exact(const struct session *s, const struct session_entry *e)
+{
+    return e->qos == 2 && s->persistent;
+}
+
+static inline uint16_t session_entry_id(const struct session *s, const struct session_entry *e)
+{
+    if (e->place == 0 || !session_is_exact(s, e)) return e->place;
+    return (uint16_t)(ID_EXACT_FIRST + e->seq % ID_EXACT_COUNT);
+}
+
+/* outbound.c */
+uint32_t session_index_of(const struct session *s, uint16_t place);            /* of an entry in the ring */
+struct session_entry *session_find_seq(const struct session *s, uint64_t seq); /* NULL: not in the ring */
+void session_finish(struct session *s, struct session_entry *e); /* the window is the caller's */
+
+/* qos2.c */
+bool session_exact_begin(struct session *s, const struct session_entry *e, uint16_t place);
+bool session_next_release(struct session *s, struct session_send *out);
+void session_exact_skip(struct session *s, const struct session_send *given);
+bool session_exact_in_flight(const struct session *s, uint16_t id);
+void session_exact_reset(struct session *s);
+
+/* inbound.c */
+void session_inbound_attach(struct session *s);
+void session_inbound_detach(struct session *s);
+
 /* fence.c */
 bool session_is_void(const struct session *s, uint64_t seq);
 void session_unvoid(struct session *s, uint64_t seq); /* this one and all before it */

@@ -28,7 +28,7 @@ void feed_pump(struct shard *sh, struct session *s)
     while (c->out.bytes < OUT_BYTES_QOS1_MAX && session_next(s, &n)) {
         struct conn_publish p = { n.msg, n.id, n.qos, n.dup, n.retain };
         if (!n.is_void && conn_send_publish(sh, c, &p)) continue;
-        session_skip(s, n.id);
+        session_skip(s, &n);
         feed_note_ack(sh, s);
         skipped = true;
     }

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # The broker's own modules above the kit.
 unit_test(session session)
+unit_test(qos2 session)
+unit_test(qos2_model session)
 unit_test(fence session)
 unit_test(net net)
 unit_test(job shard store)

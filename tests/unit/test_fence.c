@@ -120,7 +120,7 @@ TEST(copies_on_their_way_and_void_ones_together_have_a_limit)
     CHECK_INT(3, s->voided_count);
     for (int i = 0; i < 3; i++) {
         CHECK_TRUE(session_next(s, &n) && n.is_void);
-        session_skip(s, n.id);
+        session_skip(s, &n);
     }
     CHECK_TRUE(session_next(s, &n) && !n.is_void);
     CHECK_INT(0, s->voided_count);

@@ -126,15 +126,15 @@ TEST(the_window_bounds_what_is_on_its_way)
     close_session(s);
 }
 
-TEST(packet_ids_go_round_from_65535_to_1)
+TEST(packet_ids_go_round_from_16383_to_1)
 {
     struct session *s = open_session(false);
     session_attach(s, &conn, 3);
-    for (uint32_t i = 0; i < 3u * PACKET_ID_MAX; i++) {
+    for (uint32_t i = 0; i < 3u * ID_ROUND_MAX; i++) {
         CHECK_INT(ERR_OK, offer(s, 0));
-        expect_next(s, 0, (uint16_t)(i % PACKET_ID_MAX + 1), false);
+        expect_next(s, 0, (uint16_t)(i % ID_ROUND_MAX + 1), false);
         /* Two stay on their way, across the end, too; acknowledged in turn from either side. */
-        if (i >= 1) CHECK_TRUE(session_acked(s, (uint16_t)((i - 1) % PACKET_ID_MAX + 1)));
+        if (i >= 1) CHECK_TRUE(session_acked(s, (uint16_t)((i - 1) % ID_ROUND_MAX + 1)));
     }
     close_session(s);
 }
@@ -468,7 +468,7 @@ TEST(a_skipped_message_is_finished_and_the_next_one_follows)
     struct session_send n;
     offer_some(s, 1, 2);
     CHECK_TRUE(session_next(s, &n));
-    session_skip(s, n.id);
+    session_skip(s, &n);
     CHECK_INT(0, session_ack_state(s, &cursor, NULL, 0));
     CHECK_INT(1, cursor);
     expect_next(s, 2, 2, false);
@@ -488,7 +488,7 @@ TEST(a_void_entry_is_given_out_as_void_whenever_it_comes)
     offer_some(s, 1, 3);
     expect_next(s, 1, 1, false);
     CHECK_TRUE(session_next(s, &n) && n.is_void);
-    session_skip(s, n.id);
+    session_skip(s, &n);
     session_detach(s); /* 3 goes back to the store, void as it is */
 
     session_attach(s, &conn, 3);
@@ -496,7 +496,7 @@ TEST(a_void_entry_is_given_out_as_void_whenever_it_comes)
     session_reading(s);
     give_page(s, 3, 2);
     CHECK_TRUE(session_next(s, &n) && n.is_void && n.msg == msg_of(3));
-    session_skip(s, n.id);
+    session_skip(s, &n);
     CHECK_TRUE(session_next(s, &n) && !n.is_void && n.msg == msg_of(4));
     CHECK_INT(0, s->voided_count);
     close_session(s);
@@ -514,7 +514,7 @@ TEST(what_a_limit_dropped_is_void_unless_it_was_sent)
     session_drop_upto(s, 3); /* an older one, late */
     CHECK_TRUE(session_acked(s, 1));
     CHECK_TRUE(session_next(s, &n) && n.is_void && n.msg == msg_of(3));
-    session_skip(s, n.id);
+    session_skip(s, &n);
     session_detach(s);
 
     session_attach(s, &conn, 3);
@@ -522,7 +522,7 @@ TEST(what_a_limit_dropped_is_void_unless_it_was_sent)
     session_reading(s);
     give_page(s, 4, 2);
     CHECK_TRUE(session_next(s, &n) && n.is_void && n.msg == msg_of(4));
-    session_skip(s, n.id);
+    session_skip(s, &n);
     CHECK_TRUE(session_next(s, &n) && !n.is_void && !n.dup && n.msg == msg_of(5));
     close_session(s);
 }
@@ -639,7 +639,7 @@ static bool model_next(struct model *m)
     CHECK_TRUE(seq != 0 && m->in_flight < m->window);
     struct model_entry *e = &m->at[seq];
     CHECK_INT(e->id != 0, n.dup);
-    if (e->id == 0) e->id = m->last_id = m->last_id == PACKET_ID_MAX ? 1 : (uint16_t)(m->last_id + 1);
+    if (e->id == 0) e->id = m->last_id = m->last_id == ID_ROUND_MAX ? 1 : (uint16_t)(m->last_id + 1);
     CHECK_INT(e->id, n.id);
     CHECK_TRUE(n.msg == msg_of(seq));
     e->sent = true;
