@@ -124,6 +124,14 @@ TEST(a_broker_that_breaks_the_standard_is_caught)
     DECODES(4, "\xe0\x00", "MQTT before 5.0 does not let a server send that");
     DECODES(5, "\xd0\x80\x00", "a variable byte integer is longer than it need be");
     DECODES(5, "\x90\x03\x00\x01\x00", "no reason code");
+    DECODES(4, "\x20\x02\x00\x06", "the standard does not have this code in this packet");
+    DECODES(4, "\x90\x03\x00\x01\x03", "the standard does not have this code in this packet");
+    DECODES(5, "\x40\x03\x00\x01\x92", "the standard does not have this code in this packet");
+    DECODES(5, "\x70\x03\x00\x01\x91", "the standard does not have this code in this packet");
+    DECODES(5, "\x90\x04\x00\x01\x00\x11", "the standard does not have this code in this packet");
+    DECODES(5, "\xb0\x04\x00\x01\x00\x01", "the standard does not have this code in this packet");
+    DECODES(5, "\xe0\x01\x04", "the standard does not have this code in this packet");
+    DECODES(5, "\xf0\x01\x19", "the standard does not have this code in this packet");
 }
 
 TEST(a_packet_is_cut_out_of_the_stream_when_it_is_whole)

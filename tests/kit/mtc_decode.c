@@ -130,30 +130,33 @@ static void get_publish(struct dec *d, unsigned flags)
     d->left = 0;
 }
 
+static void get_reason(struct dec *d)
+{
+    unsigned long code = get_number(d, 1);
+
+    if (!mtc_has_code(d->type, d->version, code))
+        refuse(d, "the standard does not have this code in this packet");
+    fields_add_number(d->out, "code", code);
+}
+
 static void get_connack(struct dec *d)
 {
     unsigned long flags = get_number(d, 1);
 
     if (flags > (d->version == 3 ? 0U : 1U)) refuse(d, "reserved acknowledge flags are set [MQTT-3.2.2-1]");
     fields_add_number(d->out, "session", flags);
-    fields_add_number(d->out, "code", get_number(d, 1));
+    get_reason(d);
     get_props(d);
 }
 
 static void get_code(struct dec *d)
 {
     if (d->version < 5) return;
-    fields_add_number(d->out, "code", d->left > 0 ? get_number(d, 1) : 0);
+    if (d->left > 0)
+        get_reason(d);
+    else
+        fields_add_number(d->out, "code", 0);
     if (d->left > 0) get_props(d);
-}
-
-static void get_codes(struct dec *d)
-{
-    while (d->left > 0 && (d->version == 5 || d->type == MTC_SUBACK)) {
-        unsigned long code = get_number(d, 1);
-        if (d->version == 3 && code > 2) refuse(d, "MQTT 3.1 knows no refusal of a subscription");
-        fields_add_number(d->out, "code", code);
-    }
 }
 
 static void get_body(struct dec *d, unsigned flags)
@@ -173,7 +176,7 @@ static void get_body(struct dec *d, unsigned flags)
         fields_add_number(d->out, "id", get_number(d, 2));
         get_props(d);
         if (d->left == 0 && (d->version == 5 || d->type == MTC_SUBACK)) refuse(d, "no reason code");
-        get_codes(d);
+        while (d->left > 0 && (d->version == 5 || d->type == MTC_SUBACK)) get_reason(d);
         break;
     case MTC_PINGRESP: break;
     case MTC_DISCONNECT:

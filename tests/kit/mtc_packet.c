@@ -46,7 +46,30 @@ static const char *const types[] = {
     [MTC_PINGRESP] = "pingresp", [MTC_AUTH] = "auth",           [MTC_DISCONNECT] = "disconnect",
 };
 
+/* What a server may say in them. MQTT 5.0, table 2-6; 3.1.1, table 3.1 and section 3.9.3; 3.1, which knows no
+ * refusal of a subscription. */
+static const struct {
+    unsigned types, versions; /* a bit each */
+    size_t count;
+    const char *codes;
+} codes[] = {
+    { IN(CONNACK), 1 << 3 | 1 << 4, 6, "\x00\x01\x02\x03\x04\x05" },
+    { IN(CONNACK), 1 << 5, 22,
+      "\x00\x80\x81\x82\x83\x84\x85\x86\x87\x88\x89\x8a\x8c\x90\x95\x97\x99\x9a\x9b\x9c\x9d\x9f" },
+    { IN(PUBACK) | IN(PUBREC), 1 << 5, 9, "\x00\x10\x80\x83\x87\x90\x91\x97\x99" },
+    { IN(PUBREL) | IN(PUBCOMP), 1 << 5, 2, "\x00\x92" },
+    { IN(SUBACK), 1 << 3, 3, "\x00\x01\x02" },
+    { IN(SUBACK), 1 << 4, 4, "\x00\x01\x02\x80" },
+    { IN(SUBACK), 1 << 5, 12, "\x00\x01\x02\x80\x83\x87\x8f\x91\x97\x9e\xa1\xa2" },
+    { IN(UNSUBACK), 1 << 5, 7, "\x00\x11\x80\x83\x87\x8f\x91" },
+    { IN(DISCONNECT), 1 << 5, 28,
+      "\x00\x80\x81\x82\x83\x87\x89\x8b\x8d\x8e\x8f\x90\x93\x94\x95\x96\x97\x98\x99\x9a\x9b\x9c\x9d\x9e"
+      "\x9f\xa0\xa1\xa2" },
+    { IN(AUTH), 1 << 5, 2, "\x00\x18" },
+};
+
 enum { TYPES_COUNT = sizeof types / sizeof types[0], PROPS_COUNT = sizeof props / sizeof props[0] };
+enum { CODES_COUNT = sizeof codes / sizeof codes[0] };
 
 const char *mtc_type_name(unsigned type)
 {
@@ -72,6 +95,14 @@ const struct mtc_prop *mtc_prop_by_id(unsigned id)
     for (size_t i = 0; i < PROPS_COUNT; i++)
         if (props[i].id == id) return &props[i];
     return NULL;
+}
+
+bool mtc_has_code(unsigned type, unsigned version, unsigned long code)
+{
+    for (size_t i = 0; i < CODES_COUNT; i++)
+        if ((codes[i].types & 1U << type) != 0 && (codes[i].versions & 1U << version) != 0)
+            return memchr(codes[i].codes, (int)code, codes[i].count) != NULL;
+    return false;
 }
 
 bool mtc_is_v5_only(unsigned type, const char *name)

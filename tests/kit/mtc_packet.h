@@ -50,6 +50,10 @@ unsigned mtc_type_of(const char *name);
 const struct mtc_prop *mtc_prop_by_name(const char *name);
 const struct mtc_prop *mtc_prop_by_id(unsigned id);
 
+/* Is it one of the codes that the standard lets a server put into this packet? Packets without a code have
+ * none. */
+bool mtc_has_code(unsigned type, unsigned version, unsigned long code);
+
 /* Is it one of the words that only MQTT 5.0 has in this packet, so that an older run leaves it out? */
 bool mtc_is_v5_only(unsigned type, const char *name);
 

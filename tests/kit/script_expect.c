@@ -32,7 +32,7 @@ static bool next(struct run *r, struct client *c, struct came *out)
     return script_fail(r, "what came is malformed: %s", wrong);
 }
 
-/* Numbers compare as numbers and may have alternatives: 0x81|0x82. */
+/* Numbers compare as numbers and may have alternatives: 0x81|0x82, or an exception: !7. */
 static bool value_equal(const struct field *want, const struct field *got)
 {
     unsigned long n = 0;
@@ -40,6 +40,7 @@ static bool value_equal(const struct field *want, const struct field *got)
 
     if (!got->is_number) return want->len == got->len && memcmp(want->at, got->at, got->len) == 0;
     if (want->len == 0 || !field_number(got, &n)) return false;
+    if (*at == '!') return isdigit((unsigned char)at[1]) && strtoul(at + 1, &at, 0) != n && *at == '\0';
     for (;; at++) {
         if (!isdigit((unsigned char)*at)) return false;
         if (strtoul(at, &at, 0) == n) return true;
