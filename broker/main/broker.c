@@ -143,8 +143,7 @@ static const char *durability_of(const struct config *config)
 static enum err run_loops(struct broker *b, const struct journal *journal, const struct store *store,
                           const struct shards_past *past)
 {
-    enum err rc = shards_sys(b->shards, "$SYS/broker/version", "longlink version " LONGLINK_VERSION);
-    if (rc == ERR_OK) rc = shards_sys(b->shards, "$SYS/broker/durability", durability_of(b->config));
+    enum err rc = shards_sys(b->shards, "longlink version " LONGLINK_VERSION, durability_of(b->config));
     return rc == ERR_OK ? shards_start(b->shards, journal, store, past) : rc;
 }
 

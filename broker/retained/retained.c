@@ -26,7 +26,7 @@ struct node {
 struct retained {
     struct map by_topic;
     struct node *root, *first;
-    uint64_t seed;
+    uint64_t seed, bytes;
     uint32_t topics_max;
 };
 
@@ -198,6 +198,7 @@ static enum err node_add(struct retained *r, struct msg *m, uint64_t version)
         return rc;
     }
     *n = (struct node){ .msg = msg_ref(m), .version = version };
+    r->bytes += m->payload_bytes;
     tree_put(r, n);
     return ERR_OK;
 }
@@ -207,6 +208,7 @@ static void node_remove(struct retained *r, struct node *n)
     struct bytes topic = msg_topic(n->msg);
     CHECK(map_take(&r->by_topic, bytes_hash(topic, r->seed), topic_is, &topic) == n);
     tree_take(r, n);
+    r->bytes -= n->msg->payload_bytes;
     msg_unref(&n->msg);
     free(n);
 }
@@ -221,6 +223,7 @@ enum err retained_set(struct retained *r, struct msg *m, uint64_t version)
         return ERR_OK;
     }
     struct msg *before = n->msg;
+    r->bytes += m->payload_bytes - (uint64_t)before->payload_bytes;
     n->msg = msg_ref(m);
     n->version = version;
     msg_unref(&before);
@@ -324,4 +327,9 @@ struct msg *retained_match(const struct retained *r, const struct retained_query
 uint32_t retained_count(const struct retained *r)
 {
     return (uint32_t)r->by_topic.count;
+}
+
+uint64_t retained_bytes(const struct retained *r)
+{
+    return r->bytes;
 }

@@ -49,5 +49,6 @@ struct msg *retained_match(const struct retained *r, const struct retained_query
                            bool (*each)(const struct retained_value *v, void *arg), void *arg);
 
 uint32_t retained_count(const struct retained *r);
+uint64_t retained_bytes(const struct retained *r); /* of payload */
 
 #endif

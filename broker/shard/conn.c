@@ -132,7 +132,7 @@ void conn_accept(struct shard *sh, uint32_t listener)
 {
     enum { ACCEPTS_A_TURN = 64, AGAIN_MS = 500 };
     struct shards_listener *l = sh->listeners[listener];
-    if (sh->accept_again_ms != 0) return;
+    if (sh->alarm_ms[ALARM_ACCEPT] != 0) return;
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
         struct transport t;
         enum err rc = listener_accept(l->fd, &t);
@@ -164,7 +164,7 @@ static uint32_t packet_max(const struct shard *sh, const struct conn *c)
 /* Runs the packets in `in`. Gives how many bytes are done with; *want is the size of the packet cut off. */
 static size_t run_packets(struct shard *sh, struct conn *c, struct bytes in, uint32_t *want)
 {
-    size_t done = 0;
+    size_t done = 0, packets = 0;
     *want = 0;
     while (done < in.len && c->paused == 0 && (c->state == CONN_NEW || c->state == CONN_OPEN)) {
         struct frame f;
@@ -178,11 +178,13 @@ static size_t run_packets(struct shard *sh, struct conn *c, struct bytes in, uin
         if (rc == MQTT_RC_OK && c->state == CONN_NEW && connect_hand_over(sh, c, &f, left)) return in.len;
         if (rc == MQTT_RC_OK) {
             done += f.total;
+            packets++;
             rc = dispatch(sh, c, &f);
         }
         if (rc != MQTT_RC_OK) conn_end(sh, c, rc);
         if (c->out.bytes > OUT_BYTES_READ_MAX && c->state == CONN_OPEN) conn_pause(sh, c, PAUSE_OUTPUT);
     }
+    metrics_add(sh->metrics, METRIC_packets_received_total, packets);
     return c->state == CONN_ENDING || c->state == CONN_CLOSED ? in.len : done;
 }
 

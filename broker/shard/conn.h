@@ -100,7 +100,7 @@ struct conn *conn_find(struct shard *sh, uint64_t id);
 
 void conn_timer(struct wheel_timer *t, void *shard);
 
-/* Output gathers until the end of the turn. */
+/* Output gathers until the end of the turn. One commit a packet. */
 uint8_t *conn_reserve(struct shard *sh, struct conn *c, size_t n);
 void conn_commit(struct shard *sh, struct conn *c, size_t n);
 void conn_mark_dirty(struct shard *sh, struct conn *c);

@@ -24,6 +24,7 @@ uint8_t *conn_reserve(struct shard *sh, struct conn *c, size_t n)
 void conn_commit(struct shard *sh, struct conn *c, size_t n)
 {
     out_commit(&c->out, n);
+    metrics_add(sh->metrics, METRIC_packets_sent_total, 1);
     conn_mark_dirty(sh, c);
 }
 
@@ -75,6 +76,7 @@ static bool write_publish(struct shard *sh, struct conn *c, const struct publish
     }
     out_commit(&c->out, copied);
     if (out_share(&c->out, m, tail) == ERR_OK) {
+        metrics_add(sh->metrics, METRIC_packets_sent_total, 1);
         conn_mark_dirty(sh, c);
         return true;
     }
@@ -116,6 +118,12 @@ static bool is_personal(const struct conn *c)
     return c->alias_max > 0 || (c->session->identified > 0 && c->version == MQTT_V5);
 }
 
+static void note_sent(struct shard *sh, const struct msg *m)
+{
+    metrics_add(sh->metrics, METRIC_messages_sent_total, 1);
+    metrics_add(sh->metrics, METRIC_publish_bytes_sent_total, m->payload_bytes);
+}
+
 bool conn_send_publish(struct shard *sh, struct conn *c, const struct conn_publish *p)
 {
     if (c->doomed) return true; /* its session will send it again, or ends with it */
@@ -130,7 +138,7 @@ bool conn_send_publish(struct shard *sh, struct conn *c, const struct conn_publi
         return false;
     }
     if (!write_publish(sh, c, &h, p->msg)) return no_memory(sh, c, p, &h);
-    metrics_add(sh->metrics, METRIC_messages_sent_total, 1);
+    note_sent(sh, p->msg);
     return true;
 }
 
@@ -169,7 +177,7 @@ void conn_fan_send(struct shard *sh, struct conn *c, bool retain)
     if (at == NULL) return;
     memcpy(at, f->data, f->bytes);
     conn_commit(sh, c, f->bytes);
-    metrics_add(sh->metrics, METRIC_messages_sent_total, 1);
+    note_sent(sh, sh->fan_msg);
 }
 
 void conn_send_ack(struct shard *sh, struct conn *c, uint16_t id, uint8_t code)

@@ -107,6 +107,7 @@ enum mqtt_rc on_publish(struct shard *sh, struct conn *c, const struct frame *f)
     if (rc == MQTT_RC_OK) rc = check(sh, c, &p);
     if (rc != MQTT_RC_OK) return rc;
     metrics_add(sh->metrics, METRIC_messages_received_total, 1);
+    metrics_add(sh->metrics, METRIC_publish_bytes_received_total, p.payload.len);
     if (is_dropped(sh, c, &p)) return MQTT_RC_OK;
     struct route_in in = {
         .topic = p.topic,

@@ -51,9 +51,7 @@ static enum err restore_retained(void *ctx, struct msg *m, uint64_t version)
 {
     struct shards *all = ctx;
     struct shard *sh = all->at[shard_of_topic(all, subs_hash(all->subs, msg_topic(m)))];
-    enum err rc = retained_set(sh->retained, m, version);
-    if (rc == ERR_OK) metrics_add(sh->metrics, METRIC_retained_messages, 1);
-    return rc;
+    return retain_keep(sh, m, version);
 }
 
 struct restore_sink shards_restore(struct shards *s)

@@ -13,6 +13,17 @@
 
 /* --- the owner's side */
 
+enum err retain_keep(struct shard *sh, struct msg *m, uint64_t version)
+{
+    uint32_t count = retained_count(sh->retained);
+    uint64_t bytes = retained_bytes(sh->retained);
+    enum err rc = retained_set(sh->retained, m, version);
+    /* Unsigned, and so right when there are fewer now. */
+    metrics_add(sh->metrics, METRIC_retained_messages, (uint64_t)retained_count(sh->retained) - count);
+    metrics_add(sh->metrics, METRIC_retained_bytes, retained_bytes(sh->retained) - bytes);
+    return rc;
+}
+
 static bool collect(const struct retained_value *v, void *arg)
 {
     struct retained_ask *ask = arg;

@@ -207,7 +207,8 @@ static void note_retained(struct shard *sh, struct session *s, const struct msg 
 }
 
 /* To the direct receivers among sh->found. All are gathered first: delivering never changes the index, but
- * overlapping filters must be merged before anything is sent. position: of a retained publish, else 0. */
+ * overlapping filters must be merged before anything is sent. position: of a retained publish; else, and of
+ * the broker's own, 0. */
 static void deliver_direct(struct shard *sh, struct msg *m, uint64_t position)
 {
     sh->matches++;
@@ -219,9 +220,17 @@ static void deliver_direct(struct shard *sh, struct msg *m, uint64_t position)
     }
     conn_fan_begin(sh, m);
     for (size_t i = 0; i < sh->hits_count; i++) {
-        if (position != 0) note_retained(sh, sh->hits[i].session, m, position);
+        if (m->retain) note_retained(sh, sh->hits[i].session, m, position);
         deliver(sh, &sh->hits[i], m);
     }
+}
+
+/* What is retained without the journal is the broker's own, older than all that passes the journal. */
+static void keep_own(struct shard *sh, struct msg *m)
+{
+    if (shard_of_topic(sh->all, subs_hash(sh->all->subs, msg_topic(m))) != sh->index) return;
+    if (retained_set(sh->retained, m, 0) != ERR_OK)
+        log_event(sh->log, EVENT_MEMORY_REFUSED, LOG_TEXT("topic", msg_topic(m)));
 }
 
 void route_mail_publish(struct shard *sh, struct mail *mail)
@@ -231,6 +240,7 @@ void route_mail_publish(struct shard *sh, struct mail *mail)
     unsigned from = m->from_shard;
     struct credit *credit = &sh->all->at[from]->credit[sh->index];
 
+    if (m->retain) keep_own(sh, m);
     if (subs_find(sh->all->subs, msg_topic(m), &sh->found) == ERR_OK) deliver_direct(sh, m, 0);
     if (credit_give(credit, msg_bytes(m))) shard_post(sh, from, &credit->mail, MAIL_CREDIT);
     msg_unref(&m);
@@ -382,11 +392,7 @@ static void apply_copy(struct shard *sh, struct command *c)
 
 static void apply_retained(struct shard *sh, const struct command *c)
 {
-    uint32_t before = retained_count(sh->retained);
-    enum err rc = retained_set(sh->retained, c->msg, c->position);
-    uint32_t after = retained_count(sh->retained);
-    if (after > before) metrics_add(sh->metrics, METRIC_retained_messages, after - before);
-    if (after < before) metrics_sub(sh->metrics, METRIC_retained_messages, before - after);
+    enum err rc = retain_keep(sh, c->msg, c->position);
     if (rc != ERR_OK)
         log_event(sh->log, EVENT_MESSAGE_DROPPED, LOG_STR("why", err_text(rc)), LOG_STR("kind", "retained"),
                   LOG_TEXT("topic", msg_topic(c->msg)));
@@ -397,7 +403,7 @@ static void apply_publish(struct shard *sh, const struct command_seat *seat)
     struct command *c = seat->command;
     apply_targets(sh, seat);
     if (seat->direct && subs_find(sh->all->subs, msg_topic(c->msg), &sh->found) == ERR_OK)
-        deliver_direct(sh, c->msg, c->msg->retain ? c->position : 0);
+        deliver_direct(sh, c->msg, c->position);
     if (seat->owns_topic) apply_retained(sh, c);
 }
 
@@ -461,4 +467,19 @@ enum route_result route_publish(struct shard *sh, const struct route_in *in)
     msg_unref(&m);
     if (rc != ERR_OK) return ROUTE_FAILED;
     return journaled ? ROUTE_PENDING : ROUTE_DONE;
+}
+
+/* Whoever is connected gets it now, and its topic's owner keeps it. */
+void route_own(struct shard *sh, const struct route_in *in)
+{
+    if (subs_find(sh->all->subs, in->topic, &sh->found) != ERR_OK) return; /* the next one says more */
+    find_direct(sh, in->qos);
+    bool here = sh->direct[sh->index];
+    sh->direct[shard_of_topic(sh->all, subs_hash(sh->all->subs, in->topic))] = true;
+    struct msg *m = make_msg(sh, in, rides_needed(sh));
+    if (m == NULL) return;
+    pass_on(sh, m, NULL);
+    keep_own(sh, m);
+    if (here) deliver_direct(sh, m, 0);
+    msg_unref(&m);
 }

@@ -33,6 +33,9 @@ enum route_result {
     ROUTE_FAILED,
 };
 
+/* A value of the broker's own: QoS 0, retained, and nothing of it is durable. */
+void route_own(struct shard *sh, const struct route_in *in);
+
 enum route_result route_publish(struct shard *sh, const struct route_in *in);
 
 #endif

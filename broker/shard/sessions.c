@@ -173,6 +173,7 @@ static void start_timer(struct shard *sh, struct session *s, uint64_t passed_ms)
 void sessions_offline(struct shard *sh, struct session *s, bool will)
 {
     session_detach(s);
+    metrics_sub(sh->metrics, METRIC_clients_connected, 1);
     if (!will) session_drop_will(s);
     bool ends = !s->persistent || s->expiry_s == 0;
     if (s->will != NULL && (ends || s->will->delay_s == 0)) sessions_will(sh, s);

@@ -98,14 +98,26 @@ static void watch_listeners(struct shard *sh, int op)
 void shard_pause_accepting(struct shard *sh, uint32_t for_ms)
 {
     watch_listeners(sh, EPOLL_CTL_DEL);
-    sh->accept_again_ms = sh->now_ms + for_ms;
+    sh->alarm_ms[ALARM_ACCEPT] = sh->now_ms + for_ms;
 }
 
 static void accept_again(struct shard *sh)
 {
-    if (sh->accept_again_ms == 0 || sh->now_ms < sh->accept_again_ms || sh->closing) return;
-    sh->accept_again_ms = 0;
     watch_listeners(sh, EPOLL_CTL_ADD);
+}
+
+static void (*const alarm_handlers[ALARMS])(struct shard *) = {
+    [ALARM_ACCEPT] = accept_again,
+    [ALARM_SYS] = sys_alarm,
+};
+
+static void run_alarms(struct shard *sh)
+{
+    for (int i = 0; i < ALARMS; i++) {
+        if (sh->alarm_ms[i] == 0 || sh->now_ms < sh->alarm_ms[i]) continue;
+        sh->alarm_ms[i] = 0;
+        alarm_handlers[i](sh);
+    }
 }
 
 static int wait_ms(struct shard *sh)
@@ -113,8 +125,10 @@ static int wait_ms(struct shard *sh)
     uint64_t now = clock_mono_ms(sh->clock);
     uint64_t a = wheel_wait_ms(sh->conn_wheel, now), b = wheel_wait_ms(sh->session_wheel, now);
     uint64_t wait = a < b ? a : b;
-    uint64_t pause = sh->accept_again_ms <= now ? 0 : sh->accept_again_ms - now;
-    if (sh->accept_again_ms != 0 && pause < wait) wait = pause;
+    for (int i = 0; i < ALARMS; i++) {
+        uint64_t at = sh->alarm_ms[i];
+        if (at != 0 && !sh->closing) wait = at <= now ? 0 : wait < at - now ? wait : at - now;
+    }
     if (wait > LONGEST_SLEEP_MS) return LONGEST_SLEEP_MS;
     /* A tick late at most, instead of a wake-up for each timer within a tick. */
     return (int)((wait + WHEEL_TICK_MS - 1) / WHEEL_TICK_MS * WHEEL_TICK_MS);
@@ -137,8 +151,8 @@ void shard_turn(struct shard *sh, const struct epoll_event *events, int count)
     read_clocks(sh);
     run_events(sh, events, count);
     run_mail(sh);
-    accept_again(sh);
     if (!sh->closing) {
+        run_alarms(sh);
         wheel_advance(sh->conn_wheel, sh->now_ms, conn_timer, sh);
         wheel_advance(sh->session_wheel, sh->now_ms, sessions_timer, sh);
     }
@@ -158,6 +172,12 @@ static void loop(void *arg)
 }
 
 /* --- calls from main */
+
+struct shard_call {
+    struct mail mail;
+    void (*run)(struct shard *sh, void *arg);
+    void *arg;
+};
 
 void shard_mail_call(struct shard *sh, struct mail *m)
 {

@@ -48,8 +48,9 @@ struct journal_sink shards_sink(struct shards *s);
 /* Where a store shows what it remembers, before shards_start. */
 struct restore_sink shards_restore(struct shards *s);
 
-/* A value of the broker's own, as the retained message of a topic below $SYS. Before shards_start. */
-enum err shards_sys(struct shards *s, const char *topic, const char *value);
+/* Begins to say below $SYS how the broker is, if it is configured to. Before shards_start, when all that a
+ * store remembers has been restored. */
+enum err shards_sys(struct shards *s, const char *version, const char *durability);
 
 /* What a store remembers of earlier processes; in memory nothing, and all is 0. */
 struct shards_past {

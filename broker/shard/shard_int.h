@@ -18,8 +18,10 @@
 #include "base/thread.h"
 #include "retained/retained.h"
 #include "session/session.h"
+#include "shard/alarm.h"
 #include "shard/conn.h"
 #include "shard/shard.h"
+#include "sys/sys.h"
 
 enum mail_kind {
 #define MAIL(name, handler, doc) MAIL_##name,
@@ -55,12 +57,6 @@ struct barrier {
     uint16_t from, to;
 };
 
-struct shard_call {
-    struct mail mail;
-    void (*run)(struct shard *sh, void *arg);
-    void *arg;
-};
-
 /* A QoS 0 PUBLISH as it goes to many receivers of one protocol version. */
 struct fan_packet {
     uint32_t bytes; /* 0: not built */
@@ -86,7 +82,8 @@ struct shard {
     struct credit *credit;      /* what is under way from here to each shard */
     struct list credit_waiters; /* connections not read until credit comes */
 
-    uint64_t now_ms, wall_ms; /* of this turn */
+    uint64_t now_ms, wall_ms;  /* of this turn */
+    uint64_t alarm_ms[ALARMS]; /* 0: not set */
     struct wheel *conn_wheel, *session_wheel;
 
     struct conn_slot *slots;
@@ -129,7 +126,7 @@ struct shard {
     const struct clock *clock;
     struct shards_listener **listeners;
     size_t listeners_count;
-    uint64_t accept_again_ms; /* descriptors ran out: not before this; 0: accepting */
+    struct sys sys; /* of shard 0 */
 };
 
 /* The shard whose session a client id is, and the shard that keeps a topic's retained message. */
@@ -193,6 +190,7 @@ void job_done(struct shard *sh, struct command *c);
 void jobs_resume(struct shard *sh, struct session *s);
 void jobs_conn_gone(struct session *s);    /* before the connection's end: they go on without it, or end */
 void jobs_session_gone(struct session *s); /* before the session's */
+enum err retain_keep(struct shard *sh, struct msg *m, uint64_t version); /* by the owner; counts it */
 void retain_copy_arrived(struct shard *sh, struct session *s);
 
 #endif

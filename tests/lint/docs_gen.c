@@ -3,14 +3,19 @@
 #include "config/config.h"
 #include "log/log.h"
 #include "metrics/metrics.h"
+#include "sys/sys.h"
 #include <string.h>
 
 static const struct {
     const char *what;
     void (*print)(FILE *to);
 } parts[] = {
-    { "config", config_print_reference }, { "sample", config_print_sample },      { "man", config_print_man },
-    { "events", log_print_reference },    { "metrics", metrics_print_reference },
+    { "config", config_print_reference },
+    { "sample", config_print_sample },
+    { "man", config_print_man },
+    { "events", log_print_reference },
+    { "metrics", metrics_print_reference },
+    { "sys", sys_print_reference },
 };
 
 int main(int argc, char **argv)
@@ -20,6 +25,6 @@ int main(int argc, char **argv)
         parts[i].print(stdout);
         return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;
     }
-    fputs("usage: longlink-docs config|sample|man|events|metrics\n", stderr);
+    fputs("usage: longlink-docs config|sample|man|events|metrics|sys\n", stderr);
     return 2;
 }

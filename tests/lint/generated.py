@@ -14,6 +14,7 @@ PARTS = {
     'config': 'docs/ops/config.md',
     'metrics': 'docs/ops/metrics.md',
     'events': 'docs/ops/events.md',
+    'sys': 'docs/ops/sys.md',
     'sample': 'docs/ops/longlinkd.conf',
     'man': 'docs/man/longlinkd.conf.5',
 }

@@ -291,6 +291,21 @@ TEST(an_empty_payload_forgets_the_topic_and_an_unknown_one_is_no_error)
     retained_free(&r);
 }
 
+TEST(the_bytes_of_all_payloads_are_counted)
+{
+    struct retained *r = retained_with(2);
+    CHECK_INT(ERR_OK, set(r, "a", "12345", 1));
+    CHECK_INT(ERR_OK, set(r, "b", "123", 2));
+    CHECK_INT(8, retained_bytes(r));
+    CHECK_INT(ERR_OK, set(r, "a", "1", 3));
+    CHECK_INT(4, retained_bytes(r));
+    CHECK_INT(ERR_FULL, set(r, "c", "123", 4));
+    CHECK_INT(4, retained_bytes(r));
+    CHECK_INT(ERR_OK, set(r, "b", "", 5));
+    CHECK_INT(1, retained_bytes(r));
+    retained_free(&r);
+}
+
 TEST(one_topic_more_than_the_limit_is_refused_and_the_others_still_change)
 {
     struct retained *r = retained_with(2);

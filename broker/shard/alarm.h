@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * alarm - what a shard does at a time of its own: a row, its handler, and sh->alarm_ms[ALARM_name] to set it.
+ *
+ * Thread:  the shard's.
+ * Memory:  none.
+ * Limits:  one time for each; the handler runs in the first turn at or after it, with the alarm off.
+ * Errors:  none.
+ * Tests:   tests/e2e/test_sys.py
+ */
+#ifndef SHARD_ALARM_H
+#define SHARD_ALARM_H
+
+struct shard;
+
+enum alarm {
+    ALARM_ACCEPT, /* descriptors had run out */
+    ALARM_SYS,    /* shard 0: an interval is over */
+    ALARMS
+};
+
+void sys_alarm(struct shard *sh);
+
+#endif
