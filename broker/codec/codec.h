@@ -142,6 +142,7 @@ enum mqtt_rc session_end_decode(const struct frame *f, uint8_t version, struct s
  * order of identifier, then props.user as it is. */
 void connect_encode(struct wr *w, const struct connect *c);
 void connack_encode(struct wr *w, uint8_t version, const struct connack *c);
+uint32_t connack_size(uint8_t version, const struct connack *c); /* of the whole packet */
 void publish_encode(struct wr *w, uint8_t version, const struct publish *p);
 void ack_encode(struct wr *w, uint8_t version, enum packet_type type, const struct ack *a);
 void subscribe_encode(struct wr *w, uint8_t version, uint16_t id, const struct subscribe_filter *filters,
@@ -151,6 +152,7 @@ void unsubscribe_encode(struct wr *w, uint8_t version, uint16_t id, const struct
 void suback_encode(struct wr *w, uint8_t version, const struct suback *s);
 void unsuback_encode(struct wr *w, uint8_t version, const struct suback *s);
 void session_end_encode(struct wr *w, uint8_t version, enum packet_type type, const struct session_end *e);
+uint32_t session_end_size(uint8_t version, enum packet_type type, const struct session_end *e);
 void ping_encode(struct wr *w, enum packet_type type);
 
 /* What of a PUBLISH differs between receivers; topic, forwarded properties and payload are the message's. */

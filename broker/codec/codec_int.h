@@ -40,6 +40,12 @@ static inline size_t props_size(uint8_t version, const struct props *p)
     return version == MQTT_V5 ? varint_size(bytes) + (size_t)bytes : 0;
 }
 
+/* A packet with its fixed header. */
+static inline uint32_t packet_size(size_t remaining)
+{
+    return 1 + varint_size((uint32_t)remaining) + (uint32_t)remaining;
+}
+
 static inline bool props_absent(const struct props *p)
 {
     return p->has == 0 && p->user.len == 0;

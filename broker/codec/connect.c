@@ -153,6 +153,11 @@ enum mqtt_rc connack_decode(struct bytes body, uint8_t version, struct connack *
     return out->session_present && out->code != 0 ? MQTT_RC_PROTOCOL : MQTT_RC_OK; /* [MQTT-3.2.2-6] */
 }
 
+uint32_t connack_size(uint8_t version, const struct connack *c)
+{
+    return packet_size(2 + props_size(version, &c->props));
+}
+
 void connack_encode(struct wr *w, uint8_t version, const struct connack *c)
 {
     packet_open(w, PACKET_CONNACK, 0, 2 + props_size(version, &c->props));

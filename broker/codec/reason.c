@@ -2,14 +2,30 @@
 #include "codec/codec_int.h"
 
 static const char *const texts[256] = {
-#define REASON(name, value, text) [value] = (text),
+#define REASON(name, value, text, advice) [value] = (text),
 #include "codec/reasons.def"
 #undef REASON
 };
 
+static const char *const advices[256] = {
+#define REASON(name, value, text, advice) [value] = (advice),
+#include "codec/reasons.def"
+#undef REASON
+};
+
+#define REASON(name, value, text, advice)                                                                    \
+    _Static_assert(sizeof(advice) <= ADVICE_BYTES_MAX + 1, #name ": its advice is too long");
+#include "codec/reasons.def"
+#undef REASON
+
 const char *mqtt_rc_text(uint8_t code)
 {
     return texts[code] != NULL ? texts[code] : "unknown reason";
+}
+
+const char *mqtt_rc_advice(uint8_t code)
+{
+    return advices[code] != NULL ? advices[code] : "";
 }
 
 /* Which codes a packet may carry: tables 3-1 (CONNACK) to 3-11 (AUTH) of the standard. 0x00 is in

@@ -22,13 +22,33 @@ enum mqtt_rc session_end_decode(const struct frame *f, uint8_t version, struct s
     return reason_fits(f->type, out->code) ? MQTT_RC_OK : MQTT_RC_PROTOCOL;
 }
 
+/* Which parts are written. */
+struct parts {
+    bool code, props;
+};
+
+static struct parts parts_of(uint8_t version, enum packet_type type, const struct session_end *e)
+{
+    bool bare = props_absent(&e->props);
+    bool code = version == MQTT_V5 && (!bare || e->code != 0);
+    return (struct parts){ code, code && (!bare || type == PACKET_AUTH) };
+}
+
+static size_t body_size(uint8_t version, const struct session_end *e, struct parts parts)
+{
+    return (parts.code ? 1u : 0u) + (parts.props ? props_size(version, &e->props) : 0);
+}
+
+uint32_t session_end_size(uint8_t version, enum packet_type type, const struct session_end *e)
+{
+    return packet_size(body_size(version, e, parts_of(version, type, e)));
+}
+
 void session_end_encode(struct wr *w, uint8_t version, enum packet_type type, const struct session_end *e)
 {
-    bool bare = version != MQTT_V5 || props_absent(&e->props);
-    bool empty = version != MQTT_V5 || (bare && e->code == 0);
-    bool with_props = !empty && (!bare || type == PACKET_AUTH);
+    struct parts parts = parts_of(version, type, e);
 
-    packet_open(w, type, 0, (empty ? 0u : 1u) + (with_props ? props_size(version, &e->props) : 0));
-    if (!empty) wr_u8(w, e->code);
-    if (with_props) props_encode(w, &e->props);
+    packet_open(w, type, 0, body_size(version, e, parts));
+    if (parts.code) wr_u8(w, e->code);
+    if (parts.props) props_encode(w, &e->props);
 }

@@ -5,6 +5,7 @@
  * say who they are unless allow_anonymous says otherwise.
  */
 #include "config/config_int.h"
+#include <ctype.h>
 #include <string.h>
 
 static void local_add(struct config *c, const char *address, uint16_t port)
@@ -82,6 +83,17 @@ static void check_doubles(const struct place *p)
     }
 }
 
+/* What clients are told has to be text for them, too. */
+static void check_plain(const struct place *p, enum config_id id, const char *option, const char *value)
+{
+    struct place at_origin = { .config = p->config, .notes = p->notes, .file = p->config->origins[id] };
+    for (const char *at = value; *at != '\0'; at++) {
+        if (isprint((unsigned char)*at)) continue;
+        note_value(&at_origin, option, value, "printable ASCII");
+        return;
+    }
+}
+
 enum err config_finish(struct config *c, struct config_notes *notes)
 {
     size_t before = notes->errors;
@@ -94,6 +106,8 @@ enum err config_finish(struct config *c, struct config_notes *notes)
     else
         warn_about_ports(&flag);
     check_doubles(&p);
+    check_plain(&p, CONFIG_ID_response_information, "response_information", c->response_information);
+    check_plain(&p, CONFIG_ID_server_reference, "server_reference", c->server_reference);
 
     if (c->origins[CONFIG_ID_allow_anonymous][0] == '\0') c->allow_anonymous = c->local_only;
     if (!c->allow_anonymous)

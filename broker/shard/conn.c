@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "net/listener.h"
 #include "shard/alias.h"
+#include "shard/connect.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -368,13 +369,19 @@ void conn_end_quietly(struct shard *sh, struct conn *c)
 
 static void say_disconnect(struct shard *sh, struct conn *c, enum mqtt_rc why)
 {
-    enum { DISCONNECT_BYTES_MAX = 8 };
-    uint8_t *at = conn_reserve(sh, c, DISCONNECT_BYTES_MAX);
-    if (at == NULL) return;
-    struct wr w = { .at = at, .left = DISCONNECT_BYTES_MAX };
     struct session_end e = { .code = (uint8_t)why };
+    const char *reference = sh->config->server_reference;
+    bool refers = why == MQTT_RC_USE_ANOTHER_SERVER || why == MQTT_RC_SERVER_MOVED;
+    if (refers && reference[0] != '\0') PROPS_SET(&e.props, server_reference, bytes_of_text(reference));
+    if (session_end_size(c->version, PACKET_DISCONNECT, &e) > c->max_packet) props_clear(&e.props);
+    uint32_t size = session_end_size(c->version, PACKET_DISCONNECT, &e);
+    conn_give_reason(c, &e.props, e.code, size);
+    size = session_end_size(c->version, PACKET_DISCONNECT, &e);
+    uint8_t *at = size > c->max_packet ? NULL : conn_reserve(sh, c, size);
+    if (at == NULL) return;
+    struct wr w = { .at = at, .left = size };
     session_end_encode(&w, c->version, PACKET_DISCONNECT, &e);
-    conn_commit(sh, c, (size_t)(w.at - at));
+    conn_commit(sh, c, size);
 }
 
 void conn_end(struct shard *sh, struct conn *c, enum mqtt_rc why)

@@ -80,6 +80,7 @@ struct conn {
     uint8_t version, state, paused;
     bool is_dirty, is_dead, is_ready, wants_write, blocked, handed_over, session_present, limited_keepalive;
     uint16_t alias_max; /* the client's Topic Alias Maximum; 0: it takes none */
+    bool wants_reasons, wants_response_info;
     struct alias_in *alias_in;
     struct alias_out *alias_out;
     bool doomed;       /* to be dropped when its output is flushed */
@@ -118,6 +119,8 @@ bool conn_send_publish(struct shard *sh, struct conn *c, const struct conn_publi
  * a protocol version and copied for the others. Only between the two calls of one delivery. */
 void conn_fan_begin(struct shard *sh, struct msg *m);
 void conn_fan_send(struct shard *sh, struct conn *c, bool retain);
+/* Adds a Reason String for this code to a packet of so many bytes, if the client wants and can take it. */
+void conn_give_reason(const struct conn *c, struct props *props, uint8_t code, uint32_t bytes);
 void conn_send_ack(struct shard *sh, struct conn *c, uint16_t id, uint8_t code);
 
 /* PUBACK order: a place for a PUBLISH whose PUBACK comes later; its ticket fills it. */
@@ -153,13 +156,6 @@ void conn_run_ready(struct shard *sh);
 
 /* dispatch.c: one packet. */
 enum mqtt_rc dispatch(struct shard *sh, struct conn *c, const struct frame *f);
-
-/* on_connect.c */
-enum mqtt_rc on_connect(struct shard *sh, struct conn *c, const struct frame *f);
-void connack_send(struct shard *sh, struct conn *c);
-
-/* True when the packet begins a CONNECT of a session that lives on another shard: the connection is gone. */
-bool connect_hand_over(struct shard *sh, struct conn *c, const struct frame *f, struct bytes unread);
 
 /* on_publish.c, on_subscribe.c, on_end.c */
 enum mqtt_rc on_publish(struct shard *sh, struct conn *c, const struct frame *f);

@@ -180,9 +180,18 @@ void conn_fan_send(struct shard *sh, struct conn *c, bool retain)
     note_sent(sh, sh->fan_msg);
 }
 
+void conn_give_reason(const struct conn *c, struct props *props, uint8_t code, uint32_t bytes)
+{
+    /* Its identifier and length; and what the packet's lengths, and the property length, may grow by. */
+    enum { REFUSAL_MIN = 0x80, MORE_BYTES = 3 + 3 + 4 };
+    struct bytes text = bytes_of_text(mqtt_rc_advice(code));
+    if (!c->wants_reasons || code < REFUSAL_MIN || text.len == 0) return;
+    if (bytes + text.len + MORE_BYTES <= c->max_packet) PROPS_SET(props, reason_string, text);
+}
+
 void conn_send_ack(struct shard *sh, struct conn *c, uint16_t id, uint8_t code)
 {
-    enum { ACK_BYTES_MAX = 8 };
+    enum { ACK_BARE_BYTES = 5, ACK_BYTES_MAX = 16 + ADVICE_BYTES_MAX };
     uint8_t *at = conn_reserve(sh, c, ACK_BYTES_MAX);
     if (at == NULL) {
         conn_doom(sh, c);
@@ -190,6 +199,7 @@ void conn_send_ack(struct shard *sh, struct conn *c, uint16_t id, uint8_t code)
     }
     struct wr w = { .at = at, .left = ACK_BYTES_MAX };
     struct ack a = { .id = id, .code = code };
+    conn_give_reason(c, &a.props, code, ACK_BARE_BYTES);
     ack_encode(&w, c->version, PACKET_PUBACK, &a);
     conn_commit(sh, c, (size_t)(w.at - at));
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "shard/connect.h"
 #include "shard/shard_int.h"
 
 static enum mqtt_rc on_pingreq(struct shard *sh, struct conn *c, const struct frame *f)

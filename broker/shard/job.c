@@ -98,10 +98,19 @@ static void make_older(struct subscribe_job *j)
         if (j->codes[i] > 2) j->codes[i] = j->version == MQTT_V31 ? 0 : 0x80;
 }
 
+/* The first refusal, if there is one. */
+static uint8_t worst_of(const struct subscribe_job *j)
+{
+    for (uint16_t i = 0; i < j->count; i++)
+        if (j->codes[i] >= 0x80) return j->codes[i];
+    return 0;
+}
+
 void job_answer(struct shard *sh, struct conn *c, struct subscribe_job *j)
 {
     if (j->version != MQTT_V5) make_older(j);
-    size_t room = 16 + (size_t)j->count;
+    uint32_t bare = 16 + (uint32_t)j->count;
+    size_t room = bare + 3 + ADVICE_BYTES_MAX;
     uint8_t *at = conn_reserve(sh, c, room);
     if (at == NULL) {
         conn_doom(sh, c);
@@ -109,6 +118,7 @@ void job_answer(struct shard *sh, struct conn *c, struct subscribe_job *j)
     }
     struct wr w = { .at = at, .left = room };
     struct suback a = { .id = j->packet_id, .codes = bytes_of(j->codes, j->count) };
+    conn_give_reason(c, &a.props, worst_of(j), bare);
     if (j->is_unsubscribe)
         unsuback_encode(&w, c->version, &a);
     else

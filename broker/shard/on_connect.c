@@ -1,39 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/check.h"
 #include "base/rng.h"
 #include "net/listener.h"
+#include "shard/connect.h"
 #include "shard/shard_int.h"
 #include "topic/topic.h"
 #include <stdio.h>
 #include <stdlib.h>
 
-/* CONNECT (MQTT 5.0 section 3.1): checks, the session it gets, takeover, CONNACK. */
+/* CONNECT (MQTT 5.0 section 3.1): checks, the session it gets, takeover. */
 
-enum { ASSIGNED_ID_BYTES = 5 + 32 + 1, CONNACK_BYTES_MAX = 128, REFUSAL_BYTES = 5 };
-
-/* CONNACK with a refusal, if the client has room for one, then the end. */
-static enum mqtt_rc refuse(struct shard *sh, struct conn *c, enum mqtt_rc why)
-{
-    struct connack a = { .code = (uint8_t)why };
-    if (c->version != MQTT_V5) a.code = connack_code_v3(why);
-    metrics_add(sh->metrics, METRIC_connects_refused_total, 1);
-    log_event(sh->log, EVENT_CONNECT_REFUSED, LOG_NUM("port", c->listener->port),
-              LOG_STR("reason", mqtt_rc_text((uint8_t)why)));
-    uint8_t *at = c->max_packet < REFUSAL_BYTES ? NULL : conn_reserve(sh, c, CONNACK_BYTES_MAX);
-    if (at != NULL) {
-        struct wr w = { .at = at, .left = CONNACK_BYTES_MAX };
-        connack_encode(&w, c->version, &a);
-        conn_commit(sh, c, (size_t)(w.at - at));
-    }
-    conn_end_quietly(sh, c);
-    return MQTT_RC_OK;
-}
+enum { ASSIGNED_ID_BYTES = 5 + 32 + 1 };
 
 /* A packet that cannot be read. Version 5 clients understand why; older ones get a close [MQTT-3.1.4-1]. */
 static enum mqtt_rc refuse_undecoded(struct shard *sh, struct conn *c, enum mqtt_rc rc, uint8_t version)
 {
     c->version = version == MQTT_V5 ? MQTT_V5 : MQTT_V311;
-    if (c->version == MQTT_V5 || rc == MQTT_RC_UNSUPPORTED_VERSION) return refuse(sh, c, rc);
+    if (c->version == MQTT_V5 || rc == MQTT_RC_UNSUPPORTED_VERSION) return connack_refuse(sh, c, rc);
     metrics_add(sh->metrics, METRIC_connects_refused_total, 1);
     return rc;
 }
@@ -163,9 +145,11 @@ static void limit_keepalive(const struct shard *sh, struct conn *c, uint16_t wan
 }
 
 /* Whatever a client says that it takes, MQTT has no larger packet: a message may grow on its way. */
-static void take_limits(struct conn *c, const struct props *props)
+static void take_wishes(struct conn *c, const struct props *props)
 {
     if (PROPS_HAS(props, topic_alias_max)) c->alias_max = props->topic_alias_max;
+    c->wants_reasons = !PROPS_HAS(props, request_problem_info) || props->request_problem_info == 1;
+    c->wants_response_info = PROPS_HAS(props, request_response_info) && props->request_response_info == 1;
     if (PROPS_HAS(props, max_packet_size) && props->max_packet_size < c->max_packet)
         c->max_packet = props->max_packet_size;
 }
@@ -242,7 +226,7 @@ static enum mqtt_rc open_session(struct shard *sh, struct conn *c, const struct 
     struct session *s = resume(sh, p, client_id, &destroyed);
     c->session_present = s != NULL;
     if (s == NULL) s = sessions_create(sh, client_id, expiry_s > 0);
-    if (s == NULL) return refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);
+    if (s == NULL) return connack_refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);
 
     s->expiry_s = expiry_s;
     c->session = s;
@@ -259,66 +243,19 @@ static enum mqtt_rc open_session(struct shard *sh, struct conn *c, const struct 
     return MQTT_RC_OK;
 }
 
-static void fill_connack(const struct shard *sh, const struct conn *c, uint32_t expiry_s, struct connack *a)
-{
-    const struct config *conf = sh->config;
-    a->session_present = c->session_present;
-    if (c->version != MQTT_V5) return;
-    PROPS_SET(&a->props, max_qos, 1);
-    PROPS_SET(&a->props, shared_available, 0);
-    if (!conf->retain_available) PROPS_SET(&a->props, retain_available, 0);
-    if (c->listener->max_topic_alias > 0) PROPS_SET(&a->props, topic_alias_max, c->listener->max_topic_alias);
-    if (conf->max_packet_size > 0) PROPS_SET(&a->props, max_packet_size, conf->max_packet_size);
-    if (c->limited_keepalive) PROPS_SET(&a->props, server_keepalive, c->keepalive_s);
-    if (c->assigned_id != NULL) PROPS_SET(&a->props, assigned_client_id, bytes_of_text(c->assigned_id));
-    if (expiry_s > 0 && conf->persistent_client_expiration != UINT32_MAX)
-        PROPS_SET(&a->props, session_expiry, expiry_s);
-}
-
-/* Has the client room for its CONNACK [MQTT-3.1.2-24]? Asked before its session is touched. */
-static bool connack_fits(const struct shard *sh, const struct conn *c, uint32_t expiry_s)
-{
-    uint8_t room[CONNACK_BYTES_MAX];
-    struct wr w = { .at = room, .left = sizeof room };
-    struct connack a = { 0 };
-    fill_connack(sh, c, expiry_s, &a);
-    connack_encode(&w, c->version, &a);
-    return sizeof room - w.left <= c->max_packet;
-}
-
 enum mqtt_rc on_connect(struct shard *sh, struct conn *c, const struct frame *f)
 {
     struct connect p;
     enum mqtt_rc rc = connect_decode(f->body, &p);
     if (rc != MQTT_RC_OK) return refuse_undecoded(sh, c, rc, p.version);
     c->version = p.version;
-    if (p.version == MQTT_V5) take_limits(c, &p.props);
+    if (p.version == MQTT_V5) take_wishes(c, &p.props);
     rc = check(sh, &p);
-    if (rc != MQTT_RC_OK) return refuse(sh, c, rc);
-    if (p.client_id.len == 0 && !assign_id(sh, c)) return refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);
+    if (rc != MQTT_RC_OK) return connack_refuse(sh, c, rc);
+    if (p.client_id.len == 0 && !assign_id(sh, c)) return connack_refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);
 
     limit_keepalive(sh, c, p.keepalive_s);
     c->limited_keepalive = c->keepalive_s != p.keepalive_s;
-    if (!connack_fits(sh, c, wanted_expiry(sh, &p))) return refuse(sh, c, MQTT_RC_PACKET_TOO_LARGE);
+    if (!connack_fits(sh, c, wanted_expiry(sh, &p))) return connack_refuse(sh, c, MQTT_RC_PACKET_TOO_LARGE);
     return open_session(sh, c, &p);
-}
-
-void connack_send(struct shard *sh, struct conn *c)
-{
-    struct connack a = { 0 };
-    fill_connack(sh, c, c->session->expiry_s, &a);
-    uint8_t *at = conn_reserve(sh, c, CONNACK_BYTES_MAX);
-    if (at == NULL) {
-        conn_drop(sh, c);
-        return;
-    }
-    struct wr w = { .at = at, .left = CONNACK_BYTES_MAX };
-    connack_encode(&w, c->version, &a);
-    CHECK(!w.bad);
-    conn_commit(sh, c, (size_t)(w.at - at));
-    free(c->assigned_id);
-    c->assigned_id = NULL;
-    c->state = CONN_OPEN;
-    metrics_add(sh->metrics, METRIC_connects_accepted_total, 1);
-    feed_pump(sh, c->session);
 }

@@ -219,6 +219,12 @@ void shards_listen(struct shards *s, struct shards_listener *listener)
     call_all(s, call_listen, listener);
 }
 
+/* The operator may have named a server for those who have to go. */
+static enum mqtt_rc why_closing(const struct shard *sh)
+{
+    return sh->config->server_reference[0] != '\0' ? MQTT_RC_USE_ANOTHER_SERVER : MQTT_RC_SHUTTING_DOWN;
+}
+
 static void call_close(struct shard *sh, void *arg)
 {
     (void)arg;
@@ -229,7 +235,7 @@ static void call_close(struct shard *sh, void *arg)
         struct conn *c = sh->slots[i].conn;
         if (c == NULL) continue;
         if (c->session != NULL) session_drop_will(c->session); /* the broker leaves, not the client */
-        conn_end(sh, c, MQTT_RC_SHUTTING_DOWN);
+        conn_end(sh, c, why_closing(sh));
         conn_flush_dirty(sh);
         conn_drop(sh, c);
     }

@@ -9,6 +9,16 @@ TEST(each_code_has_the_standards_words)
     assert_string_equal("unknown reason", mqtt_rc_text(0xff));
 }
 
+TEST(what_a_client_is_told_beside_a_code_is_there_for_refusals_only)
+{
+    for (unsigned code = 0; code < 256; code++) {
+        size_t bytes = strlen(mqtt_rc_advice((uint8_t)code));
+        CHECK_TRUE(bytes <= ADVICE_BYTES_MAX);
+        if (code < 0x80) CHECK_INT(0, bytes);
+    }
+    CHECK_TRUE(mqtt_rc_advice(MQTT_RC_QUOTA_EXCEEDED)[0] != '\0');
+}
+
 TEST(each_packet_type_has_a_name)
 {
     assert_string_equal("CONNECT", packet_name(PACKET_CONNECT));

@@ -414,6 +414,8 @@ TEST(an_error_of_a_listener_names_what_is_allowed)
     check_refused("max_connections many",
                   "option 'max_connections': value 'many' is not allowed; allowed: -1 for no "
                   "limit, or a number from 0 to 4294967295");
+    check_refused("max_topic_alias -1",
+                  "option 'max_topic_alias': value '-1' is not allowed; allowed: a number from 0 to 65535");
     check_refused("protocol websockets",
                   "option 'protocol': value 'websockets' is not built yet; allowed: mqtt");
     check_refused("protocol x", "option 'protocol': value 'x' is not allowed; allowed: mqtt");
@@ -432,6 +434,22 @@ TEST(an_error_of_the_log_names_what_is_allowed)
     check_refused("log_type errors",
                   "option 'log_type': value 'errors' is not allowed; allowed: error, warning, "
                   "notice, information, debug, all or none");
+}
+
+TEST(what_clients_are_told_is_ascii_and_an_error_names_its_line)
+{
+    static const char *const names[] = { "response_information", "server_reference" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct bench *b = bench_new();
+        char line[80], want[160];
+        snprintf(line, sizeof line, "\n%s caf\xc3\xa9.example\n", names[i]);
+        CHECK_INT(ERR_OK, read_text(b, line));
+        CHECK_INT(ERR_SYNTAX, config_finish(&b->config, &b->notes));
+        snprintf(want, sizeof want, "main.conf:2: option '%s': value 'caf", names[i]);
+        CHECK_TRUE(is_noted(b, true, want));
+        CHECK_TRUE(is_noted(b, true, "allowed: printable ASCII"));
+        bench_free(b);
+    }
 }
 
 TEST(an_unknown_option_is_an_error_with_the_nearest_name)

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/check.h"
+#include "shard/connect.h"
+#include "shard/shard_int.h"
+#include <stdlib.h>
+
+/* CONNACK (MQTT 5.0 section 3.2): what the client is told of this broker and of its session. */
+
+/* Room for the expansion of response_information; a client with a longer id gets none. */
+enum { RESPONSE_BYTES_MAX = 1024 };
+
+static bool write_connack(struct shard *sh, struct conn *c, const struct connack *a)
+{
+    uint32_t size = connack_size(c->version, a);
+    uint8_t *at = size > c->max_packet ? NULL : conn_reserve(sh, c, size);
+    if (at == NULL) return false;
+    struct wr w = { .at = at, .left = size };
+    connack_encode(&w, c->version, a);
+    CHECK(!w.bad);
+    conn_commit(sh, c, size);
+    return true;
+}
+
+enum mqtt_rc connack_refuse(struct shard *sh, struct conn *c, enum mqtt_rc why)
+{
+    struct connack a = { .code = (uint8_t)why };
+    metrics_add(sh->metrics, METRIC_connects_refused_total, 1);
+    log_event(sh->log, EVENT_CONNECT_REFUSED, LOG_NUM("port", c->listener->port),
+              LOG_STR("reason", mqtt_rc_text((uint8_t)why)));
+    if (c->version != MQTT_V5)
+        a.code = connack_code_v3(why);
+    else
+        conn_give_reason(c, &a.props, a.code, connack_size(c->version, &a));
+    write_connack(sh, c, &a);
+    conn_end_quietly(sh, c);
+    return MQTT_RC_OK;
+}
+
+static void fill(const struct shard *sh, const struct conn *c, uint32_t expiry_s, struct connack *a)
+{
+    const struct config *conf = sh->config;
+    a->session_present = c->session_present;
+    if (c->version != MQTT_V5) return;
+    PROPS_SET(&a->props, max_qos, 1);
+    PROPS_SET(&a->props, shared_available, 0);
+    if (!conf->retain_available) PROPS_SET(&a->props, retain_available, 0);
+    if (c->listener->max_topic_alias > 0) PROPS_SET(&a->props, topic_alias_max, c->listener->max_topic_alias);
+    if (conf->max_packet_size > 0) PROPS_SET(&a->props, max_packet_size, conf->max_packet_size);
+    if (c->limited_keepalive) PROPS_SET(&a->props, server_keepalive, c->keepalive_s);
+    if (c->assigned_id != NULL) PROPS_SET(&a->props, assigned_client_id, bytes_of_text(c->assigned_id));
+    if (expiry_s > 0 && conf->persistent_client_expiration != UINT32_MAX)
+        PROPS_SET(&a->props, session_expiry, expiry_s);
+}
+
+bool connack_fits(const struct shard *sh, const struct conn *c, uint32_t expiry_s)
+{
+    struct connack a = { 0 };
+    fill(sh, c, expiry_s, &a);
+    return connack_size(c->version, &a) <= c->max_packet;
+}
+
+/* The text with the client's id in place of each %c. Empty: there is none, it is too long, or it would be no
+ * part of a topic. */
+static struct bytes expand(const char *text, struct bytes client_id, uint8_t *room)
+{
+    struct bytes none = { 0 };
+    struct wr w = { .at = room, .left = RESPONSE_BYTES_MAX };
+    if (utf8_scan(client_id) != 0) return none;
+    for (const char *at = text; *at != '\0'; at++) {
+        if (at[0] != '%' || at[1] != 'c') {
+            wr_u8(&w, (uint8_t)*at);
+            continue;
+        }
+        wr_bytes(&w, client_id);
+        at++;
+    }
+    return w.bad ? none : bytes_of(room, (size_t)(w.at - room));
+}
+
+/* Section 3.2.2.3.14: for a client that asks, if there is room [MQTT-3.1.2-24]. */
+static void add_response_info(const struct shard *sh, const struct conn *c, struct connack *a, uint8_t *room)
+{
+    if (!c->wants_response_info) return;
+    struct bytes text = expand(sh->config->response_information, session_client_id(c->session), room);
+    if (text.len == 0) return;
+    PROPS_SET(&a->props, response_info, text);
+    if (connack_size(c->version, a) > c->max_packet) a->props.has &= ~(1u << PROP_BIT_response_info);
+}
+
+void connack_send(struct shard *sh, struct conn *c)
+{
+    struct connack a = { 0 };
+    uint8_t room[RESPONSE_BYTES_MAX];
+    fill(sh, c, c->session->expiry_s, &a);
+    add_response_info(sh, c, &a, room);
+    if (!write_connack(sh, c, &a)) {
+        conn_drop(sh, c);
+        return;
+    }
+    free(c->assigned_id);
+    c->assigned_id = NULL;
+    c->state = CONN_OPEN;
+    metrics_add(sh->metrics, METRIC_connects_accepted_total, 1);
+    feed_pump(sh, c->session);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * connect - from a CONNECT to its CONNACK.
+ *
+ * Thread:  the shard's.
+ * Memory:  the connection's.
+ * Limits:  CONNECT_BYTES_MAX.
+ * Errors:  a CONNECT that cannot be is refused, with a CONNACK where the client can read one.
+ * Tests:   tests/conformance/3.1-connect
+ */
+#ifndef SHARD_CONNECT_H
+#define SHARD_CONNECT_H
+
+#include "shard/conn.h"
+
+/* on_connect.c */
+enum mqtt_rc on_connect(struct shard *sh, struct conn *c, const struct frame *f);
+/* True when the packet begins a CONNECT of a session that lives on another shard: the connection is gone. */
+bool connect_hand_over(struct shard *sh, struct conn *c, const struct frame *f, struct bytes unread);
+
+/* connack.c: with a refusal, if the client has room for one, then the end. Gives MQTT_RC_OK. */
+enum mqtt_rc connack_refuse(struct shard *sh, struct conn *c, enum mqtt_rc why);
+/* Has the client room for its CONNACK [MQTT-3.1.2-24]? Asked before its session is touched. */
+bool connack_fits(const struct shard *sh, const struct conn *c, uint32_t expiry_s);
+void connack_send(struct shard *sh, struct conn *c);
+
+#endif
