@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * subscribe - the subscriptions of a session: in the index, in the session's own map, and their identifiers.
+ * subscribe - the subscriptions of a session: in the index, in its own map, and their identifiers.
  *
  * Thread:  the session's shard.
- * Memory:  a subscription is the session's and goes with it. sub_ids_find fills sh->sub_ids, until it is
- * asked again. Limits:  SUBSCRIPTIONS_MAX of one session. Errors:  ERR_FULL, ERR_NOMEM, and nothing has
- * changed. Tests:   tests/conformance/3.8-subscribe, tests/unit/test_job.c,
- * tests/e2e/test_subscription_ids.py
+ * Memory:  a subscription goes with its session. sub_ids_find fills sh->sub_ids until it is asked again.
+ * Limits:  SUBSCRIPTIONS_MAX of one session.
+ * Errors:  ERR_FULL, ERR_NOMEM, and nothing has changed.
+ * Tests:   tests/conformance/3.8-subscribe, tests/unit/test_job.c, tests/e2e/test_subscription_ids.py
  */
 #ifndef SHARD_SUBSCRIBE_H
 #define SHARD_SUBSCRIBE_H
