@@ -107,6 +107,21 @@ enum mtc_got link_next(struct link *l, int wait_ms)
     }
 }
 
+struct link *link_wait_either(struct link *a, struct link *b, int wait_ms)
+{
+    struct pollfd both[] = { { .fd = a->fd, .events = POLLIN }, { .fd = b->fd, .events = POLLIN } };
+    long long until_ms = now_ms() + wait_ms;
+
+    if (a->in.len > a->packet_len) return a;
+    if (b->in.len > b->packet_len) return b;
+    for (;;) {
+        long long left = until_ms - now_ms();
+        int n = poll(both, 2, left > 0 ? (int)left : 0);
+        if (n > 0) return both[0].revents != 0 ? a : b;
+        if (n == 0 || errno != EINTR) return NULL;
+    }
+}
+
 void link_finish(struct link *l)
 {
     (void)shutdown(l->fd, SHUT_WR);

@@ -31,6 +31,9 @@ bool link_send(struct link *l, const struct out *bytes, int wait_ms);
  * ended inside a packet, or the header has a length that cannot be. */
 enum mtc_got link_next(struct link *l, int wait_ms);
 
+/* The one of the two over which something came first, or which was closed; NULL when nothing happens. */
+struct link *link_wait_either(struct link *a, struct link *b, int wait_ms);
+
 /* Ends our direction, so that the other side knows that no more comes. */
 void link_finish(struct link *l);
 void link_close(struct link *l);

@@ -132,6 +132,25 @@ static bool hang_up(struct run *r, struct client *c)
     return script_drain(r, c);
 }
 
+/* The one of the two to which something comes has the first's name from now on, the other one the other's. */
+static bool choose(struct run *r, struct client *c, const struct fields *words)
+{
+    struct client *other = words->count == 1 ? client_of(r, words->all[0].at) : NULL;
+
+    if (other == NULL || other == c || c->link.fd < 0 || other->link.fd < 0)
+        return script_broken(r, "or takes the name of another client, and both have a connection");
+    const struct link *first = link_wait_either(&c->link, &other->link, r->wait_ms);
+    if (first == NULL) return script_fail(r, "nothing came to either within %d ms", r->wait_ms);
+    if (first == &c->link) return true;
+    struct client was = *c;
+    c->link = other->link;
+    c->version = other->version;
+    other->link = was.link;
+    other->version = was.version;
+    fprintf(r->report, "    %s and %s change their names\n", c->name, other->name);
+    return true;
+}
+
 /* words: what follows the verb. */
 static bool run_verb(struct run *r, struct client *c, const char *verb, struct fields *words)
 {
@@ -144,6 +163,7 @@ static bool run_verb(struct run *r, struct client *c, const char *verb, struct f
         return send_packet(r, c, MTC_CONNECT, words) && expect_text(r, c, "connack code=0");
     if (strcmp(verb, "leave") == 0) return send_packet(r, c, MTC_DISCONNECT, words) && hang_up(r, c);
     if (strcmp(verb, "close") == 0) return hang_up(r, c);
+    if (strcmp(verb, "or") == 0) return choose(r, c, words);
     return script_broken(r, "there is no such verb");
 }
 
