@@ -95,6 +95,12 @@ class Coverage(unittest.TestCase):
         self.assertIn('| MQTT-3.1.2-1 | A client pings. | *concerns the client* |  |\n', page)
         self.assertIn('| MQTT 5.0 | 3 | 2 | 1 | 0 | 0 | 1 |\n', page)
 
+    def test_what_the_standard_allows_is_not_counted_as_a_deviation(self):
+        self.write('1.5-text/text.mtc', BOTH.replace('accepts it', 'waits, which the standard allows as well'))
+        page = coverage.check(self.root)[1]
+        self.assertIn('| waits, which the standard allows as well (text) |\n', page)
+        self.assertIn('| MQTT 5.0 | 3 | 2 | 1 | 0 | 0 | 0 |\n', page)
+
     def test_a_deviation_that_names_a_statement_is_only_in_its_row(self):
         self.write('statements-5.0.tsv', FIVE.replace('3\n', '4\n', 1) + 'MQTT-3.1.2-3\tserver\tMore.\n')
         self.write('1.5-text/text.mtc', BOTH.replace('1.5.4', 'MQTT-3.1.2-3').replace('it\n', 'it [MQTT-3.1.2-3]\n'))
