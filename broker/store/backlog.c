@@ -109,11 +109,29 @@ enum err backlog_add(struct backlog *b, struct backlog_entry e, bool was_expecte
     return ERR_OK;
 }
 
+/* Index of the first entry that is not before this seq. */
+static uint32_t place_of(const struct backlog *b, uint64_t seq)
+{
+    uint32_t low = b->head - b->leaving, high = b->head + b->count;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (b->entries[mid].seq < seq)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+bool backlog_has(const struct backlog *b, uint64_t seq)
+{
+    uint32_t i = place_of(b, seq);
+    return i < b->head + b->count && b->entries[i].seq == seq;
+}
+
 void backlog_take(struct backlog *b, uint64_t seq)
 {
-    uint32_t end = b->head + b->count;
-    uint32_t i = b->head - b->leaving;
-    while (i < end && b->entries[i].seq < seq) i++;
+    uint32_t end = b->head + b->count, i = place_of(b, seq);
     if (i == end || b->entries[i].seq != seq) return;
     if (i < b->head) { /* counted out already */
         b->leaving--;

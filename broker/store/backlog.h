@@ -64,6 +64,8 @@ void backlog_unexpect(struct backlog *b, uint32_t bytes, uint32_t gone);
 /* An entry is there; was_expected: it takes the place of one that was. */
 enum err backlog_add(struct backlog *b, struct backlog_entry e, bool was_expected);
 
+bool backlog_has(const struct backlog *b, uint64_t seq);
+
 /* This one is gone, if it is here. */
 void backlog_take(struct backlog *b, uint64_t seq);
 

@@ -43,7 +43,8 @@ enum { DELAYED_QUEUE = 255 };
 
 enum command_result {
     COMMAND_DURABLE,
-    COMMAND_STALE,     /* durable, but its session, claim or will is gone: it had no effect */
+    COMMAND_STALE,     /* durable, but its session, claim, will or entry is gone: it had no effect. A MOVE out
+                          of a group's queue: or all its targets are gone */
     COMMAND_REFUSED,   /* not accepted, and without any effect: no room, or a limit that refuses */
     COMMAND_DUPLICATE, /* as good as durable, and without effect: its message is there already */
 };

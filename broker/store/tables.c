@@ -197,9 +197,20 @@ static void forget_targets(struct tables *t, const struct command *c, uint32_t c
     }
 }
 
+/* What a group has been given stays with it as long as none of those that it should go to has room. */
+static bool has_no_place(const struct tables *t, const struct command *c)
+{
+    if (c->kind != COMMAND_MOVE || c->session_no == DELAYED_QUEUE || c->targets_count == 0) return false;
+    for (uint32_t i = 0; i < c->targets_count; i++) {
+        const struct queue *q = queue_find(t, c->targets[i].session_no);
+        if (q == NULL || fits(t, q, c->msg->payload_bytes)) return false;
+    }
+    return true;
+}
+
 enum command_result tables_admit(struct tables *t, struct command *c)
 {
-    if (refuses(t, c) && is_refused(t, c)) return COMMAND_REFUSED;
+    if ((refuses(t, c) && is_refused(t, c)) || has_no_place(t, c)) return COMMAND_REFUSED;
     for (uint32_t i = 0; i < c->targets_count; i++) {
         if (admit_target(t, &c->targets[i], c->msg->payload_bytes)) continue;
         forget_targets(t, c, i);
@@ -310,18 +321,25 @@ static enum command_result apply_group(struct tables *t, const struct command *c
     return COMMAND_DURABLE;
 }
 
-/* Of what is elsewhere only who asked for the move knows whether it is still there: the queue's one reader,
- * which moves an entry once. */
+/* A limit drops entries, and knows of each. Without one only the queue's reader takes any out: of what is
+ * elsewhere it knows what is there, and moves an entry once. */
+static bool has_entry(const struct tables *t, const struct queue *q, uint64_t seq)
+{
+    if (queue_row(q, seq) != NULL) return true;
+    return is_limited(t, q) ? backlog_has(&q->backlog, seq) : seq <= q->folded;
+}
+
+/* What is due goes out, though it be to nobody. What a group has stays if those who should have it are all
+ * gone. */
 static bool can_move(const struct tables *t, const struct queue *q, const struct command *c)
 {
-    if (q == NULL || (queue_row(q, c->version) == NULL && c->version > q->folded)) return false;
-    bool somebody = c->targets_count == 0;
+    if (q == NULL || !has_entry(t, q, c->version)) return false;
+    bool somebody = c->targets_count == 0 || c->session_no == DELAYED_QUEUE;
     for (uint32_t i = 0; i < c->targets_count && !somebody; i++)
-        somebody = queue_find(t, c->targets[i].session_no) != NULL;
+        somebody = !c->targets[i].is_skipped && queue_find(t, c->targets[i].session_no) != NULL;
     return somebody;
 }
 
-/* It stays where it is if those who should have it are all gone. */
 static enum command_result apply_move(struct tables *t, struct command *c)
 {
     struct queue *q = queue_find(t, c->session_no);

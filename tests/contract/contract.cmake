@@ -8,6 +8,7 @@ add_executable(journal_contract contract/journal_contract.c contract/journal_lim
 target_link_libraries(journal_contract PRIVATE contract_kit)
 add_test(NAME contract_journal COMMAND journal_contract)
 
-add_executable(journal_replicated contract/journal_replicated.c contract/journal_behind.c contract/model.c)
+add_executable(journal_replicated contract/journal_replicated.c contract/journal_behind.c contract/model.c
+               contract/trial.c contract/trial_commands.c)
 target_link_libraries(journal_replicated PRIVATE contract_kit)
 add_test(NAME contract_replicated COMMAND journal_replicated)
