@@ -35,7 +35,7 @@ static void copy_file(const char *from_dir, const char *to_dir, const char *name
     CHECK(fclose(to) == 0);
 }
 
-static _Thread_local bool is_fold; /* since its first purge */
+static _Thread_local bool is_fold; /* since its first purge; at boot, of the thread that starts it */
 
 static void copy(struct trial *t)
 {
@@ -63,7 +63,7 @@ static void folded(void *ctx, uint64_t upto)
 static uint64_t flying_ms(void *ctx)
 {
     static atomic_uint_fast64_t now_ms = 1000;
-    if (is_fold) copy(ctx);
+    if (is_fold && ctx != NULL) copy(ctx);
     return atomic_fetch_add_explicit(&now_ms, 1000, memory_order_relaxed);
 }
 
