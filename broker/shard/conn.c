@@ -97,6 +97,7 @@ static void destroy(struct shard *sh, struct conn *c)
     gauge_give(c->listener->open);
     free(c->in);
     free(c->acks);
+    auth_conn_gone(c);
     alias_in_free(&c->alias_in);
     alias_out_free(&c->alias_out);
     free(c->assigned_id);
@@ -158,8 +159,13 @@ void conn_accept(struct shard *sh, uint32_t listener)
 
 static uint32_t packet_max(const struct shard *sh, const struct conn *c)
 {
-    if (c->state == CONN_NEW) return CONNECT_BYTES_MAX;
+    if (c->state == CONN_NEW || c->state == CONN_AUTH) return CONNECT_BYTES_MAX;
     return sh->config->max_packet_size > 0 ? sh->config->max_packet_size : PACKET_BYTES_MAX;
+}
+
+static bool is_read(const struct conn *c)
+{
+    return c->state == CONN_NEW || c->state == CONN_AUTH || c->state == CONN_OPEN;
 }
 
 /* Runs the packets in `in`. Gives how many bytes are done with; *want is the size of the packet cut off. */
@@ -167,7 +173,7 @@ static size_t run_packets(struct shard *sh, struct conn *c, struct bytes in, uin
 {
     size_t done = 0, packets = 0;
     *want = 0;
-    while (done < in.len && c->paused == 0 && (c->state == CONN_NEW || c->state == CONN_OPEN)) {
+    while (done < in.len && c->paused == 0 && is_read(c)) {
         struct frame f;
         struct bytes left = bytes_of(in.at + done, in.len - done);
         enum mqtt_rc rc = c->version == MQTT_V31 ? frame_split_v31(left, packet_max(sh, c), &f)
@@ -387,7 +393,8 @@ static void say_disconnect(struct shard *sh, struct conn *c, enum mqtt_rc why)
 void conn_end(struct shard *sh, struct conn *c, enum mqtt_rc why)
 {
     if (c->state == CONN_CLOSED || c->state == CONN_ENDING) return;
-    bool theirs = why == MQTT_RC_MALFORMED || why == MQTT_RC_PROTOCOL || c->state == CONN_NEW;
+    bool theirs =
+        why == MQTT_RC_MALFORMED || why == MQTT_RC_PROTOCOL || c->state == CONN_NEW || c->state == CONN_AUTH;
     if (theirs) metrics_add(sh->metrics, METRIC_protocol_errors_total, 1);
     struct bytes client = c->session == NULL ? bytes_of_text("") : session_client_id(c->session);
     enum event e = why == MQTT_RC_MALFORMED           ? EVENT_PEER_MALFORMED
@@ -422,7 +429,7 @@ void conn_timer(struct wheel_timer *t, void *shard)
         bury(sh, c);
         return;
     }
-    if (c->state == CONN_NEW) {
+    if (c->state == CONN_NEW || c->state == CONN_AUTH) {
         log_peer(sh, c, EVENT_CONNECT_TIMEOUT);
         conn_drop(sh, c);
         return;

@@ -2,10 +2,11 @@
 /*
  * conn - one network connection: its bytes in and out, and where it stands.
  *
- *   NEW -> (CONNECT) -> WAITING -> (journal) -> OPEN -> ENDING -> CLOSED
- *     \________________________________________/
+ *   NEW -> (CONNECT) -> AUTH -> WAITING -> (journal) -> OPEN -> ENDING -> CLOSED
+ *     \________________\______________________________/
  *
  *   NEW      no CONNECT yet; perhaps handed to the shard of its client id
+ *   AUTH     its authentication method asks for more, or has not answered yet
  *   WAITING  CONNACK waits for the journal; nothing more is read
  *   OPEN     in its session
  *   ENDING   we have said why and will write no more; what comes is thrown away until the peer closes
@@ -29,12 +30,13 @@
 
 struct alias_in;
 struct alias_out;
+struct conn_auth;
 struct shard;
 struct session;
 struct shards_listener;
 struct command;
 
-enum conn_state { CONN_NEW, CONN_WAITING, CONN_OPEN, CONN_ENDING, CONN_CLOSED };
+enum conn_state { CONN_NEW, CONN_AUTH, CONN_WAITING, CONN_OPEN, CONN_ENDING, CONN_CLOSED };
 
 /* Why a connection is not read for the moment. */
 enum {
@@ -81,6 +83,7 @@ struct conn {
     bool is_dirty, is_dead, is_ready, wants_write, blocked, handed_over, session_present, limited_keepalive;
     uint16_t alias_max; /* the client's Topic Alias Maximum; 0: it takes none */
     bool wants_reasons, wants_response_info;
+    struct conn_auth *auth; /* with an authentication method */
     struct alias_in *alias_in;
     struct alias_out *alias_out;
     bool doomed;       /* to be dropped when its output is flushed */

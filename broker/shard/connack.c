@@ -48,6 +48,7 @@ static void fill(const struct shard *sh, const struct conn *c, uint32_t expiry_s
     if (conf->max_packet_size > 0) PROPS_SET(&a->props, max_packet_size, conf->max_packet_size);
     if (c->limited_keepalive) PROPS_SET(&a->props, server_keepalive, c->keepalive_s);
     if (c->assigned_id != NULL) PROPS_SET(&a->props, assigned_client_id, bytes_of_text(c->assigned_id));
+    auth_fill(c, &a->props);
     if (expiry_s > 0 && conf->persistent_client_expiration != UINT32_MAX)
         PROPS_SET(&a->props, session_expiry, expiry_s);
 }
@@ -97,6 +98,7 @@ void connack_send(struct shard *sh, struct conn *c)
         conn_drop(sh, c);
         return;
     }
+    auth_told(c);
     free(c->assigned_id);
     c->assigned_id = NULL;
     c->state = CONN_OPEN;

@@ -18,6 +18,19 @@ enum mqtt_rc on_connect(struct shard *sh, struct conn *c, const struct frame *f)
 /* True when the packet begins a CONNECT of a session that lives on another shard: the connection is gone. */
 bool connect_hand_over(struct shard *sh, struct conn *c, const struct frame *f, struct bytes unread);
 
+/* The CONNECT is right, and may come in. */
+enum mqtt_rc connect_open(struct shard *sh, struct conn *c, const struct connect *p);
+
+/* on_auth.c: a CONNECT with an authentication method; p is what body says. */
+enum mqtt_rc auth_begin(struct shard *sh, struct conn *c, const struct connect *p, struct bytes body);
+/* A packet in the state AUTH; an AUTH in the state OPEN. */
+enum mqtt_rc auth_dispatch(struct shard *sh, struct conn *c, const struct frame *f);
+enum mqtt_rc on_auth(struct shard *sh, struct conn *c, const struct frame *f);
+/* What a CONNACK or AUTH says of it. */
+void auth_fill(const struct conn *c, struct props *props);
+void auth_told(struct conn *c); /* and what it said need not be kept */
+void auth_conn_gone(struct conn *c);
+
 /* connack.c: with a refusal, if the client has room for one, then the end. Gives MQTT_RC_OK. */
 enum mqtt_rc connack_refuse(struct shard *sh, struct conn *c, enum mqtt_rc why);
 /* Has the client room for its CONNACK [MQTT-3.1.2-24]? Asked before its session is touched. */

@@ -39,6 +39,7 @@ static enum mqtt_rc on_stray_ack(struct shard *sh, struct conn *c, const struct 
 enum mqtt_rc dispatch(struct shard *sh, struct conn *c, const struct frame *f)
 {
     if (c->state == CONN_NEW) return f->type == PACKET_CONNECT ? on_connect(sh, c, f) : MQTT_RC_PROTOCOL;
+    if (c->state == CONN_AUTH) return auth_dispatch(sh, c, f);
     switch (f->type) {
     case PACKET_PUBLISH: return on_publish(sh, c, f);
     case PACKET_PUBACK: return on_puback(sh, c, f);
@@ -49,8 +50,8 @@ enum mqtt_rc dispatch(struct shard *sh, struct conn *c, const struct frame *f)
     case PACKET_PUBREC:
     case PACKET_PUBREL:
     case PACKET_PUBCOMP: return on_stray_ack(sh, c, f);
-    /* AUTH only after a CONNECT with a method [MQTT-4.12.0-1], and no method is supported; a second CONNECT
-     * [MQTT-3.1.0-2]; the others are the server's to send. */
+    case PACKET_AUTH: return on_auth(sh, c, f);
+    /* A second CONNECT [MQTT-3.1.0-2]; the others are the server's to send. */
     default: return MQTT_RC_PROTOCOL;
     }
 }

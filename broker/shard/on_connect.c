@@ -30,14 +30,13 @@ static enum mqtt_rc check_will(const struct shard *sh, const struct connect *p)
 
 static enum mqtt_rc check(const struct shard *sh, const struct connect *p)
 {
-    if (p->version == MQTT_V5 && PROPS_HAS(&p->props, auth_method)) return MQTT_RC_BAD_AUTH_METHOD;
     enum mqtt_rc rc = check_will(sh, p);
     if (rc != MQTT_RC_OK) return rc;
     /* A 3.1.1 client without an id must ask for a clean session [MQTT-3.1.3-7]; a 3.1 client has one. */
     bool may_lack_id = p->version == MQTT_V5 || (p->version == MQTT_V311 && p->clean_start);
     if (p->client_id.len == 0 && !may_lack_id) return MQTT_RC_CLIENT_ID_INVALID;
-    /* Without a source of accounts nobody can vouch for a user name either. */
-    if (!sh->config->allow_anonymous)
+    /* Without a source of accounts nobody can vouch for a user name either; an authentication method can. */
+    if (!sh->config->allow_anonymous && !PROPS_HAS(&p->props, auth_method))
         return p->has_username ? MQTT_RC_BAD_USERNAME_PASSWORD : MQTT_RC_NOT_AUTHORIZED;
     return MQTT_RC_OK;
 }
@@ -243,6 +242,14 @@ static enum mqtt_rc open_session(struct shard *sh, struct conn *c, const struct 
     return MQTT_RC_OK;
 }
 
+enum mqtt_rc connect_open(struct shard *sh, struct conn *c, const struct connect *p)
+{
+    limit_keepalive(sh, c, p->keepalive_s);
+    c->limited_keepalive = c->keepalive_s != p->keepalive_s;
+    if (!connack_fits(sh, c, wanted_expiry(sh, p))) return connack_refuse(sh, c, MQTT_RC_PACKET_TOO_LARGE);
+    return open_session(sh, c, p);
+}
+
 enum mqtt_rc on_connect(struct shard *sh, struct conn *c, const struct frame *f)
 {
     struct connect p;
@@ -253,9 +260,5 @@ enum mqtt_rc on_connect(struct shard *sh, struct conn *c, const struct frame *f)
     rc = check(sh, &p);
     if (rc != MQTT_RC_OK) return connack_refuse(sh, c, rc);
     if (p.client_id.len == 0 && !assign_id(sh, c)) return connack_refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);
-
-    limit_keepalive(sh, c, p.keepalive_s);
-    c->limited_keepalive = c->keepalive_s != p.keepalive_s;
-    if (!connack_fits(sh, c, wanted_expiry(sh, &p))) return connack_refuse(sh, c, MQTT_RC_PACKET_TOO_LARGE);
-    return open_session(sh, c, &p);
+    return PROPS_HAS(&p.props, auth_method) ? auth_begin(sh, c, &p, f->body) : connect_open(sh, c, &p);
 }

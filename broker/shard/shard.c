@@ -393,6 +393,11 @@ void shards_prepare(struct shards *s, const struct journal *journal, const struc
         s->at[i]->sessions_minted = s->at[i]->claims_minted = past->boot_no << 32;
 }
 
+void shards_offer_auth(struct shards *s, const struct auth_methods *methods)
+{
+    s->auth = *methods;
+}
+
 enum err shards_start(struct shards *s, const struct journal *journal, const struct store *store,
                       const struct shards_past *past)
 {

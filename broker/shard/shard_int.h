@@ -16,6 +16,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/thread.h"
+#include "hook/auth.h"
 #include "retained/retained.h"
 #include "session/session.h"
 #include "shard/alarm.h"
@@ -40,6 +41,7 @@ struct shards {
     struct shards_conf conf;
     struct journal journal;
     struct store store;
+    struct auth_methods auth;          /* that are offered */
     struct outbox *posted, *completed; /* the journal's thread: for each shard, until its flush */
     struct mailbox main;               /* where main waits for its calls */
 };

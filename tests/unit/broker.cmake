@@ -8,6 +8,7 @@ unit_test(net net)
 unit_test(job shard store)
 unit_test(offline_ids shard store)
 unit_test(alias shard)
+unit_test(auth shard store)
 
 # Not by unit_test(): the kit has an out_clear of its own, which must not come first.
 add_executable(test_out unit/test_out.c)
