@@ -11,13 +11,15 @@ static uint8_t *put(uint8_t *at, struct bytes b)
 enum err msg_new(struct msg **out, const struct msg_parts *parts)
 {
     size_t rides_bytes = parts->rides_count * sizeof(struct msg_ride);
+    size_t groups_bytes = parts->groups_count * sizeof parts->groups[0];
     size_t data_bytes = 2 + parts->topic.len + parts->block.len + parts->payload.len;
-    struct msg *m = malloc(sizeof *m + rides_bytes + data_bytes);
+    struct msg *m = malloc(sizeof *m + rides_bytes + groups_bytes + data_bytes);
     *out = m;
     if (m == NULL) return ERR_NOMEM;
 
     struct msg_ride *rides = (struct msg_ride *)(m + 1);
-    uint8_t *data = (uint8_t *)rides + rides_bytes;
+    uint64_t *groups = (uint64_t *)(rides + parts->rides_count);
+    uint8_t *data = (uint8_t *)groups + groups_bytes;
     *m = (struct msg){
         .topic_bytes = (uint32_t)parts->topic.len,
         .block_bytes = (uint32_t)parts->block.len,
@@ -29,10 +31,13 @@ enum err msg_new(struct msg **out, const struct msg_parts *parts)
         .from_session = parts->from_session,
         .from_client = parts->from_client,
         .expires_ms = parts->expires_ms,
+        .groups_count = parts->groups_count,
         .rides = rides,
+        .groups = groups,
         .data = data,
     };
     ref_init(&m->ref, 1);
+    if (groups_bytes > 0) memcpy(groups, parts->groups, groups_bytes);
     data[0] = (uint8_t)(parts->topic.len >> 8);
     data[1] = (uint8_t)parts->topic.len;
     put(put(put(data + 2, parts->topic), parts->block), parts->payload);
@@ -46,8 +51,15 @@ void msg_unref(struct msg **owner)
     if (m != NULL && ref_drop(&m->ref)) free(m);
 }
 
+bool msg_has_group(const struct msg *m, uint64_t group_no)
+{
+    for (uint32_t i = 0; i < m->groups_count; i++)
+        if (m->groups[i] == group_no) return true;
+    return false;
+}
+
 size_t msg_bytes(const struct msg *m)
 {
-    return sizeof *m + m->rides_count * sizeof(struct msg_ride) + 2 + m->topic_bytes + m->block_bytes +
-           m->payload_bytes;
+    return sizeof *m + m->rides_count * sizeof(struct msg_ride) + m->groups_count * sizeof m->groups[0] + 2 +
+           m->topic_bytes + m->block_bytes + m->payload_bytes;
 }

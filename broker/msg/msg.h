@@ -35,7 +35,9 @@ struct msg {
     uint64_t from_session; /* session_no of the publisher, for No Local; 0: none */
     uint64_t from_client;  /* retained: its publisher's client_hash, which outlives the session */
     uint64_t expires_ms;   /* wall clock; 0: never [MQTT-3.3.2-5] */
+    uint32_t groups_count;
     struct msg_ride *rides;
+    const uint64_t *groups;
     const uint8_t *data;
 };
 
@@ -46,6 +48,8 @@ struct msg_parts {
     uint16_t rides_count; /* other shards it will be passed to */
     uint16_t from_shard;
     uint64_t from_session, from_client, expires_ms;
+    const uint64_t *groups; /* shared subscriptions that get it through the journal, by number */
+    uint32_t groups_count;
 };
 
 /* Copies the parts. One reference, the caller's. */
@@ -77,6 +81,9 @@ static inline struct bytes msg_tail(const struct msg *m, bool with_block)
     return with_block ? bytes_of(m->data + 2 + m->topic_bytes, (size_t)m->block_bytes + m->payload_bytes)
                       : msg_payload(m);
 }
+
+/* Does this group get it through the journal? */
+bool msg_has_group(const struct msg *m, uint64_t group_no);
 
 /* Bytes it holds in memory: what credit and limits count. */
 size_t msg_bytes(const struct msg *m);

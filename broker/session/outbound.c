@@ -196,6 +196,7 @@ void session_finish(struct session *s, struct session_entry *e)
     e->state = ENTRY_DONE;
     if (e->seq > s->finished) s->finished = e->seq;
     s->acks_dirty = s->persistent;
+    if (e->qos == 2) session_shared_finished(s, e->seq);
     while (s->head != s->tail && session_at(s, s->head)->state == ENTRY_DONE) {
         if (s->sent == s->head) s->sent++;
         msg_unref(&session_at(s, s->head++)->msg);

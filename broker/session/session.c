@@ -20,6 +20,7 @@ enum err session_new(struct session **out, const struct session_conf *conf)
     map_init(&s->noted);
     map_init(&s->copies);
     list_init(&s->jobs);
+    session_shared_init(s);
     return ERR_OK;
 }
 
@@ -40,6 +41,7 @@ void session_free(struct session **owner)
     map_fini(&s->subs);
     session_drop_will(s);
     session_fence_free(s);
+    session_shared_fini(s);
     free(s);
 }
 
@@ -61,6 +63,7 @@ void session_detach(struct session *s)
     CHECK(s->conn != NULL);
     s->conn = NULL;
     session_inbound_detach(s);
+    session_shared_detach(s);
     if (!s->persistent) return;
 
     /* Entries with a place may have reached the client: their ids stay theirs. The others the store has. */

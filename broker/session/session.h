@@ -27,6 +27,7 @@
 #include "base/map.h"
 #include "msg/msg.h"
 #include "session/qos2.h"
+#include "session/shared.h"
 #include "session/will.h"
 #include "store/store.h"
 #include "subs/subs.h"
@@ -96,6 +97,7 @@ struct session {
     struct map subs;     /* struct sub by hash of its filter */
     uint32_t identified; /* the shard's: of them, how many have a subscription identifier */
     struct session_will *will;
+    struct session_shared shared;
     struct list jobs; /* the shard's: its SUBSCRIBEs and UNSUBSCRIBEs that are not finished */
     uint32_t jobs_count;
     uint32_t fences;

@@ -46,6 +46,12 @@ void session_exact_reset(struct session *s);
 void session_inbound_attach(struct session *s);
 void session_inbound_detach(struct session *s);
 
+/* shared.c */
+void session_shared_init(struct session *s);
+void session_shared_fini(struct session *s);
+void session_shared_detach(struct session *s);
+void session_shared_finished(struct session *s, uint64_t seq); /* an entry of its own queue */
+
 /* fence.c */
 bool session_is_void(const struct session *s, uint64_t seq);
 void session_unvoid(struct session *s, uint64_t seq); /* this one and all before it */

@@ -116,6 +116,8 @@ struct conn_publish {
     uint16_t id;
     uint8_t qos;
     bool dup, retain;
+    bool is_shared;    /* by a group: */
+    uint32_t share_id; /* the only subscription identifier that it gets; 0: none */
 };
 bool conn_send_publish(struct shard *sh, struct conn *c, const struct conn_publish *p);
 /* The same QoS 0 message to many: begin once, then one call a receiver. The packet is built for the first of

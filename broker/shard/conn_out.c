@@ -89,8 +89,11 @@ static bool write_publish(struct shard *sh, struct conn *c, const struct publish
 static bool make_personal(struct shard *sh, struct conn *c, const struct conn_publish *p,
                           struct publish_head *h)
 {
-    if (!sub_ids_find(sh, c->session, p->msg, &h->ids_count)) return false;
-    h->ids = sh->sub_ids;
+    if (p->is_shared)
+        h->ids_count = p->share_id != 0;
+    else if (!sub_ids_find(sh, c->session, p->msg, &h->ids_count))
+        return false;
+    h->ids = p->is_shared ? &p->share_id : sh->sub_ids;
     if (c->alias_max == 0) return true;
     if (c->alias_out == NULL) c->alias_out = alias_out_new(c->alias_max);
     if (c->alias_out == NULL) return true;
@@ -115,7 +118,8 @@ static bool no_memory(struct shard *sh, struct conn *c, const struct conn_publis
 
 static bool is_personal(const struct conn *c)
 {
-    return c->alias_max > 0 || (c->session->identified > 0 && c->version == MQTT_V5);
+    bool has_ids = c->session->identified > 0 || c->session->shared.identified > 0;
+    return c->alias_max > 0 || (has_ids && c->version == MQTT_V5);
 }
 
 static void note_sent(struct shard *sh, const struct msg *m)

@@ -42,7 +42,6 @@ static void fill(const struct shard *sh, const struct conn *c, uint32_t expiry_s
     a->session_present = c->session_present;
     if (c->version != MQTT_V5) return;
     PROPS_SET(&a->props, max_qos, 1);
-    PROPS_SET(&a->props, shared_available, 0);
     if (!conf->retain_available) PROPS_SET(&a->props, retain_available, 0);
     if (c->listener->max_topic_alias > 0) PROPS_SET(&a->props, topic_alias_max, c->listener->max_topic_alias);
     if (conf->max_packet_size > 0) PROPS_SET(&a->props, max_packet_size, conf->max_packet_size);

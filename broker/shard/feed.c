@@ -19,19 +19,30 @@ static void ask_page(struct shard *sh, struct session *s)
     store_page(&sh->all->store, p);
 }
 
+/* From its own queue. False: nothing is there to be sent now. */
+static bool send_next(struct shard *sh, struct session *s, bool *skipped)
+{
+    struct session_send n;
+    if (!session_next(s, &n)) return false;
+    struct conn_publish p = { .msg = n.msg, .id = n.id, .qos = n.qos, .dup = n.dup, .retain = n.retain };
+    if (!n.is_void && conn_send_publish(sh, s->conn, &p)) return true;
+    session_skip(s, &n);
+    feed_note_ack(sh, s);
+    *skipped = true;
+    return true;
+}
+
 void feed_pump(struct shard *sh, struct session *s)
 {
     struct conn *c = s->conn;
-    struct session_send n;
     bool skipped = false;
     if (c == NULL || c->state != CONN_OPEN) return;
-    while (c->out.bytes < OUT_BYTES_QOS1_MAX && session_next(s, &n)) {
-        struct conn_publish p = { n.msg, n.id, n.qos, n.dup, n.retain };
-        if (!n.is_void && conn_send_publish(sh, c, &p)) continue;
-        session_skip(s, &n);
-        feed_note_ack(sh, s);
-        skipped = true;
+    /* In turn, so that neither its own queue nor its groups keep the window for themselves. */
+    for (bool more = true; more && c->out.bytes < OUT_BYTES_QOS1_MAX;) {
+        more = shares_send(sh, s);
+        more |= send_next(sh, s, &skipped);
     }
+    shares_send_home(sh, s);
     if (skipped && !list_empty(&s->jobs))
         conn_mark_dirty(sh, c);                                /* there is room, and the flush tells them */
     if (c->out.bytes >= OUT_BYTES_QOS1_MAX) c->blocked = true; /* flushed first, then on */

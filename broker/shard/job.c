@@ -53,14 +53,23 @@ void job_free(struct subscribe_job *j)
     free(j);
 }
 
+/* Without its session nobody else would come to go on with it. */
+static void free_if_held(struct subscribe_job *j)
+{
+    if (j->session == NULL && j->is_held && j->joins == 0) job_free(j);
+}
+
 /* A parked job has nothing under way: nobody would come to free it, or to go on with it. */
 static void conn_gone(struct subscribe_job *j)
 {
     leave_conn(j);
     if (!j->session->persistent) leave_session(j);
-    if (!j->is_parked) return;
-    j->is_parked = false;
-    retain_step(j->shard, j);
+    if (j->is_parked) {
+        j->is_parked = false;
+        retain_step(j->shard, j);
+    } else {
+        free_if_held(j);
+    }
 }
 
 void jobs_conn_gone(struct session *s)
@@ -78,7 +87,53 @@ void jobs_session_gone(struct session *s)
     while (!list_empty(&s->jobs)) {
         struct subscribe_job *j = CONTAINER(s->jobs.next, struct subscribe_job, of_session);
         leave_session(j);
-        if (j->is_parked) job_free(j);
+        if (j->is_parked)
+            job_free(j);
+        else
+            free_if_held(j);
+    }
+}
+
+/* --- waiting for groups */
+
+static struct subscribe_job *before(const struct subscribe_job *j)
+{
+    struct list *prev = j->of_session.prev;
+    return prev == &j->session->jobs ? NULL : CONTAINER(prev, struct subscribe_job, of_session);
+}
+
+void job_begin(struct shard *sh, struct subscribe_job *j)
+{
+    const struct subscribe_job *earlier = before(j);
+    j->is_held = j->joins > 0 || (earlier != NULL && earlier->is_held);
+    if (!j->is_held) fence_begin(sh, j);
+}
+
+/* What the groups refused must not stand in the journal. */
+static void release(struct shard *sh, struct subscribe_job *j)
+{
+    j->is_held = false;
+    if (j->command == NULL) { /* there was no memory for it: its connection has ended */
+        job_free(j);
+        return;
+    }
+    if (j->command->kind == COMMAND_SUBSCRIBE) command_mark_refused(j->command, bytes_of(j->codes, j->count));
+    fence_begin(sh, j);
+}
+
+void job_joined(struct shard *sh, struct subscribe_job *j)
+{
+    if (j->session == NULL) {
+        job_free(j);
+        return;
+    }
+    struct session *s = j->session;
+    struct list *next;
+    for (struct list *at = s->jobs.next; at != &s->jobs; at = next) {
+        struct subscribe_job *first = CONTAINER(at, struct subscribe_job, of_session);
+        next = at->next;
+        if (first->is_held && first->joins > 0) return;
+        if (first->is_held) release(sh, first);
     }
 }
 

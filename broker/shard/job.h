@@ -2,10 +2,13 @@
 /*
  * job - a SUBSCRIBE or UNSUBSCRIBE whose answer waits for the journal, and the retained messages after it.
  *
- *   made -> (barrier) -> submitted -> applied: SUBACK -> page of retained messages, page by page -> gone
- *                            |                               ^     |
- *                            |                  fenced again +-----+ (what came live is not known any more)
- *                            +-> stale: submitted again as what the session has now -> gone
+ *   made -> (groups joined) -> (barrier) -> submitted -> applied: SUBACK -> page of retained messages -> gone
+ *                                               |                           ^     | next page; or fenced
+ *                                               |                           |     | again, when what came
+ *                                               |                           +-----+ live is not known any
+ * more
+ *                                               +-> stale: submitted again as what the session has now ->
+ * gone
  *
  * A job of a persistent session goes on without its connection: what SUBACK has promised goes into the queue.
  * QoS 0 has nobody to go to then. One of a clean session ends with the connection.
@@ -51,10 +54,12 @@ struct subscribe_job {
     uint16_t count;  /* filters */
     uint32_t sub_id; /* subscription identifier of them all; 0: none */
     uint8_t version;
+    uint16_t joins; /* groups that have not answered */
     bool is_unsubscribe;
     bool is_settling;           /* its command is subscribe_settle's */
     bool is_walking;            /* answered; retained messages are read */
     bool is_parked;             /* until there is room: nothing is under way */
+    bool is_held;               /* until groups have answered it, or a job before it */
     bool is_fenced;             /* its session takes notes for it */
     struct subscribe walk;      /* over the filters, for the retained messages */
     struct subscribe_filter at; /* the one whose turn it is */
@@ -72,6 +77,9 @@ static inline uint8_t *job_wants(struct subscribe_job *j)
 /* NULL without memory, or when the session has too many. */
 struct subscribe_job *job_new(struct shard *sh, struct conn *c, uint16_t packet_id, uint16_t count);
 void job_free(struct subscribe_job *j);
+
+/* To the journal, when all groups that it joins have answered, and never before an earlier one. */
+void job_begin(struct shard *sh, struct subscribe_job *j);
 
 /* fence.c: from here to the journal, behind a barrier. */
 void fence_begin(struct shard *sh, struct subscribe_job *j);

@@ -91,7 +91,15 @@ void journal_mail_done(struct shard *sh, struct mail *m)
     struct conn *loser = is_lost(cmd) ? waiting_conn(sh, cmd) : NULL;
     if (loser != NULL) conn_drop(sh, loser);
     switch (cmd->kind) {
+    case COMMAND_MOVE: shares_done(sh, cmd); break;
+    case COMMAND_GROUP: group_made(sh, cmd); break;
     case COMMAND_ENQUEUE:
+        if (cmd->job != NULL) {
+            shares_done(sh, cmd);
+            break;
+        }
+        publish_done(sh, cmd);
+        break;
     case COMMAND_FIRE_WILL: publish_done(sh, cmd); break;
     case COMMAND_CLAIM: connect_done(sh, cmd); break;
     case COMMAND_SUBSCRIBE:
@@ -102,10 +110,8 @@ void journal_mail_done(struct shard *sh, struct mail *m)
         else
             connect_done(sh, cmd);
         break;
-    case COMMAND_MOVE:
     case COMMAND_RECEIVED:
     case COMMAND_RELEASE:
-    case COMMAND_GROUP:
     case COMMAND_END_SESSION:
     case COMMAND_EXPIRY:
     case COMMAND_OFFLINE:

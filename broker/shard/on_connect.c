@@ -82,6 +82,7 @@ static void take_over(struct shard *sh, struct session *s, bool goes_on)
     conn_cut(sh, old);
     session_detach(s);
     metrics_sub(sh->metrics, METRIC_clients_connected, 1);
+    shares_offline(sh, s);
     if (s->will != NULL && (s->will->delay_s == 0 || !goes_on)) sessions_will(sh, s);
     conn_end(sh, old, MQTT_RC_TAKEN_OVER);
 }
@@ -231,6 +232,7 @@ static enum mqtt_rc open_session(struct shard *sh, struct conn *c, const struct 
     c->session = s;
     session_attach(s, c, wanted_window(sh, p));
     metrics_add(sh->metrics, METRIC_clients_connected, 1);
+    shares_online(sh, s);
     if (keep_will(s, p) != ERR_OK || claim(sh, c, s) != ERR_OK) {
         conn_drop(sh, c);
         return MQTT_RC_OK;

@@ -128,9 +128,13 @@ enum mqtt_rc on_puback(struct shard *sh, struct conn *c, const struct frame *f)
     struct ack a;
     enum mqtt_rc rc = ack_decode(f, c->version, &a);
     if (rc != MQTT_RC_OK) return rc;
-    /* A negative one finishes the message too [MQTT-4.4.0-2]; an unknown id does no harm. */
-    if (!session_acked(c->session, a.id)) return MQTT_RC_OK;
-    feed_note_ack(sh, c->session);
+    /* A negative one finishes the message too [MQTT-4.4.0-2, 4.8.2-6]; an unknown id does no harm. */
+    if (session_shared_has_id(a.id))
+        session_shared_puback(c->session, a.id);
+    else if (!session_acked(c->session, a.id))
+        return MQTT_RC_OK;
+    else
+        feed_note_ack(sh, c->session);
     feed_pump(sh, c->session);
     return MQTT_RC_OK;
 }

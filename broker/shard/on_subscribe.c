@@ -69,37 +69,44 @@ static bool answer_fits(const struct conn *c, uint16_t count)
     return 1 + varint_size(remaining) + remaining <= c->max_packet;
 }
 
-/* A filter that is none makes the packet malformed (section 4.7.1); so nothing of it is done. Version 5
- * clients know from CONNACK that there are no shared subscriptions (section 3.2.2.3.13). */
+/* A filter that is none makes the packet malformed (section 4.7.1); so nothing of it is done. */
 static enum mqtt_rc filters_check(struct subscribe p, uint8_t version)
 {
     struct bytes group, rest;
     struct subscribe_filter f;
     while (subscribe_next(&p, version, &f)) {
         if (!topic_filter_valid(f.filter)) return MQTT_RC_MALFORMED;
-        if (version == MQTT_V5 && topic_share_split(f.filter, &group, &rest))
-            return MQTT_RC_SHARED_NOT_SUPPORTED;
+        if (f.no_local && topic_share_split(f.filter, &group, &rest))
+            return MQTT_RC_PROTOCOL; /* [MQTT-3.8.3-4] */
     }
     return MQTT_RC_OK;
 }
 
-/* The code for SUBACK. *wants_retained: retain handling 0 always, 1 for a new subscription [MQTT-3.3.1-9,
- * 10]. */
-static uint8_t subscribe_one(struct shard *sh, struct session *s, const struct subscribe_filter *f,
-                             uint32_t id, uint8_t *wants_retained)
+/* The code for SUBACK, unless the group's answer brings another one. No retained messages (section 4.8.2). */
+static uint8_t subscribe_shared(struct shard *sh, struct subscribe_job *j, uint16_t index,
+                                const struct subscribe_filter *f, const struct subscribe_wish *wish)
 {
+    if (shares_subscribe(sh, j, index, f->filter, wish) != ERR_OK) return MQTT_RC_QUOTA_EXCEEDED;
+    return wish->options.qos;
+}
+
+/* The code for SUBACK. Retained messages are wanted by retain handling 0 always, by 1 for a new subscription
+ * [MQTT-3.3.1-9, 10]. */
+static uint8_t subscribe_one(struct shard *sh, struct subscribe_job *j, uint16_t index,
+                             const struct subscribe_filter *f)
+{
+    struct session *s = j->session;
     struct subscribe_wish wish = { .options = { .qos = f->qos > 1 ? 1 : f->qos,
                                                 .no_local = f->no_local,
                                                 .retain_as_published = f->retain_as_published },
-                                   .id = id };
+                                   .id = j->sub_id };
     struct bytes group, rest;
-    *wants_retained = 0;
-    if (topic_share_split(f->filter, &group, &rest)) return MQTT_RC_SHARED_NOT_SUPPORTED;
+    if (topic_share_split(f->filter, &group, &rest)) return subscribe_shared(sh, j, index, f, &wish);
 
     struct sub *had = subscription_find(sh, s, f->filter);
     enum err done = had != NULL ? change(sh, s, had, &wish) : subscribe_add(sh, s, f->filter, &wish);
     if (done != ERR_OK) return MQTT_RC_QUOTA_EXCEEDED;
-    *wants_retained = f->retain_handling == 0 || (f->retain_handling == 1 && had == NULL);
+    job_wants(j)[index] = f->retain_handling == 0 || (f->retain_handling == 1 && had == NULL);
     log_event(sh->log, EVENT_CLIENT_SUBSCRIBED, LOG_TEXT("client", session_client_id(s)),
               LOG_TEXT("filter", f->filter), LOG_NUM("qos", wish.options.qos));
     return wish.options.qos;
@@ -120,7 +127,7 @@ static struct command *new_command(const struct session *s, struct subscribe_job
 /* Answers now, or when the journal says so; never before what was asked earlier. */
 static enum mqtt_rc finish(struct shard *sh, struct conn *c, struct subscribe_job *j, struct bytes filters)
 {
-    bool waits = c->session->persistent || c->jobs_count > 1;
+    bool waits = c->session->persistent || c->jobs_count > 1 || j->joins > 0;
     for (uint16_t i = 0; i < j->count && !j->is_unsubscribe; i++) waits |= job_wants(j)[i] != 0;
     if (!waits) {
         job_answer(sh, c, j);
@@ -129,12 +136,13 @@ static enum mqtt_rc finish(struct shard *sh, struct conn *c, struct subscribe_jo
     }
     j->command = new_command(c->session, j, filters);
     if (j->command == NULL) {
-        job_free(j);
+        j->is_held = j->joins > 0;
+        if (!j->is_held) job_free(j);
         return MQTT_RC_QUOTA_EXCEEDED;
     }
     j->is_fenced = !j->is_unsubscribe;
     if (j->is_fenced) session_fence_begin(c->session);
-    fence_begin(sh, j);
+    job_begin(sh, j);
     return MQTT_RC_OK;
 }
 
@@ -152,12 +160,13 @@ enum mqtt_rc on_subscribe(struct shard *sh, struct conn *c, const struct frame *
     if (PROPS_HAS(&p.props, subscription_id)) j->sub_id = p.props.subscription_id;
     struct subscribe_filter one;
     for (uint16_t i = 0; i < p.count && subscribe_next(&p, c->version, &one); i++)
-        j->codes[i] = subscribe_one(sh, c->session, &one, j->sub_id, &job_wants(j)[i]);
+        j->codes[i] = subscribe_one(sh, j, i, &one);
     return finish(sh, c, j, filters);
 }
 
 static uint8_t unsubscribe_one(struct shard *sh, struct session *s, struct bytes filter)
 {
+    if (shares_unsubscribe(sh, s, filter)) return MQTT_RC_OK;
     struct sub *sub = map_take(&s->subs, filter_hash(sh, filter), is_filter, &filter);
     if (sub == NULL) return MQTT_RC_NO_SUBSCRIPTION;
     set_id(s, sub, 0);
@@ -188,13 +197,23 @@ enum mqtt_rc on_unsubscribe(struct shard *sh, struct conn *c, const struct frame
 }
 
 /* As in a packet (section 3.8.3.1). */
-static uint8_t options_of(const struct sub *sub)
+static uint8_t options_byte(struct sub_options o)
 {
     enum { NO_LOCAL = 4, AS_PUBLISHED = 8 };
-    unsigned options = sub->options.qos;
-    if (sub->options.no_local) options |= NO_LOCAL;
-    if (sub->options.retain_as_published) options |= AS_PUBLISHED;
+    unsigned options = o.qos;
+    if (o.no_local) options |= NO_LOCAL;
+    if (o.retain_as_published) options |= AS_PUBLISHED;
     return (uint8_t)options;
+}
+
+/* What the session has of this filter now; NULL: nothing. */
+static const struct sub_options *options_of(const struct shard *sh, const struct session *s,
+                                            struct bytes filter)
+{
+    const struct membership *ms = shares_find(sh, s, filter);
+    const struct sub *sub = ms != NULL ? NULL : subscription_find(sh, s, filter);
+    if (ms != NULL) return &ms->options;
+    return sub != NULL ? &sub->options : NULL;
 }
 
 struct command *subscribe_settle(struct shard *sh, const struct subscribe_job *j)
@@ -208,11 +227,11 @@ struct command *subscribe_settle(struct shard *sh, const struct subscribe_job *j
         const uint8_t *from = r.at;
         struct bytes filter = rd_str(&r);
         if (!j->is_unsubscribe) rd_u8(&r);
-        const struct sub *sub = subscription_find(sh, j->session, filter);
-        if ((sub == NULL) != j->is_unsubscribe) continue;
+        const struct sub_options *options = options_of(sh, j->session, filter);
+        if ((options == NULL) != j->is_unsubscribe) continue;
         memmove(to, from, (size_t)(r.at - from));
         to += r.at - from;
-        if (sub != NULL) to[-1] = options_of(sub);
+        if (options != NULL) to[-1] = options_byte(*options);
     }
     c->data.len = (size_t)(to - c->data.at);
     if (c->data.len == 0) command_unref(&c);

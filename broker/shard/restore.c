@@ -33,18 +33,24 @@ static enum err restore_subscription(void *ctx, const struct restore_subscriptio
     struct bytes group, rest;
     struct session *s = find(all, &sh, r->session_no);
     /* A filter that was refused stands in its packet too. */
-    if (s == NULL || !topic_filter_valid(r->filter) || topic_share_split(r->filter, &group, &rest))
-        return ERR_OK;
+    if (s == NULL || !topic_filter_valid(r->filter)) return ERR_OK;
     struct subscribe_wish wish = {
         .options = { .qos = (r->options & OPTIONS_QOS) > 0,
                      .no_local = (r->options & OPTIONS_NO_LOCAL) != 0,
                      .retain_as_published = (r->options & OPTIONS_AS_PUBLISHED) != 0 },
         .id = r->id,
     };
+    if (topic_share_split(r->filter, &group, &rest)) return shares_restore(sh, s, r->filter, &wish);
     epoch_online(all->epoch, sh->index);
     enum err rc = subscribe_add(sh, s, r->filter, &wish);
     epoch_offline(all->epoch, sh->index);
     return rc;
+}
+
+static enum err restore_group(void *ctx, uint64_t group_no, struct bytes text)
+{
+    struct shards *all = ctx;
+    return group_restore(all->at[shard_of_client(all, text)], group_no, text);
 }
 
 static enum err restore_retained(void *ctx, struct msg *m, uint64_t version)
@@ -58,6 +64,7 @@ struct restore_sink shards_restore(struct shards *s)
 {
     return (struct restore_sink){
         .session = restore_session,
+        .group = restore_group,
         .subscription = restore_subscription,
         .retained = restore_retained,
         .ctx = s,

@@ -58,6 +58,7 @@ static bool add_targets_of(struct shard *sh, const struct subs_array *array, uns
                 .retain = in->retain && e->options.retain_as_published,
             };
             if (!add_target(sh, &t)) return false;
+            if (e->options.is_group && !shares_note_target(sh, durable_no)) return false;
         }
     }
     return true;
@@ -90,6 +91,7 @@ static void merge_targets(struct shard *sh, size_t from)
 static bool find_targets(struct shard *sh, const struct route_in *in)
 {
     sh->targets_count = 0;
+    sh->shares.hit_count = 0;
     if (in->qos == 0) return true;
     for (unsigned shard = 0; shard < sh->all->count; shard++) {
         size_t from = sh->targets_count;
@@ -144,7 +146,8 @@ static bool add_hit(struct shard *sh, struct session *s, const struct hit *h)
     return true;
 }
 
-static bool add_hits_of(struct shard *sh, const struct subs_array *array, const struct msg *m)
+static bool add_hits_of(struct shard *sh, const struct subs_array *array, struct msg *m,
+                        const struct command_seat *seat)
 {
     uint32_t n;
     for (const struct subs_chunk *c = subs_first(array, &n); c != NULL; c = subs_next(c, &n)) {
@@ -152,6 +155,10 @@ static bool add_hits_of(struct shard *sh, const struct subs_array *array, const 
             const struct subs_entry *e = &c->entries[i];
             const struct sub *sub = subs_entry_sub(e);
             if (sub == NULL) continue; /* blanked */
+            if (e->options.is_group) {
+                shares_hit(sh, sub->session, m, seat);
+                continue;
+            }
             struct session *s = sub->session;
             struct hit h = { s, lower(e->options.qos, m->qos), m->retain && e->options.retain_as_published };
             if (is_durable(sub->durable_no, h.qos)) continue;
@@ -207,14 +214,15 @@ static void note_retained(struct shard *sh, struct session *s, const struct msg 
 }
 
 /* To the direct receivers among sh->found. All are gathered first: delivering never changes the index, but
- * overlapping filters must be merged before anything is sent. position: of a retained publish; else, and of
- * the broker's own, 0. */
-static void deliver_direct(struct shard *sh, struct msg *m, uint64_t position)
+ * overlapping filters must be merged before anything is sent. seat: of the command that brings it; NULL, as
+ * for the broker's own: none does. */
+static void deliver_direct(struct shard *sh, struct msg *m, const struct command_seat *seat)
 {
+    uint64_t position = seat != NULL ? seat->command->position : 0;
     sh->matches++;
     sh->hits_count = 0;
     for (size_t i = 0; i < sh->found.count; i++) {
-        if (add_hits_of(sh, subs_array_of(sh->found.filters[i], sh->index), m)) continue;
+        if (add_hits_of(sh, subs_array_of(sh->found.filters[i], sh->index), m, seat)) continue;
         log_event(sh->log, EVENT_MEMORY_REFUSED, LOG_STR("for", "matching subscribers"));
         break;
     }
@@ -241,7 +249,7 @@ void route_mail_publish(struct shard *sh, struct mail *mail)
     struct credit *credit = &sh->all->at[from]->credit[sh->index];
 
     if (m->retain) keep_own(sh, m);
-    if (subs_find(sh->all->subs, msg_topic(m), &sh->found) == ERR_OK) deliver_direct(sh, m, 0);
+    if (subs_find(sh->all->subs, msg_topic(m), &sh->found) == ERR_OK) deliver_direct(sh, m, NULL);
     if (credit_give(credit, msg_bytes(m))) shard_post(sh, from, &credit->mail, MAIL_CREDIT);
     msg_unref(&m);
 }
@@ -358,7 +366,10 @@ static void apply_targets(struct shard *sh, const struct command_seat *seat)
     for (uint32_t i = seat->first; i < seat->first + seat->count; i++) {
         const struct command_target *t = &c->targets[i];
         struct session *s = sessions_find_no(sh, t->session_no);
-        if (s == NULL) continue;
+        if (s == NULL) {
+            shares_apply(sh, c, t); /* a group's, perhaps */
+            continue;
+        }
         if (t->dropped > 0) note_dropped(sh, s, t);
         if (t->is_skipped) continue;
         if (c->msg->retain) note_retained(sh, s, c->msg, c->position);
@@ -403,7 +414,7 @@ static void apply_publish(struct shard *sh, const struct command_seat *seat)
     struct command *c = seat->command;
     apply_targets(sh, seat);
     if (seat->direct && subs_find(sh->all->subs, msg_topic(c->msg), &sh->found) == ERR_OK)
-        deliver_direct(sh, c->msg, c->position);
+        deliver_direct(sh, c->msg, seat);
     if (seat->owns_topic) apply_retained(sh, c);
 }
 
@@ -442,6 +453,8 @@ static struct msg *make_msg(struct shard *sh, const struct route_in *in, uint16_
         .from_session = in->from_session,
         .from_client = in->from_client,
         .expires_ms = in->expires_ms,
+        .groups = sh->shares.hit,
+        .groups_count = sh->shares.hit_count,
     };
     return msg_new(&m, &parts) == ERR_OK ? m : NULL;
 }
@@ -463,7 +476,7 @@ enum route_result route_publish(struct shard *sh, const struct route_in *in)
     /* Before anything is delivered: a failure here must leave no trace. */
     enum err rc = journaled ? enqueue(sh, m, in, deferred) : ERR_OK;
     if (rc == ERR_OK && rides > 0) pass_on(sh, m, in->conn);
-    if (rc == ERR_OK && here) deliver_direct(sh, m, 0);
+    if (rc == ERR_OK && here) deliver_direct(sh, m, NULL);
     msg_unref(&m);
     if (rc != ERR_OK) return ROUTE_FAILED;
     return journaled ? ROUTE_PENDING : ROUTE_DONE;

@@ -92,6 +92,7 @@ void sessions_destroy(struct shard *sh, struct session *s)
     wheel_stop(sh->session_wheel, &s->timer);
     stop_acking(sh, s);
     jobs_session_gone(s);
+    shares_session_gone(sh, s);
     map_take(&sh->by_id, bytes_hash(id, sh->all->seed), is_client, &id);
     size_t at = 0;
     for (struct sub *sub = map_next(&s->subs, &at); sub != NULL; sub = map_next(&s->subs, &at))
@@ -174,6 +175,7 @@ void sessions_offline(struct shard *sh, struct session *s, bool will)
 {
     session_detach(s);
     metrics_sub(sh->metrics, METRIC_clients_connected, 1);
+    shares_offline(sh, s);
     if (!will) session_drop_will(s);
     bool ends = !s->persistent || s->expiry_s == 0;
     if (s->will != NULL && (ends || s->will->delay_s == 0)) sessions_will(sh, s);

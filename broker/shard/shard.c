@@ -75,6 +75,7 @@ static void end_turn(struct shard *sh)
 {
     conn_run_ready(sh);
     feed_turn(sh);
+    shares_turn(sh);
     fence_turn(sh);
     hand_over(sh);
     while (sh->dirty != NULL || sh->ready != NULL) {
@@ -82,6 +83,7 @@ static void end_turn(struct shard *sh)
         conn_run_ready(sh);
     }
     feed_turn(sh);
+    shares_turn(sh);
     fence_turn(sh);
     hand_over(sh); /* what flushing gave rise to */
     conn_free_dead(sh);
@@ -287,10 +289,12 @@ static void shard_free(struct shard *sh)
             subs_remove(sh->all->subs, sh->index, b);
         wheel_stop(sh->session_wheel, &s->timer);
         jobs_session_gone(s);
+        shares_forget(s);
         session_free(&s);
     }
     map_fini(&sh->by_id);
     map_fini(&sh->by_no);
+    shares_fini(sh);
     retained_free(&sh->retained);
     wheel_free(&sh->conn_wheel);
     wheel_free(&sh->session_wheel);
@@ -343,6 +347,7 @@ static enum err shard_new(struct shards *all, unsigned index)
     list_init(&sh->credit_waiters);
     list_init(&sh->fencing);
     list_init(&sh->fence_next);
+    shares_init(&sh->shares);
     read_clocks(sh);
     sh->to = calloc(all->count, sizeof *sh->to);
     sh->credit = calloc(all->count, sizeof *sh->credit);
@@ -389,8 +394,10 @@ void shards_prepare(struct shards *s, const struct journal *journal, const struc
     s->journal = *journal;
     s->store = *store;
     s->client_key = past->client_key != 0 ? past->client_key : s->seed;
-    for (unsigned i = 0; i < s->count; i++)
+    for (unsigned i = 0; i < s->count; i++) {
         s->at[i]->sessions_minted = s->at[i]->claims_minted = past->boot_no << 32;
+        groups_start(s->at[i]);
+    }
 }
 
 void shards_offer_auth(struct shards *s, const struct auth_methods *methods)

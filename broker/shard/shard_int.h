@@ -22,6 +22,7 @@
 #include "shard/alarm.h"
 #include "shard/conn.h"
 #include "shard/shard.h"
+#include "shard/shares.h"
 #include "sys/sys.h"
 
 enum mail_kind {
@@ -116,6 +117,7 @@ struct shard {
     struct command_target *targets;
     size_t targets_count, targets_room;
 
+    struct shares shares;
     struct retained *retained;
     struct list fencing;      /* jobs whose barrier is on its way */
     struct list fence_next;   /* jobs that came since: the next barrier's */
@@ -189,6 +191,7 @@ void feed_turn(struct shard *sh);
 
 /* job.c, retain.c */
 void job_done(struct shard *sh, struct command *c);
+void job_joined(struct shard *sh, struct subscribe_job *j); /* its last group has answered */
 void jobs_resume(struct shard *sh, struct session *s);
 void jobs_conn_gone(struct session *s);    /* before the connection's end: they go on without it, or end */
 void jobs_session_gone(struct session *s); /* before the session's */

@@ -37,6 +37,7 @@ struct subs_conf {
 struct sub_options {
     uint8_t qos;
     bool no_local, retain_as_published;
+    bool is_group; /* the subscriber is a group of shared subscriptions; the owner's */
 };
 
 /* A subscription, embedded in the subscriber's memory. Owner's thread only. */

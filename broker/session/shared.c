@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "session/shared.h"
+#include "base/check.h"
+#include "base/limits.h"
+#include "session/session_int.h"
+
+enum step { STEP_SENT, STEP_RELEASED };
+
+static struct share_entry *entry_at(struct list *l)
+{
+    return CONTAINER(l, struct share_entry, of_session);
+}
+
+void session_shared_init(struct session *s)
+{
+    struct session_shared *h = &s->shared;
+    map_init(&h->members);
+    list_init(&h->sent);
+    list_init(&h->waiting);
+    list_init(&h->moved);
+    list_init(&h->home);
+}
+
+void session_shared_fini(struct session *s)
+{
+    struct session_shared *h = &s->shared;
+    CHECK(h->members.count == 0);
+    CHECK(list_empty(&h->sent) && list_empty(&h->waiting) && list_empty(&h->moved) && list_empty(&h->home));
+    map_fini(&h->members);
+}
+
+bool session_shared_has_id(uint16_t id)
+{
+    return id >= ID_SHARED_FIRST && id <= ID_SHARED_MAX;
+}
+
+void session_shared_give(struct session *s, struct share_entry *e)
+{
+    DCHECK(s->conn != NULL);
+    list_add(&s->shared.waiting, &e->of_session);
+}
+
+static void go_home(struct session *s, struct share_entry *e)
+{
+    list_remove(&e->of_session);
+    list_add(&s->shared.home, &e->of_session);
+}
+
+void session_shared_moved(struct session *s, struct share_entry *e)
+{
+    list_add(&s->shared.moved, &e->of_session);
+    if (session_has_finished(s, e->moved_seq)) go_home(s, e);
+}
+
+void session_shared_finished(struct session *s, uint64_t seq)
+{
+    struct list *moved = &s->shared.moved;
+    for (struct list *at = moved->next; at != moved; at = at->next) {
+        if (entry_at(at)->moved_seq != seq) continue;
+        go_home(s, entry_at(at));
+        return;
+    }
+}
+
+/* Those who acknowledge mostly do so in order: the search is short. */
+static struct share_entry *find(const struct session *s, uint16_t id)
+{
+    for (struct list *at = s->shared.sent.next; at != &s->shared.sent; at = at->next)
+        if (entry_at(at)->id == id) return entry_at(at);
+    return NULL;
+}
+
+/* The range is far larger than what is under way: one that is taken is met only by who never answers. */
+static uint16_t next_id(struct session *s)
+{
+    uint16_t id = s->shared.last_id;
+    do {
+        id = id < ID_SHARED_FIRST || id == ID_SHARED_MAX ? ID_SHARED_FIRST : (uint16_t)(id + 1);
+    } while (find(s, id) != NULL);
+    s->shared.last_id = id;
+    return id;
+}
+
+struct share_entry *session_shared_next(struct session *s)
+{
+    enum { SENT_MAX = (ID_SHARED_MAX - ID_SHARED_FIRST) / 2 };
+    if (list_empty(&s->shared.waiting) || s->unacked >= s->window || s->shared.sent_count >= SENT_MAX)
+        return NULL;
+    struct share_entry *e = entry_at(s->shared.waiting.next);
+    e->id = next_id(s);
+    e->step = STEP_SENT;
+    list_remove(&e->of_session);
+    list_add(&s->shared.sent, &e->of_session);
+    s->shared.sent_count++;
+    s->unacked++;
+    return e;
+}
+
+static void finish(struct session *s, struct share_entry *e)
+{
+    s->unacked--;
+    s->shared.sent_count--;
+    go_home(s, e);
+}
+
+void session_shared_skip(struct session *s, struct share_entry *e)
+{
+    finish(s, e);
+}
+
+bool session_shared_puback(struct session *s, uint16_t id)
+{
+    struct share_entry *e = find(s, id);
+    if (e == NULL || e->qos != 1) return false;
+    finish(s, e);
+    return true;
+}
+
+enum shared_reply session_shared_pubrec(struct session *s, uint16_t id, bool refused)
+{
+    struct share_entry *e = find(s, id);
+    if (e == NULL || e->qos != 2) return SHARED_UNKNOWN;
+    if (refused && e->step == STEP_SENT) {
+        finish(s, e);
+        return SHARED_DONE;
+    }
+    e->step = STEP_RELEASED;
+    return SHARED_RELEASE;
+}
+
+enum shared_reply session_shared_pubcomp(struct session *s, uint16_t id)
+{
+    struct share_entry *e = find(s, id);
+    if (e == NULL || e->qos != 2 || e->step != STEP_RELEASED) return SHARED_UNKNOWN;
+    finish(s, e);
+    return SHARED_DONE;
+}
+
+static void send_home(struct session *s, struct list *from, bool is_back)
+{
+    while (!list_empty(from)) {
+        struct share_entry *e = entry_at(from->next);
+        e->is_back = is_back && (e->qos < 2 || e->id == 0);
+        go_home(s, e);
+    }
+}
+
+void session_shared_detach(struct session *s)
+{
+    send_home(s, &s->shared.sent, true);
+    send_home(s, &s->shared.waiting, true);
+    send_home(s, &s->shared.moved, false);
+    s->shared.sent_count = 0;
+}
+
+struct share_entry *session_shared_home(struct session *s)
+{
+    if (list_empty(&s->shared.home)) return NULL;
+    struct share_entry *e = entry_at(s->shared.home.next);
+    list_remove(&e->of_session);
+    return e;
+}
+
+void session_shared_leave(struct session *s, const void *to)
+{
+    struct list *next;
+    for (struct list *at = s->shared.waiting.next; at != &s->shared.waiting; at = next) {
+        struct share_entry *e = entry_at(at);
+        next = at->next;
+        if (e->to != to) continue;
+        e->is_back = true;
+        go_home(s, e);
+    }
+}
