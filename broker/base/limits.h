@@ -94,8 +94,8 @@ enum {
     MIDS_BYTES_MAX = 256 * 1024 * 1024,
 
     /* Shared subscriptions. What a member has at once: enough to hide the way there and back, and little
-     * enough to be shared out evenly. A group has no more than so many given: they are what an acknowledgement
-     * lists. QoS 0 is dropped above its own bound, for it cannot wait. */
+     * enough to be shared out evenly. A group has no more than so many given: they are what an
+     * acknowledgement lists. QoS 0 is dropped above its own bound, for it cannot wait. */
     SHARE_CREDIT_MAX = 64,
     SHARE_OUT_MAX = 4096,
     SHARE_OUT_QOS0_MAX = 1024,

@@ -72,13 +72,9 @@ static bool answer_fits(const struct conn *c, uint16_t count)
 /* A filter that is none makes the packet malformed (section 4.7.1); so nothing of it is done. */
 static enum mqtt_rc filters_check(struct subscribe p, uint8_t version)
 {
-    struct bytes group, rest;
     struct subscribe_filter f;
-    while (subscribe_next(&p, version, &f)) {
+    while (subscribe_next(&p, version, &f))
         if (!topic_filter_valid(f.filter)) return MQTT_RC_MALFORMED;
-        if (f.no_local && topic_share_split(f.filter, &group, &rest))
-            return MQTT_RC_PROTOCOL; /* [MQTT-3.8.3-4] */
-    }
     return MQTT_RC_OK;
 }
 

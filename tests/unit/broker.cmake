@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The broker's own modules above the kit.
 unit_test(share share)
+unit_test(shared session)
 unit_test(session session)
 unit_test(qos2 session)
 unit_test(qos2_model session)

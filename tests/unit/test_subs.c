@@ -145,7 +145,8 @@ static void model_seen(const struct subs_entry *e, unsigned shard, void *arg)
 static void model_step(struct model *m)
 {
     struct model_sub *one = &m->subs[kit_below(&m->random, MODEL_SUBS)];
-    struct sub_options options = { (uint8_t)kit_below(&m->random, 3), kit_below(&m->random, 2) == 0, false };
+    struct sub_options options = { (uint8_t)kit_below(&m->random, 3), kit_below(&m->random, 2) == 0, false,
+                                   false };
     if (!one->subscribed) {
         one->filter = kit_filter(&m->random);
         one->shard = kit_below(&m->random, SHARDS);

@@ -53,7 +53,7 @@ static void change_one(struct shard *s)
     unsigned i = kit_below(&s->random, RESTLESS);
     struct sub *sub = &s->restless[i];
     if (s->subscribed[i] && kit_below(&s->random, 4) == 0) {
-        struct sub_options options = { (uint8_t)kit_below(&s->random, 3), false, false };
+        struct sub_options options = { (uint8_t)kit_below(&s->random, 3), false, false, false };
         if (subs_change(s->subs, s->no, sub, options) != ERR_OK) s->faults++;
         return;
     }
