@@ -120,9 +120,10 @@ struct conn_publish {
     uint32_t share_id; /* the only subscription identifier that it gets; 0: none */
 };
 bool conn_send_publish(struct shard *sh, struct conn *c, const struct conn_publish *p);
-/* The same QoS 0 message to many: begin once, then one call a receiver. The packet is built for the first of
- * a protocol version and copied for the others. Only between the two calls of one delivery. */
+/* The same QoS 0 message to many: one call a receiver. The packet is built for the first of a protocol
+ * version and copied for the others. From begin to end sh->found is what matches it. */
 void conn_fan_begin(struct shard *sh, struct msg *m);
+void conn_fan_end(struct shard *sh);
 void conn_fan_send(struct shard *sh, struct conn *c, bool retain);
 /* Adds a Reason String for this code to a packet of so many bytes, if the client wants and can take it. */
 void conn_give_reason(const struct conn *c, struct props *props, uint8_t code, uint32_t bytes);

@@ -152,6 +152,11 @@ void conn_fan_begin(struct shard *sh, struct msg *m)
     sh->fan[0].bytes = sh->fan[1].bytes = 0;
 }
 
+void conn_fan_end(struct shard *sh)
+{
+    sh->fan_msg = NULL;
+}
+
 /* False: too large to be worth it, or expired. */
 static bool fan_build(struct shard *sh, const struct conn *c, struct fan_packet *f, bool retain)
 {

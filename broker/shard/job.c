@@ -26,6 +26,17 @@ struct subscribe_job *job_new(struct shard *sh, struct conn *c, uint16_t packet_
     return j;
 }
 
+bool job_has_id(const struct conn *c, uint16_t packet_id)
+{
+    const struct list *jobs = &c->session->jobs;
+    if (c->version != MQTT_V5) return false;
+    for (struct list *at = jobs->next; at != jobs; at = at->next) {
+        const struct subscribe_job *j = CONTAINER(at, struct subscribe_job, of_session);
+        if (j->conn == c && j->packet_id == packet_id && !j->is_walking) return true;
+    }
+    return false;
+}
+
 static void leave_conn(struct subscribe_job *j)
 {
     if (j->conn == NULL) return;

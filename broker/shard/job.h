@@ -77,6 +77,9 @@ static inline uint8_t *job_wants(struct subscribe_job *j)
 /* NULL without memory, or when the session has too many. */
 struct subscribe_job *job_new(struct shard *sh, struct conn *c, uint16_t packet_id, uint16_t count);
 void job_free(struct subscribe_job *j);
+/* Has this connection asked with this packet id, and is not answered yet? Nobody, before MQTT 5, can be told.
+ */
+bool job_has_id(const struct conn *c, uint16_t packet_id);
 
 /* To the journal, when all groups that it joins have answered, and never before an earlier one. */
 void job_begin(struct shard *sh, struct subscribe_job *j);

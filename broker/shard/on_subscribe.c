@@ -74,7 +74,7 @@ static enum mqtt_rc filters_check(struct subscribe p, uint8_t version)
 {
     struct subscribe_filter f;
     while (subscribe_next(&p, version, &f))
-        if (!topic_filter_valid(f.filter)) return MQTT_RC_MALFORMED;
+        if (topic_filter_check(f.filter) == TOPIC_FILTER_WRONG) return MQTT_RC_MALFORMED;
     return MQTT_RC_OK;
 }
 
@@ -97,6 +97,7 @@ static uint8_t subscribe_one(struct shard *sh, struct subscribe_job *j, uint16_t
                                                 .retain_as_published = f->retain_as_published },
                                    .id = j->sub_id };
     struct bytes group, rest;
+    if (!topic_filter_valid(f->filter)) return MQTT_RC_FILTER_INVALID; /* too long for us */
     if (topic_share_split(f->filter, &group, &rest)) return subscribe_shared(sh, j, index, f, &wish);
 
     struct sub *had = subscription_find(sh, s, f->filter);
@@ -142,6 +143,15 @@ static enum mqtt_rc finish(struct shard *sh, struct conn *c, struct subscribe_jo
     return MQTT_RC_OK;
 }
 
+/* The client has used the id of a request that is not answered yet: this one is, with a refusal of it all. */
+static enum mqtt_rc refuse_id(struct shard *sh, struct conn *c, struct subscribe_job *j)
+{
+    memset(j->codes, MQTT_RC_ID_IN_USE, j->count);
+    job_answer(sh, c, j);
+    job_free(j);
+    return MQTT_RC_OK;
+}
+
 enum mqtt_rc on_subscribe(struct shard *sh, struct conn *c, const struct frame *f)
 {
     struct subscribe p;
@@ -149,8 +159,10 @@ enum mqtt_rc on_subscribe(struct shard *sh, struct conn *c, const struct frame *
     if (rc == MQTT_RC_OK) rc = filters_check(p, c->version);
     if (rc != MQTT_RC_OK) return rc;
     if (!answer_fits(c, p.count)) return MQTT_RC_PACKET_TOO_LARGE;
+    bool is_in_use = job_has_id(c, p.id);
     struct subscribe_job *j = job_new(sh, c, p.id, p.count);
     if (j == NULL) return MQTT_RC_QUOTA_EXCEEDED;
+    if (is_in_use) return refuse_id(sh, c, j);
 
     struct bytes filters = bytes_of(p.filters.at, p.filters.left);
     if (PROPS_HAS(&p.props, subscription_id)) j->sub_id = p.props.subscription_id;
@@ -162,6 +174,7 @@ enum mqtt_rc on_subscribe(struct shard *sh, struct conn *c, const struct frame *
 
 static uint8_t unsubscribe_one(struct shard *sh, struct session *s, struct bytes filter)
 {
+    if (!topic_filter_valid(filter)) return MQTT_RC_FILTER_INVALID; /* too long for us */
     if (shares_unsubscribe(sh, s, filter)) return MQTT_RC_OK;
     struct sub *sub = map_take(&s->subs, filter_hash(sh, filter), is_filter, &filter);
     if (sub == NULL) return MQTT_RC_NO_SUBSCRIPTION;
@@ -181,12 +194,14 @@ enum mqtt_rc on_unsubscribe(struct shard *sh, struct conn *c, const struct frame
     if (rc != MQTT_RC_OK) return rc;
     struct bytes filters = bytes_of(p.filters.at, p.filters.left), filter;
     for (struct unsubscribe q = p; unsubscribe_next(&q, &filter);)
-        if (!topic_filter_valid(filter)) return MQTT_RC_MALFORMED;
+        if (topic_filter_check(filter) == TOPIC_FILTER_WRONG) return MQTT_RC_MALFORMED;
     if (!answer_fits(c, p.count)) return MQTT_RC_PACKET_TOO_LARGE;
 
+    bool is_in_use = job_has_id(c, p.id);
     struct subscribe_job *j = job_new(sh, c, p.id, p.count);
     if (j == NULL) return MQTT_RC_QUOTA_EXCEEDED;
     j->is_unsubscribe = true;
+    if (is_in_use) return refuse_id(sh, c, j);
     for (uint16_t i = 0; i < p.count && unsubscribe_next(&p, &filter); i++)
         j->codes[i] = unsubscribe_one(sh, c->session, filter);
     return finish(sh, c, j, filters);

@@ -231,6 +231,7 @@ static void deliver_direct(struct shard *sh, struct msg *m, const struct command
         if (m->retain) note_retained(sh, sh->hits[i].session, m, position);
         deliver(sh, &sh->hits[i], m);
     }
+    conn_fan_end(sh);
 }
 
 /* What is retained without the journal is the broker's own, older than all that passes the journal. */

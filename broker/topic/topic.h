@@ -18,8 +18,14 @@ enum { TOPIC_LEVELS_MAX = 200, TOPIC_BYTES_MAX = 65535 };
 /* A name to publish to: not empty, no wildcard, no NUL, within limits. UTF-8 is the codec's to check. */
 bool topic_name_valid(struct bytes name);
 
-/* A filter to subscribe to: '+' alone in its level, '#' alone and last. $share/... is also checked here. */
-bool topic_filter_valid(struct bytes filter);
+/* A filter to subscribe to: '+' alone in its level, '#' alone and last. $share/... is also checked here. One
+ * that is right but for its length is above our limits. */
+enum topic_verdict { TOPIC_FILTER_VALID, TOPIC_FILTER_ABOVE_LIMITS, TOPIC_FILTER_WRONG };
+enum topic_verdict topic_filter_check(struct bytes filter);
+static inline bool topic_filter_valid(struct bytes filter)
+{
+    return topic_filter_check(filter) == TOPIC_FILTER_VALID;
+}
 
 bool topic_filter_is_exact(struct bytes filter); /* no wildcard */
 

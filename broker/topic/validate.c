@@ -63,17 +63,19 @@ static bool wildcards_valid(struct bytes filter)
     return true;
 }
 
-bool topic_filter_valid(struct bytes filter)
+enum topic_verdict topic_filter_check(struct bytes filter)
 {
     struct bytes group, rest = filter;
 
     /* Section 4.8.2: a share name has at least one character and no wildcard, and a filter follows it. */
-    if (filter.len > TOPIC_BYTES_MAX) return false;
-    if (topic_share_split(filter, &group, &rest) && (group.len == 0 || shape_of(group).wild)) return false;
-    if (shape_of(filter).nul) return false;
+    bool is_shared = topic_share_split(filter, &group, &rest);
+    if (is_shared && (group.len == 0 || shape_of(group).wild)) return TOPIC_FILTER_WRONG;
+    if (rest.len == 0 || shape_of(filter).nul) return TOPIC_FILTER_WRONG;
 
     struct shape s = shape_of(rest);
-    return within_limits(rest, &s) && (!s.wild || wildcards_valid(rest));
+    if (s.wild && !wildcards_valid(rest)) return TOPIC_FILTER_WRONG;
+    bool fits = filter.len <= TOPIC_BYTES_MAX && within_limits(rest, &s);
+    return fits ? TOPIC_FILTER_VALID : TOPIC_FILTER_ABOVE_LIMITS;
 }
 
 bool topic_filter_is_exact(struct bytes filter)

@@ -434,6 +434,40 @@ static void take_all(struct client *c, unsigned topics, const char *payload)
     expect(c, PACKET_PINGRESP); /* one more would have come before */
 }
 
+/* --- packet ids */
+
+static void check_code(struct client *c, enum packet_type type, uint8_t code)
+{
+    struct suback s;
+    struct frame f = expect(c, type);
+    CHECK_INT(MQTT_RC_OK, suback_decode(&f, MQTT_V5, &s));
+    CHECK_INT(1, s.id);
+    CHECK_INT(1, s.codes.len);
+    CHECK_INT(code, s.codes.at[0]);
+}
+
+TEST(a_packet_id_of_a_subscribe_that_is_not_answered_yet_cannot_be_used)
+{
+    struct rig *r = rig_new();
+    hold(r, COMMAND_SUBSCRIBE);
+    struct client *c = come(r);
+    subscribe(c, "a", 1);
+    wait_held(r, COMMAND_SUBSCRIBE, 1);
+    c->last_id = 0;
+    subscribe(c, "b", 1);
+    check_code(c, PACKET_SUBACK, MQTT_RC_ID_IN_USE);
+    c->last_id = 0;
+    unsubscribe(c, "a");
+    check_code(c, PACKET_UNSUBACK, MQTT_RC_ID_IN_USE);
+    release(r, COMMAND_SUBSCRIBE, false);
+    check_code(c, PACKET_SUBACK, 1);
+    c->last_id = 0;
+    unsubscribe(c, "b"); /* it had no effect */
+    check_code(c, PACKET_UNSUBACK, MQTT_RC_NO_SUBSCRIPTION);
+    go(c);
+    rig_free(r);
+}
+
 /* --- what the journal had not when its connection was taken over */
 
 static void check_told(struct rig *r, const char *filter, int options)

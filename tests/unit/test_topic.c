@@ -37,7 +37,9 @@ TEST(names_and_filters_have_limits)
     CHECK_TRUE(topic_name_valid(bytes_of(s, TOPIC_LEVELS_MAX - 1)));
     CHECK_TRUE(!topic_name_valid(bytes_of(s, TOPIC_LEVELS_MAX)));
     CHECK_TRUE(topic_filter_valid(bytes_of(s, TOPIC_LEVELS_MAX - 1)));
-    CHECK_TRUE(!topic_filter_valid(bytes_of(s, TOPIC_LEVELS_MAX)));
+    CHECK_INT(TOPIC_FILTER_ABOVE_LIMITS, topic_filter_check(bytes_of(s, TOPIC_LEVELS_MAX)));
+    s[1] = '#';
+    CHECK_INT(TOPIC_FILTER_WRONG, topic_filter_check(bytes_of(s, size)));
     free(s);
 }
 
