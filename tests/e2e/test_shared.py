@@ -1,0 +1,260 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Shared subscriptions over several shards: members come and go, and the broker dies; nothing is lost, and nothing
+comes twice but what had been with a member that went without saying that it was done."""
+import collections
+import os
+import random
+import shutil
+import struct
+import tempfile
+import threading
+
+import kit
+
+SHARE = "$share/crew/work/#"
+END = b"end"
+
+
+def puback(message):
+    return kit.packet(kit.PUBACK, 0, struct.pack(">H", message.id))
+
+
+class Ledger:
+    """What was published, and who had what."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.published, self.done = [], collections.Counter()
+        self.unsure = set()  # with a member that went without a word
+        self.by_member = collections.Counter()
+
+    def took(self, name, payloads):
+        with self.lock:
+            self.done.update(payloads)
+            self.by_member[name] += len(payloads)
+
+    def lost_track(self, payloads):
+        with self.lock:
+            self.unsure.update(payloads)
+
+    def is_complete(self):
+        with self.lock:
+            return all(self.done[p] for p in self.published)
+
+    def check(self, test):
+        missing = [p for p in self.published if not self.done[p]]
+        test.assertEqual(missing, [], "acknowledged to the publisher, and with nobody")
+        twice = [p for p, n in self.done.items() if n > 1 and p not in self.unsure]
+        test.assertEqual(twice, [], "came again though it was done")
+
+
+class Member(threading.Thread):
+    """Takes part for some messages at a time, then goes: in order, or without a word."""
+
+    def __init__(self, port, name, ledger, seed, stays=False, clean=False, qos=1):
+        super().__init__(daemon=True)
+        self.port, self.name_, self.ledger, self.random = port, name, ledger, random.Random(seed)
+        self.stays, self.clean, self.qos, self.stop = stays, clean, qos, threading.Event()
+        self.connected = threading.Event()
+        self.failure = None
+
+    def join_group(self):
+        c = kit.Client(self.port)
+        c.join(self.name_, clean=self.clean, expiry=None if self.clean else 600,
+               receive_max=self.random.choice([1, 5, 20]))
+        c.send(kit.packet(kit.SUBSCRIBE, 2, b"\0\1\0" + kit.text(SHARE) + bytes([self.qos])))
+        early = []  # a message may come before the SUBACK
+        while True:
+            p = c.receive()
+            if p.kind == kit.SUBACK:
+                break
+            early.append(kit.Message(p, c.version))
+        if p.body[-1] != self.qos:
+            raise AssertionError(f"the share was not granted: {p}")
+        c.send(b"".join(puback(m) for m in early if m.qos))
+        self.ledger.took(self.name_, [m.payload for m in early])
+        self.connected.set()
+        return c
+
+    def visit(self, c):
+        """Some messages; what is acknowledged is sure when a ping has been answered behind it."""
+        ends = False
+        while not self.stop.is_set() and not ends:
+            taken = c.catch_up()
+            if not taken:
+                self.stop.wait(0.005)
+            ends = not self.stays and taken and self.random.random() < 0.2
+            keep = self.random.randint(0, len(taken)) if ends else len(taken)
+            c.send(b"".join(puback(m) for m in taken[:keep] if m.qos))
+            more = c.catch_up()
+            self.ledger.took(self.name_, [m.payload for m in taken[:keep]])
+            if ends:
+                self.ledger.lost_track([m.payload for m in taken[keep:] + more])
+                return
+            c.send(b"".join(puback(m) for m in more if m.qos))
+            self.ledger.took(self.name_, [m.payload for m in more])
+        self.ledger.lost_track([m.payload for m in c.catch_up()])
+
+    def run(self):
+        try:
+            while not self.stop.is_set():
+                c = self.join_group()
+                self.visit(c)
+                if self.random.random() < 0.5:
+                    c.close()
+                else:
+                    c.leave()
+        except Exception as e:  # shown by the test
+            self.failure = e
+
+
+class Publisher(threading.Thread):
+    def __init__(self, port, name, ledger, count, pause=None):
+        super().__init__(daemon=True)
+        self.port, self.name_, self.ledger, self.count = port, name, ledger, count
+        self.failure = None
+
+    def run(self):
+        try:
+            c = kit.Client(self.port)
+            c.join(self.name_)
+            for i in range(0, self.count, 10):
+                batch = [b"%s-%d" % (self.name_.encode(), n) for n in range(i, min(i + 10, self.count))]
+                c.publish_all(f"work/{self.name_}", batch)
+                with self.ledger.lock:
+                    self.ledger.published.extend(batch)
+            c.leave()
+        except Exception as e:  # shown by the test
+            self.failure = e
+
+
+class Shared(kit.Test):
+    def setUp(self):
+        self.data = tempfile.mkdtemp(prefix="longlink-e2e.")
+        os.chmod(self.data, 0o755)
+        self.addCleanup(shutil.rmtree, self.data, ignore_errors=True)
+
+    def start(self):
+        return self.broker(f"shards 4\ndurability disk\npersistence_location {self.data}")
+
+    def run_all(self, publishers, members, ledger):
+        for t in members:
+            t.start()
+        for t in members:
+            self.assertTrue(t.connected.wait(kit.WAIT_S), t.failure)
+        for t in publishers:
+            t.start()
+        for t in publishers:
+            t.join(kit.WAIT_S)
+            self.assertIsNone(t.failure)
+        kit.wait_until(lambda: ledger.is_complete() or any(m.failure for m in members), "all messages with members")
+        for t in members:
+            t.stop.set()
+        for t in members:
+            t.join(kit.WAIT_S)
+            self.assertIsNone(t.failure)
+        ledger.check(self)
+
+    def test_members_come_and_go_and_nothing_is_lost(self):
+        b = self.start()
+        ledger = Ledger()
+        members = [Member(b.port, "steady", ledger, 0, stays=True)]
+        members += [Member(b.port, f"kept{i}", ledger, i) for i in range(1, 4)]
+        members += [Member(b.port, f"clean{i}", ledger, i, clean=True) for i in range(4, 7)]
+        publishers = [Publisher(b.port, f"p{i}", ledger, 600) for i in range(4)]
+        self.run_all(publishers, members, ledger)
+
+    def test_a_group_of_clean_sessions_loses_nothing_either(self):
+        b = self.start()
+        ledger = Ledger()
+        members = [Member(b.port, "steady", ledger, 0, stays=True, clean=True)]
+        members += [Member(b.port, f"clean{i}", ledger, i, clean=True) for i in range(1, 5)]
+        publishers = [Publisher(b.port, f"p{i}", ledger, 600) for i in range(4)]
+        self.run_all(publishers, members, ledger)
+
+    def test_nothing_is_lost_or_doubled_while_a_group_becomes_durable(self):
+        for attempt in range(5):
+            b = self.start()
+            ledger = Ledger()
+            members = [Member(b.port, "clean", ledger, attempt, stays=True, clean=True)]
+            members[0].start()
+            self.assertTrue(members[0].connected.wait(kit.WAIT_S))
+            publishers = [Publisher(b.port, f"p{i}", ledger, 200) for i in range(4)]
+            for t in publishers:
+                t.start()
+            # Meanwhile. Nobody goes away: so nothing may come twice.
+            late = Member(b.port, f"kept{attempt}", ledger, attempt, stays=True)
+            late.start()
+            for t in publishers:
+                t.join(kit.WAIT_S)
+                self.assertIsNone(t.failure)
+            kit.wait_until(ledger.is_complete, "all messages with members")
+            for t in [members[0], late]:
+                t.stop.set()
+                t.join(kit.WAIT_S)
+                self.assertIsNone(t.failure)
+            ledger.unsure.clear()
+            ledger.check(self)
+            self.stop_well(b)
+            b.is_over = True
+            shutil.rmtree(self.data)
+            os.mkdir(self.data, 0o755)
+
+    def test_equal_members_have_equal_shares(self):
+        b = self.start()
+        ledger = Ledger()
+        members = [Member(b.port, f"m{i}", ledger, 1, stays=True, clean=True) for i in range(4)]
+        publishers = [Publisher(b.port, f"p{i}", ledger, 1000) for i in range(2)]
+        self.run_all(publishers, members, ledger)
+        shares = sorted(ledger.by_member.values())
+        self.assertEqual(len(shares), 4)
+        self.assertGreater(shares[0], 2000 / 4 * 0.7, shares)
+
+    def drain(self, c):
+        got = []
+        while True:
+            m = c.message()
+            if m.payload == END:
+                return got
+            got.append(m)
+
+    def test_kill_9_keeps_what_waits_for_a_group(self):
+        b = self.start()
+        first = self.client(b, "first", clean=False, expiry=3600, receive_max=10)
+        self.assertEqual(first.subscribe(SHARE, 1), 1)
+        second = self.client(b, "second", clean=False, expiry=3600)
+        self.assertEqual(second.subscribe(SHARE, 1), 1)
+        second.close()
+        payloads = [b"%d" % i for i in range(300)]
+        self.client(b, "p").publish_all("work/x", payloads)
+        taken = [first.message().payload for _ in range(100)]
+        first.catch_up()
+        self.kill(b)
+        b = self.start()
+        self.client(b, "p").publish("work/x", END, 1)
+        second = self.client(b, "second", clean=False, expiry=3600)
+        got = self.drain(second)
+        self.assertLessEqual(set(payloads) - set(taken), {m.payload for m in got})
+        self.assertEqual(len({m.payload for m in got}), len(got))
+        # Acknowledgements are lazy: a few of the last ones may not have been durable.
+        again = [m for m in got if m.payload in taken]
+        self.assertTrue(all(m.dup for m in again), again)
+
+    def test_a_group_that_nobody_is_in_ends_with_what_waits_for_it(self):
+        b = self.start()
+        member = self.client(b, "only", clean=False, expiry=3600)
+        self.assertEqual(member.subscribe(SHARE, 1), 1)
+        member.close()
+        self.client(b, "p").publish("work/x", b"waits", 1)
+        self.client(b, "only", clean=True).leave()
+        self.kill(b)
+        b = self.start()
+        member = self.client(b, "only", clean=False, expiry=3600)
+        self.assertEqual(member.subscribe(SHARE, 1), 1)
+        self.client(b, "p").publish("work/x", b"new", 1)
+        self.assertEqual(member.message().payload, b"new")
+
+
+if __name__ == "__main__":
+    kit.main()
