@@ -120,7 +120,7 @@ enum mqtt_rc auth_begin(struct shard *sh, struct conn *c, const struct connect *
 static enum mqtt_rc check(const struct conn *c, const struct session_end *e)
 {
     const struct conn_auth *a = c->auth;
-    if (a == NULL) return MQTT_RC_PROTOCOL; /* [MQTT-4.12.0-6]: none without a method in the CONNECT */
+    if (a == NULL) return MQTT_RC_PROTOCOL; /* [MQTT-4.12.0-7] */
     bool is_same = bytes_equal(e->props.auth_method, bytes_of_text(a->method->name));
     if (!is_same || a->is_asked) return MQTT_RC_PROTOCOL; /* [MQTT-4.12.0-5], [MQTT-4.12.1-1] */
     bool fits = e->code == MQTT_RC_CONTINUE_AUTH    ? a->is_on

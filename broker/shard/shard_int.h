@@ -16,7 +16,6 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/thread.h"
-#include "hook/auth.h"
 #include "retained/retained.h"
 #include "session/session.h"
 #include "shard/alarm.h"
