@@ -24,7 +24,8 @@ static enum command_result admit(struct store_mem *s, struct command *c)
     uint64_t now_ms = clock_wall_ms(s->clock);
     if (now_ms > s->stamp_ms) s->stamp_ms = now_ms;
     c->stamp_ms = s->stamp_ms;
-    return tables_has_mid(s->tables, c) ? COMMAND_DUPLICATE : tables_admit(s->tables, c);
+    if (!tables_has_mid(s->tables, c)) return tables_admit(s->tables, c);
+    return c->in_id == 0 ? COMMAND_DUPLICATE : COMMAND_DURABLE;
 }
 
 static void run_command(struct store_mem *s, struct command *c)

@@ -265,14 +265,12 @@ static enum command_result take_in_id(struct tables *t, const struct command *c)
     return COMMAND_DURABLE;
 }
 
-/* Another one with its mid may have come before it since it was submitted. */
+/* Another one with its mid may have come before it since it was submitted. The packet id is known all the
+ * same, until it is released. */
 static enum command_result apply_enqueue(struct tables *t, struct command *c)
 {
-    enum command_result result = COMMAND_DURABLE;
-    if (tables_has_mid(t, c))
-        result = COMMAND_DUPLICATE;
-    else if (c->in_id != 0)
-        result = take_in_id(t, c);
+    enum command_result result = c->in_id != 0 ? take_in_id(t, c) : COMMAND_DURABLE;
+    if (result == COMMAND_DURABLE && tables_has_mid(t, c)) result = COMMAND_DUPLICATE;
     if (result != COMMAND_DURABLE) {
         forget_targets(t, c, c->targets_count);
         return result;

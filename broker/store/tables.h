@@ -32,8 +32,8 @@ struct tables_conf {
 enum err tables_new(struct tables **out, const struct tables_conf *conf);
 void tables_free(struct tables **owner);
 
-/* Before it is submitted, with its stamp: is its message there already? Then it is done: COMMAND_DUPLICATE.
- */
+/* Before it is submitted, with its stamp: is its message there already? Then it is done, COMMAND_DUPLICATE,
+ * but for a packet id: with one it goes on, without tables_admit. */
 bool tables_has_mid(const struct tables *t, const struct command *c);
 
 /* Before it is submitted. Marks targets that get nothing, and what must go for others. COMMAND_REFUSED: a

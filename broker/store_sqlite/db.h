@@ -50,7 +50,7 @@ enum err db_heartbeat(struct db *db, uint64_t ms);
 /* One transaction: begin, any number of commands in order of position, commit with the position up to which
  * all is in; or rollback, after any error. is_live says for each target of a message whether it still waits,
  * and after them, if the command has an in_id, whether that is still to be known; NULL: all that are not
- * skipped. */
+ * skipped. Of a COMMAND_DUPLICATE its in_id is folded, and nothing else. */
 static inline uint32_t db_marks(const struct command *c)
 {
     return c->targets_count + (c->kind == COMMAND_ENQUEUE && c->in_id != 0 ? 1 : 0);

@@ -213,11 +213,18 @@ static enum err fold_enqueue(struct db *db, const struct command *c, const bool 
     return rc;
 }
 
+static enum err put_in_id(struct db *db, const struct command *c, const bool *is_live)
+{
+    bool is_known = is_live == NULL || is_live[c->targets_count];
+    if (c->in_id == 0 || !is_known) return ERR_OK;
+    return by_session_and(db, SQL_inbound_put, c->session_no, c->in_id);
+}
+
 static enum err fold_publish(struct db *db, const struct command *c, const bool *is_live)
 {
-    enum err rc = fold_enqueue(db, c, is_live);
-    if (rc == ERR_OK && c->in_id != 0 && (is_live == NULL || is_live[c->targets_count]))
-        rc = by_session_and(db, SQL_inbound_put, c->session_no, c->in_id);
+    enum err rc = put_in_id(db, c, is_live);
+    if (rc != ERR_OK || c->result == COMMAND_DUPLICATE) return rc;
+    rc = fold_enqueue(db, c, is_live);
     if (rc == ERR_OK && c->due_ms != 0 && gets_row(c, 0, is_live))
         rc = by_session_and(db, SQL_delay, c->position, c->due_ms);
     return rc;

@@ -18,7 +18,8 @@
 static size_t bytes_of_command(const struct command *c)
 {
     return sizeof *c + c->targets_count * (sizeof *c->targets + sizeof(struct store_row)) +
-           c->seats_count * sizeof *c->seats + c->data.len + (c->msg != NULL ? msg_bytes(c->msg) : 0) +
+           c->seats_count * sizeof *c->seats + c->ack.open_count * sizeof *c->ack.open + c->data.len +
+           (c->msg != NULL ? msg_bytes(c->msg) : 0) +
            (c->mid != NULL ? sizeof *c->mid + c->mid->client_id.len + c->mid->mid.len : 0);
 }
 
@@ -69,17 +70,23 @@ static void mark_acknowledgements(struct store_disk *s, struct fold *f)
 /* What has been acknowledged by now never becomes a row. */
 static bool mark_targets(struct store_disk *s, const struct command *c, bool *live)
 {
+    bool is_durable = c->result == COMMAND_DURABLE;
     bool acts = c->kind == COMMAND_FIRE_WILL || c->retains ||
                 (c->kind == COMMAND_ENQUEUE && (c->msg->retain || c->mid != NULL));
-    for (uint32_t t = 0; t < c->targets_count; t++) {
+    for (uint32_t t = 0; t < c->targets_count && is_durable; t++) {
         const struct command_target *to = &c->targets[t];
         live[t] = !to->is_skipped && tables_has(s->tables, to->session_no, c->position);
         if (live[t]) tables_leave(s->tables, to->session_no, c->position);
         acts |= live[t] || (to->drop_upto > 0 && !to->is_skipped);
     }
-    if (db_marks(c) == c->targets_count) return acts;
-    live[c->targets_count] = tables_in_id_leaves(s->tables, c);
-    return acts || live[c->targets_count];
+    return acts && is_durable;
+}
+
+/* Is its packet id to be known? Whether its message was new or a duplicate. */
+static bool mark_in_id(struct store_disk *s, const struct command *c, bool *live)
+{
+    if (db_marks(c) > c->targets_count) live[c->targets_count] = tables_in_id_leaves(s->tables, c);
+    return db_marks(c) > c->targets_count && live[c->targets_count];
 }
 
 /* Is there anything to write? */
@@ -89,9 +96,11 @@ static bool mark(struct store_disk *s, struct fold *f)
     mark_acknowledgements(s, f);
     for (size_t i = 0; i < f->count; i++) {
         const struct command *c = f->commands[i];
-        bool brings = command_has_targets(c->kind) && mark_targets(s, c, live);
-        bool takes = c->kind == COMMAND_MOVE && f->acts[i];
-        if (command_has_targets(c->kind)) f->acts[i] = c->result == COMMAND_DURABLE && (brings || takes);
+        if (command_has_targets(c->kind)) {
+            bool takes = c->kind == COMMAND_MOVE && f->acts[i];
+            bool brings = mark_targets(s, c, live);
+            f->acts[i] = mark_in_id(s, c, live) || brings || takes;
+        }
         live += db_marks(c);
         any |= f->acts[i];
     }

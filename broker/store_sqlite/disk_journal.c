@@ -184,7 +184,7 @@ static bool is_idle(const struct store_disk *s, const struct command *c)
 /* What is there already may be acknowledged again, however full the disk is. */
 static enum command_result admit(struct store_disk *s, struct command *c)
 {
-    if (tables_has_mid(s->tables, c)) return COMMAND_DUPLICATE;
+    if (tables_has_mid(s->tables, c)) return c->in_id == 0 ? COMMAND_DUPLICATE : COMMAND_DURABLE;
     return is_refused(s, c) ? COMMAND_REFUSED : COMMAND_DURABLE;
 }
 
@@ -262,38 +262,49 @@ static void hurry(struct store_disk *s)
     mailbox_send(&s->fold_box, &s->hurry);
 }
 
-/* What waits and what goes on: publishers wait for the fold, acknowledgements and pages never do, nor who is
- * to be refused. Behind a CLAIM that waits an acknowledgement could be of its connection, and behind a will
- * the word that its connection is gone and left none: they must not come first. */
-static bool may_pass(struct store_disk *s, struct mail *m, bool one_holds)
+/* One bit for each session, the same for some. */
+static uint64_t bit_of(uint64_t session_no)
+{
+    return UINT64_C(1) << (session_no * UINT64_C(0x9e3779b97f4a7c15) >> 58);
+}
+
+/* Sessions of which something waits that no acknowledgement of theirs may pass: a CLAIM, for it could be of
+ * its connection; a will, for the word that the connection is gone could say that it left none; a MOVE, for
+ * the acknowledgement could be of its entry. */
+static uint64_t holds(struct mail *m)
+{
+    if (m->kind != MAIL_COMMAND) return 0;
+    const struct command *c = CONTAINER(m, struct command, mail);
+    bool is_one = c->kind == COMMAND_CLAIM || c->kind == COMMAND_FIRE_WILL || c->kind == COMMAND_MOVE;
+    return is_one ? bit_of(c->session_no) : 0;
+}
+
+/* What waits and what goes on: publishers wait for the fold, and so does a RELEASE, behind its ENQUEUE.
+ * Acknowledgements and pages never do, nor who is to be refused. */
+static bool may_pass(struct store_disk *s, struct mail *m, uint64_t held)
 {
     if (m->kind == MAIL_STOP) hurry(s);
     if (m->kind != MAIL_COMMAND) return m->kind != MAIL_STOP;
-    enum command_kind kind = CONTAINER(m, struct command, mail)->kind;
+    const struct command *c = CONTAINER(m, struct command, mail);
     look_at_space(s);
-    return (is_lazy(kind) && !one_holds) || (kind == COMMAND_ENQUEUE && s->is_low);
-}
-
-static bool holds_others(struct mail *m)
-{
-    if (m->kind != MAIL_COMMAND) return false;
-    enum command_kind kind = CONTAINER(m, struct command, mail)->kind;
-    return kind == COMMAND_CLAIM || kind == COMMAND_FIRE_WILL;
+    if (c->kind == COMMAND_ENQUEUE) return s->is_low;
+    bool acknowledges = is_lazy(c->kind) || c->kind == COMMAND_RECEIVED;
+    return acknowledges && (held & bit_of(c->session_no)) == 0;
 }
 
 static struct mail *wait_for_fold(struct store_disk *s, struct mail *m)
 {
-    struct mail *held = NULL, **end = &held;
-    bool one_holds = false;
+    struct mail *waiting = NULL, **end = &waiting;
+    uint64_t held = 0;
     while (m != NULL || s->is_folding) {
         if (m == NULL) m = mailbox_wait(&s->mailbox);
         begin_batch(s);
         while (m != NULL) {
             struct mail *next = m->next;
-            if (may_pass(s, m, one_holds)) {
+            if (may_pass(s, m, held)) {
                 run_mail(s, m);
             } else {
-                one_holds |= holds_others(m);
+                held |= holds(m);
                 m->next = NULL;
                 *end = m;
                 end = &m->next;
@@ -302,7 +313,7 @@ static struct mail *wait_for_fold(struct store_disk *s, struct mail *m)
         }
         end_batch(s);
     }
-    return held;
+    return waiting;
 }
 
 /* Stopped, and nothing is left with the other two threads. */

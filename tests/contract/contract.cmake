@@ -4,7 +4,7 @@ add_library(contract_kit STATIC contract/journal_rig.c contract/on_disk.c contra
 target_link_libraries(contract_kit PUBLIC ll_test_kit ll_store ll_store_sqlite)
 
 add_executable(journal_contract contract/journal_contract.c contract/journal_limits.c
-               contract/journal_mids.c contract/journal_ids.c)
+               contract/journal_mids.c contract/journal_ids.c contract/journal_qos2.c contract/journal_move.c)
 target_link_libraries(journal_contract PRIVATE contract_kit)
 add_test(NAME contract_journal COMMAND journal_contract)
 
