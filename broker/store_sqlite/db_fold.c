@@ -215,8 +215,7 @@ static enum err fold_enqueue(struct db *db, const struct command *c, const bool 
 
 static enum err put_in_id(struct db *db, const struct command *c, const bool *is_live)
 {
-    bool is_known = is_live == NULL || is_live[c->targets_count];
-    if (c->in_id == 0 || !is_known) return ERR_OK;
+    if (c->in_id == 0 || (is_live != NULL && !is_live[c->targets_count])) return ERR_OK;
     return by_session_and(db, SQL_inbound_put, c->session_no, c->in_id);
 }
 
