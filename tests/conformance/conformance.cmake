@@ -28,6 +28,7 @@ set_tests_properties(conformance_longlinkd conformance_mosquitto conformance_sel
                      PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
 
 # Each numbered statement of the standards has its scenarios, or a reason why there is none. By hand: coverage.py [--write]
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
 add_test(NAME lint_coverage COMMAND ${Python3_EXECUTABLE} -B ${conformance_dir}/coverage.py)
 add_test(NAME lint_coverage_selftest COMMAND ${Python3_EXECUTABLE} -B ${conformance_dir}/test_coverage.py)
 set_tests_properties(lint_coverage lint_coverage_selftest PROPERTIES LABELS lint)
