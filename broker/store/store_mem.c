@@ -142,6 +142,11 @@ void store_mem_free(struct store_mem **owner)
     if (s != NULL) destroy(s);
 }
 
+size_t store_mem_queues(const struct store_mem *s)
+{
+    return tables_count(s->tables);
+}
+
 enum err store_mem_start(struct store_mem **out, const struct store_mem_conf *conf)
 {
     struct store_mem *s;

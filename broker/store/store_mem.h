@@ -34,6 +34,7 @@ void store_mem_stop(struct store_mem **owner);
 enum err store_mem_new(struct store_mem **out, const struct store_mem_conf *conf);
 bool store_mem_step(struct store_mem *s);
 void store_mem_free(struct store_mem **owner);
+size_t store_mem_queues(const struct store_mem *s); /* how many there are */
 
 struct journal store_mem_journal(struct store_mem *s);
 struct store store_mem_store(struct store_mem *s);

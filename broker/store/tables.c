@@ -439,6 +439,11 @@ void tables_ids(const struct tables *t, struct store_ids *p)
     }
 }
 
+size_t tables_count(const struct tables *t)
+{
+    return t->queues.count;
+}
+
 bool tables_has(const struct tables *t, uint64_t session_no, uint64_t seq)
 {
     const struct queue *q = queue_find(t, session_no);

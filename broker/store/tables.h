@@ -48,6 +48,8 @@ enum command_result tables_apply(struct tables *t, struct command *c);
 void tables_page(const struct tables *t, struct store_page *p);
 void tables_ids(const struct tables *t, struct store_ids *p);
 
+size_t tables_count(const struct tables *t); /* of queues */
+
 /* Is this row still waiting? */
 bool tables_has(const struct tables *t, uint64_t session_no, uint64_t seq);
 
