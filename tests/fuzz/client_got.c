@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/check.h"
+#include "fuzz/client_int.h"
+#include "topic/topic.h"
+
+/* What a client gets: each packet must be one that a server may send to it now. */
+
+enum { ACK_BYTES = 8, REFUSAL_MIN = 0x80 };
+
+/* --- answers of its own */
+
+static void send_ack(unsigned link, enum packet_type type, uint16_t id)
+{
+    uint8_t packet[ACK_BYTES];
+    struct wr w = { .at = packet, .left = sizeof packet };
+    struct ack a = { .id = id };
+    ack_encode(&w, client_of(link)->version, type, &a);
+    client_send(link, bytes_of(packet, (size_t)(w.at - packet)));
+}
+
+static void acknowledge(unsigned link, const struct flight *f)
+{
+    send_ack(link, f->qos == 1 ? PACKET_PUBACK : PACKET_PUBREC, f->id);
+}
+
+void client_acknowledge(unsigned link, unsigned index)
+{
+    struct client *c = client_of(link);
+    if (c->flights_count == 0) return;
+    const struct flight *f = &c->flights[index % c->flights_count];
+    if (!f->is_received) acknowledge(link, f);
+}
+
+void client_acks_all(unsigned link)
+{
+    struct client *c = client_of(link);
+    struct flight before[CLIENT_FLIGHTS_MAX];
+    unsigned count = c->flights_count;
+    c->acks = true;
+    memcpy(before, c->flights, count * sizeof *before);
+    for (unsigned i = 0; i < count; i++)
+        if (!before[i].is_received) acknowledge(link, &before[i]);
+}
+
+/* --- CONNACK */
+
+static void got_connack(struct client *c, const struct frame *f)
+{
+    struct connack a;
+    enum mqtt_rc rc = connack_decode(f->body, c->version, &a);
+    CHECK(rc == MQTT_RC_OK);
+    CHECK(c->state == CLIENT_ASKED);
+    struct asked *asked = client_asked(c, PACKET_CONNECT, 0);
+    if (asked != NULL) client_answered(c, asked);
+    if (a.code != 0) {
+        CHECK(!a.session_present); /* [MQTT-3.2.2-6] */
+        c->state = CLIENT_REFUSED;
+        c->may_end = true;
+        return;
+    }
+    CHECK(asked != NULL || c->is_lax);
+    c->state = CLIENT_OPEN;
+    struct who *who = world_of(c->who);
+    if (a.session_present) {
+        CHECK(!c->clean_start); /* [MQTT-3.2.2-2] */
+        CHECK(who != NULL);
+        CHECK(who->connects > 1); /* by somebody else, too */
+    }
+    if (c->version != MQTT_V5) return;
+    if (PROPS_HAS(&a.props, server_keepalive)) c->keepalive_s = a.props.server_keepalive;
+}
+
+/* --- PUBLISH */
+
+/* Its topic, by alias perhaps. */
+static struct bytes topic_of(struct client *c, const struct publish *p)
+{
+    if (c->version != MQTT_V5 || !PROPS_HAS(&p->props, topic_alias)) return p->topic;
+    uint16_t alias = p->props.topic_alias;
+    CHECK(alias >= 1 && alias <= c->alias_max); /* [MQTT-3.1.2-26] */
+    if (alias > CLIENT_ALIASES_MAX) {
+        c->is_lax = true;
+        return p->topic;
+    }
+    if (p->topic.len > 0) c->server_aliases[alias] = world_keep(p->topic);
+    CHECK(c->server_aliases[alias].len > 0 || !world_is_known());
+    return c->server_aliases[alias];
+}
+
+static bool is_sys(struct bytes topic)
+{
+    return topic.len >= 4 && memcmp(topic.at, "$SYS", 4) == 0;
+}
+
+/* Is it what somebody published, as he published it? */
+static void check_source(const struct client *c, const struct publish *p, struct bytes topic)
+{
+    uint8_t block[CLIENT_BUFFER_BYTES];
+    struct wr w = { .at = block, .left = sizeof block };
+    if (!world_is_known() || is_sys(topic)) return;
+    const struct published *source = world_published(topic, p->payload);
+    CHECK(source != NULL);
+    CHECK(p->qos <= source->qos);
+    CHECK(!p->retain || source->retain);
+    if (c->version != MQTT_V5 || source->is_mixed) return;
+    publish_forward_props(&w, p->props.block);
+    CHECK(world_hash(bytes_of(block, (size_t)(w.at - block)), 2) == source->props_hash);
+    CHECK(PROPS_HAS(&p->props, message_expiry) == source->has_expiry);
+    if (source->has_expiry) CHECK(p->props.message_expiry <= source->expiry_s);
+}
+
+/* Each subscription identifier is one that it gave to a filter that matches. */
+static void check_ids(const struct client *c, const struct publish *p, struct bytes topic)
+{
+    struct bytes at = p->props.block;
+    uint32_t id;
+    if (c->version != MQTT_V5 || c->is_lax) return;
+    while (props_next_subscription_id(&at, &id)) CHECK(world_has_id(c->who, topic, id));
+}
+
+static void take_off(unsigned link, const struct publish *p)
+{
+    struct client *c = client_of(link);
+    uint32_t most = rig_config()->max_inflight_messages;
+    CHECK(client_flight(c, p->id) == NULL || c->is_lax); /* [MQTT-2.2.1-3] */
+    if (c->flights_count == CLIENT_FLIGHTS_MAX) {
+        c->is_lax = true;
+        return;
+    }
+    struct flight f = { .id = p->id, .qos = p->qos };
+    c->flights[c->flights_count++] = f;
+    CHECK(c->flights_count <= c->window || c->is_lax); /* [MQTT-3.3.4-9] */
+    CHECK(most == 0 || c->flights_count <= most || c->is_lax);
+    if (c->acks) acknowledge(link, &f);
+}
+
+static void got_publish(unsigned link, const struct frame *f)
+{
+    struct client *c = client_of(link);
+    struct publish p;
+    enum mqtt_rc rc = publish_decode(f, c->version, &p);
+    CHECK(rc == MQTT_RC_OK);
+    struct bytes topic = topic_of(c, &p);
+    CHECK(topic_name_valid(topic) || c->is_lax);
+    CHECK(!p.dup || p.qos > 0);
+    if (!c->is_lax) CHECK(world_may_get(c->who, topic) >= p.qos);
+    check_source(c, &p, topic);
+    check_ids(c, &p, topic);
+    if (p.qos > 0) take_off(link, &p);
+}
+
+/* --- answers to what it sent */
+
+/* Acknowledgements come in the order of what they acknowledge [MQTT-4.6.0-2, 3]. */
+static void got_publish_ack(struct client *c, enum packet_type type, uint16_t id, uint8_t code)
+{
+    uint8_t qos = type == PACKET_PUBACK ? 1 : 2;
+    unsigned i = 0;
+    while (i < c->asked_count && !(c->asked[i].type == PACKET_PUBLISH && c->asked[i].qos == qos)) i++;
+    if (c->is_lax) return;
+    CHECK(i < c->asked_count);
+    CHECK(c->asked[i].id == id);
+    (void)code;
+    client_answered(c, &c->asked[i]);
+}
+
+static void got_ack(unsigned link, const struct frame *f)
+{
+    struct client *c = client_of(link);
+    struct ack a;
+    enum mqtt_rc rc = ack_decode(f, c->version, &a);
+    CHECK(rc == MQTT_RC_OK);
+    enum packet_type answers = f->type == PACKET_PUBREL ? PACKET_PUBREC : PACKET_PUBREL;
+    if (f->type == PACKET_PUBACK || f->type == PACKET_PUBREC) {
+        got_publish_ack(c, f->type, a.id, a.code);
+        if (f->type == PACKET_PUBREC && a.code < REFUSAL_MIN && c->acks) send_ack(link, PACKET_PUBREL, a.id);
+        return;
+    }
+    struct asked *asked = client_asked(c, answers, a.id);
+    if (asked != NULL)
+        client_answered(c, asked);
+    else
+        CHECK(c->is_lax || f->type == PACKET_PUBREL); /* PUBREL: of what an earlier connection received */
+    if (f->type == PACKET_PUBREL && c->acks) send_ack(link, PACKET_PUBCOMP, a.id);
+}
+
+/* The codes of a SUBACK: a refusal, or no more than was asked for. */
+static void check_codes(const struct client *c, const struct asked *a, struct bytes codes)
+{
+    struct subscribe walk = { .count = a->count, .filters = { a->filters.at, a->filters.len, false } };
+    struct subscribe_filter one;
+    CHECK(codes.len == a->count);
+    for (size_t i = 0; i < codes.len && subscribe_next(&walk, c->version, &one); i++)
+        CHECK(codes.at[i] <= one.qos || codes.at[i] >= REFUSAL_MIN);
+}
+
+static void got_suback(struct client *c, const struct frame *f)
+{
+    struct suback s;
+    enum mqtt_rc rc = suback_decode(f, c->version, &s);
+    CHECK(rc == MQTT_RC_OK);
+    bool is_subscribe = f->type == PACKET_SUBACK;
+    struct asked *a = client_asked(c, is_subscribe ? PACKET_SUBSCRIBE : PACKET_UNSUBSCRIBE, s.id);
+    if (c->is_lax) return;
+    CHECK(a != NULL);
+    if (is_subscribe && world_is_known()) check_codes(c, a, s.codes);
+    if (!is_subscribe && c->version == MQTT_V5) CHECK(s.codes.len == a->count);
+    client_answered(c, a);
+}
+
+static bool is_judged(const struct client *c)
+{
+    return !c->is_bad && !c->is_lax && !c->may_end && !c->has_gone && !c->was_told;
+}
+
+/* Is there one for the broker to end it? It may be refused, and have no room for the word. */
+static bool has_reason(const struct client *c)
+{
+    return !is_judged(c) || c->state == CLIENT_ASKED;
+}
+
+static void got_disconnect(struct client *c, const struct frame *f)
+{
+    struct session_end e;
+    enum mqtt_rc rc = session_end_decode(f, c->version, &e);
+    CHECK(rc == MQTT_RC_OK);
+    CHECK(c->version == MQTT_V5);
+    CHECK(e.code >= REFUSAL_MIN);
+    bool is_limit = e.code == MQTT_RC_QUOTA_EXCEEDED || e.code == MQTT_RC_RECEIVE_MAX_EXCEEDED ||
+                    e.code == MQTT_RC_PACKET_TOO_LARGE;
+    CHECK(is_limit || has_reason(c));
+    c->was_told = true;
+}
+
+static void got_pong(struct client *c)
+{
+    struct asked *a = client_asked(c, PACKET_PINGREQ, 0);
+    CHECK(a != NULL || c->is_lax);
+    if (a != NULL) client_answered(c, a);
+}
+
+static void got_packet(unsigned link, const struct frame *f)
+{
+    struct client *c = client_of(link);
+    CHECK(!c->was_told);
+    CHECK(f->total <= c->max_packet); /* [MQTT-3.1.2-24] */
+    if (f->type == PACKET_CONNACK) {
+        got_connack(c, f);
+        return;
+    }
+    CHECK(c->state == CLIENT_OPEN || (c->is_lax && c->state == CLIENT_ASKED)); /* [MQTT-3.2.0-1] */
+    switch (f->type) {
+    case PACKET_PUBLISH: got_publish(link, f); break;
+    case PACKET_PUBACK:
+    case PACKET_PUBREC:
+    case PACKET_PUBREL:
+    case PACKET_PUBCOMP: got_ack(link, f); break;
+    case PACKET_SUBACK:
+    case PACKET_UNSUBACK: got_suback(c, f); break;
+    case PACKET_PINGRESP: got_pong(c); break;
+    case PACKET_DISCONNECT: got_disconnect(c, f); break;
+    default: CHECK(f->type == PACKET_AUTH && c->is_lax); break;
+    }
+}
+
+/* Gives how many bytes are done with. */
+static size_t read_packets(unsigned link, struct bytes b)
+{
+    size_t done = 0;
+    while (done < b.len) {
+        struct frame f;
+        enum mqtt_rc rc = frame_split(bytes_of(b.at + done, b.len - done), PACKET_BYTES_MAX, &f);
+        CHECK(rc == MQTT_RC_OK);
+        if (f.total == 0) break;
+        done += f.total;
+        got_packet(link, &f);
+    }
+    return done;
+}
+
+void client_got(unsigned link, struct bytes b)
+{
+    struct client *c = client_of(link);
+    CHECK(b.len <= sizeof c->got - c->got_bytes);
+    if (c->got_bytes == 0) {
+        size_t done = read_packets(link, b);
+        b = bytes_of(b.at + done, b.len - done);
+        memcpy(c->got, b.at, b.len);
+        c->got_bytes = b.len;
+        return;
+    }
+    memcpy(c->got + c->got_bytes, b.at, b.len);
+    c->got_bytes += b.len;
+    size_t done = read_packets(link, bytes_of(c->got, c->got_bytes));
+    c->got_bytes -= done;
+    memmove(c->got, c->got + done, c->got_bytes);
+}
+
+/* --- the end */
+
+void client_ended(unsigned link)
+{
+    struct client *c = client_of(link);
+    CHECK(has_reason(c));
+    CHECK(c->got_bytes == 0);
+    c->is_over = true;
+}
+
+void client_closed(unsigned link)
+{
+    struct client *c = client_of(link);
+    CHECK(has_reason(c));
+    c->is_used = false;
+}
+
+void clients_check_rest(void)
+{
+    for (unsigned i = 0; i < RIG_LINKS; i++) {
+        const struct client *c = client_of(i);
+        if (!c->is_used || c->has_gone || c->is_over) continue;
+        if (c->is_bad) CHECK(!rig_is_read(i) || rig_unread(i) > 0); /* it must be on its way out */
+        bool is_amid = c->sent_bytes > 0; /* a packet: its acknowledgements are part of that now */
+        if (!is_judged(c) || c->state == CLIENT_NEW || is_amid) continue;
+        CHECK(c->state == CLIENT_OPEN);
+        CHECK(c->asked_count == 0); /* all is answered */
+        CHECK(c->flights_count == 0);
+        CHECK(rig_is_drained(i));
+    }
+}

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+# Whole connections against shards without threads; see README.md.
+add_library(connection_rig STATIC fuzz/shard_rig.c fuzz/client.c fuzz/client_got.c fuzz/world.c fuzz/packets.c
+            fuzz/script.c fuzz/script_mutate.c)
+target_include_directories(connection_rig PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(connection_rig PUBLIC ll_shard ll_store)
+# The rig counts blocks of memory, and has descriptors of its own: everybody's calls go through it.
+foreach(call malloc calloc realloc aligned_alloc free eventfd epoll_create1 epoll_ctl close)
+  target_link_options(connection_rig PUBLIC -Wl,--wrap=${call})
+endforeach()
+
+add_executable(replay_connection fuzz/replay_connection.c)
+target_link_libraries(replay_connection PRIVATE connection_rig)
+if(LONGLINK_FUZZ)
+  add_executable(fuzz_connection fuzz/fuzz_connection.c)
+  target_link_options(fuzz_connection PRIVATE -fsanitize=fuzzer)
+  target_link_libraries(fuzz_connection PRIVATE connection_rig)
+  target_link_options(replay_connection PRIVATE -fsanitize=fuzzer-no-link)
+else()
+  add_test(NAME fuzz_connection
+           COMMAND replay_connection ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/connection.txt 40000)
+endif()

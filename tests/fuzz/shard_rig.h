@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * shard_rig - real shards with the journal in memory, on one thread: no epoll, no sockets, no clock but ours.
+ *
+ * rig_begin makes shards of a configuration, and rig_end checks that nothing is left of what happened to
+ * them.
+ *
+ * Thread:  one.
+ * Memory:  static; blocks of memory are counted (rig_blocks), and at the end of a run none may be missing.
+ * Limits:  RIG_LINKS connections at once; LINK_IN_BYTES that the broker has not read.
+ * Errors:  aborts (CHECK) when the broker keeps something, or does not come to rest.
+ * Tests:   tests/fuzz/fuzz_connection.c uses it.
+ */
+#ifndef FUZZ_SHARD_RIG_H
+#define FUZZ_SHARD_RIG_H
+
+#include "base/bytes.h"
+#include "config/config.h"
+#include <stdbool.h>
+
+enum {
+    RIG_LINKS = 16,
+    RIG_SHARDS_MAX = 2,
+    LINK_IN_BYTES = 64 * 1024,
+    LINK_ALL_ROOM = -1,
+    RIG_TOPIC_ALIASES = 10
+};
+
+/* Who hears what the broker writes to a link. */
+struct rig_ears {
+    void (*got)(unsigned link, struct bytes b);
+    void (*ended)(unsigned link); /* nothing more will come; not told if the network broke */
+    void (*closed)(unsigned link);
+};
+
+struct rig_conf {
+    unsigned shards; /* 1 or 2 */
+    struct rig_ears ears;
+    /* Changes the options; they are the defaults when it is called. */
+    void (*options)(struct config *c, void *ctx);
+    void *ctx;
+};
+
+void rig_begin(const struct rig_conf *conf);
+
+/* Closes all links, lets everything expire, and checks that nothing is left. */
+void rig_end(void);
+
+const struct config *rig_config(void);
+uint64_t rig_now_ms(void);
+
+/* A connection that the broker accepts; -1: there are RIG_LINKS already. */
+int rig_open(unsigned shard);
+bool rig_is_open(unsigned link);              /* the broker has not closed it */
+bool rig_send(unsigned link, struct bytes b); /* False: no room, and nothing was sent */
+size_t rig_unread(unsigned link);
+void rig_finish(unsigned link);          /* the client will send no more */
+void rig_break(unsigned link);           /* the network is gone: reading and writing fail */
+void rig_room(unsigned link, int bytes); /* how much it takes before it is full; LINK_ALL_ROOM */
+
+/* One turn of one shard's loop. */
+void rig_turn(unsigned shard);
+/* One of each, and some more of those that have work then. */
+void rig_turn_all(void);
+
+/* The journal applies so many of the commands that it has, and answers. While it is held, rig_turn leaves it
+ * alone; else each turn ends with it. */
+void rig_journal_hold(bool holds);
+void rig_journal_release(unsigned count);
+
+/* Turns all shards until nothing moves. */
+void rig_settle(void);
+void rig_advance(uint64_t ms);
+
+/* Does the broker read from this link: it is open, not paused, and not in its end? */
+bool rig_is_read(unsigned link);
+
+/* Has every message that was queued for its session gone out, and been acknowledged? */
+bool rig_is_drained(unsigned link);
+
+/* Blocks of memory that are allocated now. */
+long rig_blocks(void);
+
+#endif
