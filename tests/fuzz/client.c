@@ -36,8 +36,17 @@ void client_begin(unsigned link)
 
 /* --- what waits for an answer */
 
+/* An id that is in use already: the client should not, and nobody can tell the answers apart. */
+static bool is_id_used(const struct client *c, uint16_t id)
+{
+    for (unsigned i = 0; i < c->asked_count; i++)
+        if (c->asked[i].id == id && c->asked[i].type != PACKET_PUBREC) return id != 0;
+    return false;
+}
+
 void client_asks(struct client *c, const struct asked *a)
 {
+    if (a->type != PACKET_PUBREC && is_id_used(c, a->id)) c->is_lax = true;
     if (c->asked_count == CLIENT_ASKED_MAX) {
         c->is_lax = true;
         return;
@@ -190,9 +199,6 @@ static void sent_publish(struct client *c, const struct frame *f)
     if (p.retain && !rig_config()->retain_available) c->is_bad = true;
     note_publish(c, &p);
     if (p.qos == 0) return;
-    /* An id that is in use already: the client should not, and the broker may answer once or twice. */
-    if (client_asked(c, PACKET_PUBLISH, p.id) != NULL || client_asked(c, PACKET_PUBREL, p.id) != NULL)
-        c->is_lax = true;
     const struct config *conf = rig_config();
     bool may_refuse = conf->max_queued_messages > 0 && conf->max_queued_policy == CONFIG_QUEUE_REFUSE;
     if (may_refuse && c->version != MQTT_V5) c->may_end = true;
