@@ -25,7 +25,7 @@ else()
            COMMAND ${conformance_dir}/selftest/run $<TARGET_FILE:mtc> longlinkd $<TARGET_FILE:longlinkd>)
 endif()
 set_tests_properties(conformance_longlinkd conformance_mosquitto conformance_selftest
-                     PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300)
+                     PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600)
 
 # Each numbered statement of the standards has its scenarios, or a reason why there is none. By hand: coverage.py [--write]
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
