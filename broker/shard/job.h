@@ -83,6 +83,7 @@ bool job_has_id(const struct conn *c, uint16_t packet_id);
 
 /* To the journal, when all groups that it joins have answered, and never before an earlier one. */
 void job_begin(struct shard *sh, struct subscribe_job *j);
+void job_joined(struct shard *sh, struct subscribe_job *j); /* its last group has answered */
 
 /* fence.c: from here to the journal, behind a barrier. */
 void fence_begin(struct shard *sh, struct subscribe_job *j);

@@ -190,7 +190,6 @@ void feed_turn(struct shard *sh);
 
 /* job.c, retain.c */
 void job_done(struct shard *sh, struct command *c);
-void job_joined(struct shard *sh, struct subscribe_job *j); /* its last group has answered */
 void jobs_resume(struct shard *sh, struct session *s);
 void jobs_conn_gone(struct session *s);    /* before the connection's end: they go on without it, or end */
 void jobs_session_gone(struct session *s); /* before the session's */
