@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "contract/journal_rig.h"
+#include "contract/on_disk.h"
+#include "store_sqlite/db.h"
+#include <stdatomic.h>
+#include <stdio.h>
 
 /* Packet ids of publishers, which are known until they are released, and PUBRECs of receivers. */
 
@@ -194,4 +198,117 @@ CONTRACT(a_lost_connection_has_received_nothing)
     CHECK_INT(COMMAND_DURABLE, run(r, fenced(COMMAND_END_SESSION, RECEIVER, 2)).result);
     CHECK_INT(COMMAND_STALE, receive(r, 2, &p, 1));
     close_rig(r);
+}
+
+/* --- on disk */
+
+static atomic_uint_fast64_t hand_ms = UINT64_C(1) << 42; /* later than when the file is made */
+
+static uint64_t by_hand_ms(void *ctx)
+{
+    (void)ctx;
+    return atomic_load_explicit(&hand_ms, memory_order_relaxed);
+}
+
+static const struct clock by_hand = { by_hand_ms, by_hand_ms, NULL };
+
+static const struct implementation on_disk = {
+    "disk", "disk", NULL, on_disk_stop, on_disk_journal, on_disk_store,
+};
+
+static enum err any_session(void *ctx, const struct restore_session *s)
+{
+    (void)ctx;
+    return s->session_no == PUBLISHER || s->session_no == RECEIVER ? ERR_OK : ERR_UNKNOWN;
+}
+
+static void start_in(struct rig *r, const char *dir)
+{
+    struct journal_sink sink = rig_sink(r);
+    const struct on_disk_conf conf = { .dir = dir, .clock = &by_hand, .restore = { .session = any_session } };
+    attach(r, &on_disk, on_disk_start(&sink, &conf));
+}
+
+static enum err count_id(void *ctx, uint64_t session_no, uint16_t id)
+{
+    (void)session_no;
+    (void)id;
+    ++*(unsigned *)ctx;
+    return ERR_OK;
+}
+
+static enum err count_entry(void *ctx, uint64_t session_no, struct backlog_entry e)
+{
+    (void)session_no;
+    (void)e;
+    ++*(unsigned *)ctx;
+    return ERR_OK;
+}
+
+/* What the tables on disk have: up to where, and how many packet ids and entries of queues. */
+static uint64_t on_disk_upto(const char *dir, unsigned *has)
+{
+    char path[80];
+    struct db *db;
+    struct db_restore to = { .sink = { .inbound = count_id, .ctx = has }, .entry = count_entry };
+    *has = 0;
+    snprintf(path, sizeof path, "%s/longlink.db", dir);
+    CHECK_INT(ERR_OK, db_open_reader(&db, path));
+    uint64_t applied = db_applied(db);
+    CHECK_INT(ERR_OK, db_restore(db, &to));
+    db_close(&db);
+    return applied;
+}
+
+/* A message on its way through a group to a receiver who is there, to its end. */
+static void exchange(struct rig *r, uint16_t id)
+{
+    enum { GROUP = 300 };
+    const uint64_t to_group[] = { GROUP, 0 }, to_receiver[] = { RECEIVER, 0 };
+    struct arrival a = run(r, of_publisher(enqueue(to_group, 0), 1, id));
+    CHECK_INT(COMMAND_DURABLE, a.result);
+    struct command *move = enqueue(to_receiver, 0);
+    move->kind = COMMAND_MOVE;
+    move->session_no = GROUP;
+    move->version = a.position;
+    CHECK_INT(COMMAND_DURABLE, release(r, 1, id));
+    a = run(r, move);
+    CHECK_INT(COMMAND_DURABLE, a.result);
+    CHECK_INT(COMMAND_DURABLE, receive(r, 1, &a.position, 1));
+    acknowledge(r, RECEIVER, 1, &(struct command_ack){ .cursor = a.position });
+}
+
+/* Time for a fold; and until it has been thought of. */
+static void let_time_pass(struct rig *r)
+{
+    atomic_fetch_add_explicit(&hand_ms, 60 * 1000, memory_order_relaxed);
+    for (int i = 0; i < 3; i++) run(r, fenced(COMMAND_FENCE, 0, 0));
+}
+
+TEST(of_what_is_finished_before_a_fold_nothing_comes_into_the_tables_on_disk)
+{
+    char dir[64];
+    unsigned has;
+    struct rig *r = new_rig();
+    struct command *group = new_command(COMMAND_GROUP, &(struct command_size){ 0 }, 0);
+    make_dir(dir);
+    start_in(r, dir);
+    claim(r, PUBLISHER, 1);
+    claim(r, RECEIVER, 1);
+    group->session_no = 300;
+    uint64_t before = run(r, group).position;
+    let_time_pass(r);
+    while (on_disk_upto(dir, &has) < before) run(r, fenced(COMMAND_FENCE, 0, 0));
+    for (int rounds = 0; rounds < 3; rounds++) {
+        for (uint16_t id = 1; id <= 20; id++) exchange(r, id);
+        let_time_pass(r);
+        CHECK_INT(before, on_disk_upto(dir, &has));
+    }
+    CHECK_INT(COMMAND_DURABLE, publish(r, 1, 1)); /* this one is not finished */
+    on_disk_stop(r->impl);
+    r->impl = NULL;
+    CHECK_TRUE(on_disk_upto(dir, &has) > before);
+    CHECK_INT(2, has); /* its entry and its packet id */
+    close_rig(r);
+    remove_dir(dir);
 }

@@ -118,3 +118,63 @@ TEST(a_long_life_keeps_no_more_room_than_its_longest_queue_needs)
     CHECK_TRUE(b.room <= 32);
     backlog_fini(&b);
 }
+
+/* --- one that moves away */
+
+TEST(one_that_is_taken_gives_its_room_back)
+{
+    struct backlog b = { 0 };
+    uint64_t drop_upto;
+    for (uint64_t seq = 1; seq <= 3; seq++) add(&b, seq, (uint32_t)(10 * seq));
+    backlog_take(&b, 9); /* is not there */
+    CHECK_INT(3, b.count);
+    backlog_take(&b, 2);
+    CHECK_TRUE(backlog_has(&b, 1) && !backlog_has(&b, 2) && backlog_has(&b, 3) && !backlog_has(&b, 4));
+    CHECK_INT(2, b.count);
+    CHECK_INT(40, b.bytes);
+    CHECK_INT(0, backlog_expect(&b, &three, 5, &drop_upto));
+    CHECK_INT(1, backlog_expect(&b, &three, 5, &drop_upto));
+    CHECK_INT(1, drop_upto);
+    backlog_fini(&b);
+}
+
+TEST(one_that_is_taken_while_it_was_to_go_is_counted_out_once)
+{
+    struct backlog b = { 0 };
+    uint64_t drop_upto;
+    for (uint64_t seq = 1; seq <= 3; seq++) add(&b, seq, 10);
+    CHECK_INT(1, backlog_expect(&b, &three, 5, &drop_upto));
+    CHECK_INT(1, backlog_expect(&b, &three, 5, &drop_upto));
+    CHECK_TRUE(backlog_has(&b, 1) && backlog_has(&b, 2));
+    backlog_take(&b, 2);
+    CHECK_TRUE(!backlog_has(&b, 2));
+    CHECK_INT(1, b.count);
+    CHECK_INT(20, b.bytes);
+    backlog_unexpect(&b, 5, 1); /* neither comes: what is left of those two stays */
+    backlog_unexpect(&b, 5, 1);
+    CHECK_INT(2, b.count);
+    CHECK_INT(20, b.bytes);
+    CHECK_INT(0, b.leaving);
+    backlog_take(&b, 1);
+    backlog_take(&b, 3);
+    CHECK_INT(0, b.count);
+    CHECK_INT(0, b.bytes);
+    add(&b, 7, 1);
+    CHECK_TRUE(backlog_has(&b, 7));
+    backlog_fini(&b);
+}
+
+TEST(taking_one_after_the_other_keeps_no_more_room)
+{
+    struct backlog b = { 0 };
+    for (uint64_t seq = 1; seq <= 5; seq++) add(&b, seq, 1);
+    for (uint64_t seq = 6; seq <= 100000; seq++) {
+        add(&b, seq, 1);
+        backlog_take(&b, seq - (seq % 5));
+        backlog_finish(&b, &(struct command_ack){ .cursor = seq - 5 });
+    }
+    CHECK_TRUE(b.count <= 5);
+    CHECK_TRUE(b.room <= 32);
+    CHECK_INT(b.count, b.bytes);
+    backlog_fini(&b);
+}

@@ -402,3 +402,35 @@ TEST(rows_of_version_2_are_read_beside_new_ones_and_their_bodies_swept)
     CHECK_INT(1, count(r, "SELECT count(*) FROM body"));
     rig_free(r);
 }
+
+static const char content_4[] = "UPDATE meta SET value = 9 WHERE name = 'applied';"
+                                "INSERT INTO session VALUES (1, x'70686f6e65', 1001, 3600, 5000, 6);"
+                                "INSERT INTO subscription VALUES (1, x'612f23', 9);"
+                                "INSERT INTO body VALUES (6, x'74', x'0101', x'736978', 1, 0, 77, 78);"
+                                "INSERT INTO queue (session_no, seq, flags) VALUES (1, 6, 5);"
+                                "INSERT INTO queue VALUES (1, 7, 1, x'74', x'0101', x'3737', 1, 0, 77, 78);"
+                                "INSERT INTO mid VALUES (x'61', x'62', 5);";
+
+TEST(a_file_of_version_4_is_upgraded_and_takes_what_is_new)
+{
+    struct rig *r = of_version(4, content_4);
+    rig_open_both(r);
+    CHECK_INT(newest_version(), count(r, "PRAGMA user_version"));
+    assert_string_equal(all_at_boot(r), PHONE " offline 5000 sent 6;sub 1 a/# 9;"
+                                              "entry 1:6 3;entry 1:7 2;mid a b 5;");
+    struct command *received = make_ack(1, 0, (uint64_t[]){ 7, 0 });
+    received->kind = COMMAND_RECEIVED;
+    fold_alone(r, received, 10);
+    assert_string_equal(page(r, 1, 0, 10), "6:six 7:77 released ");
+    CHECK_INT(true, r->page.rows[0].retain);
+    struct command *later = message(11, "later", (uint64_t[]){ DELAYED_QUEUE, 0 }),
+                   *with_id = filters(COMMAND_SUBSCRIBE, 1, "a/#", 1);
+    later->due_ms = 500;
+    with_id->sub_id = 3;
+    fold_alone(r, later, 11);
+    fold_alone(r, with_id, 12);
+    fold_alone(r, make_plain(COMMAND_GROUP, 300, bytes_of_text("$share/g/a")), 13);
+    assert_string_equal(at_boot(r), PHONE " offline 5000 sent 6;group 300 $share/g/a;sub 1 a/# 1 id 3;"
+                                          "delayed 11 at 500;");
+    rig_free(r);
+}

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MESSAGES = 300, SESSION = 5 };
+enum { MESSAGES = 300, SESSION = 5, GROUP = 300, ROUNDS = 36 };
 
 /* Time flies: a transaction ends at its first look at the clock. */
 static uint64_t flying_ms(void *ctx)
@@ -40,6 +40,8 @@ static void flush(void *ctx)
     (void)ctx;
 }
 
+static uint64_t last_position;
+
 static void take(unsigned count)
 {
     while (count > 0) {
@@ -48,6 +50,7 @@ static void take(unsigned count)
             next = m->next;
             struct command *c = CONTAINER(m, struct command, completion);
             CHECK_INT(COMMAND_DURABLE, c->result);
+            last_position = c->position;
             command_unref(&c);
             count--;
         }
@@ -56,38 +59,81 @@ static void take(unsigned count)
 
 /* --- the store */
 
+/* What a start shows. */
+struct shown {
+    unsigned sessions, groups, delayed, inbound;
+    uint64_t due_sum, id_sum;
+};
+
 static enum err see_session(void *ctx, const struct restore_session *r)
 {
-    unsigned *seen = ctx;
+    struct shown *shown = ctx;
     CHECK_INT(SESSION, r->session_no);
-    ++*seen;
+    shown->sessions++;
     return ERR_OK;
 }
 
-static struct store_disk *open_store(const char *dir, unsigned *sessions)
+static enum err see_group(void *ctx, uint64_t group_no, struct bytes text)
+{
+    struct shown *shown = ctx;
+    CHECK_INT(GROUP, group_no);
+    CHECK_TRUE(bytes_equal(text, bytes_of_text("$share/g/f")));
+    shown->groups++;
+    return ERR_OK;
+}
+
+static enum err see_inbound(void *ctx, uint64_t session_no, uint16_t id)
+{
+    struct shown *shown = ctx;
+    CHECK_INT(SESSION, session_no);
+    shown->inbound++;
+    shown->id_sum += id;
+    return ERR_OK;
+}
+
+static enum err see_delayed(void *ctx, uint64_t seq, uint64_t due_ms)
+{
+    struct shown *shown = ctx;
+    (void)seq;
+    shown->delayed++;
+    shown->due_sum += due_ms;
+    return ERR_OK;
+}
+
+static struct store_disk *open_store(const char *dir, struct shown *shown)
 {
     struct store_disk *s;
     char text[STORE_DISK_TEXT_BYTES];
     struct store_disk_conf conf = { .sink = { deliver, deliver, flush, NULL }, .dir = dir, .clock = &flying };
-    struct restore_sink restore = { .session = see_session, .ctx = sessions };
-    *sessions = 0;
+    struct restore_sink restore = { .session = see_session,
+                                    .group = see_group,
+                                    .inbound = see_inbound,
+                                    .delayed = see_delayed,
+                                    .ctx = shown };
+    *shown = (struct shown){ 0 };
     if (store_disk_open(&s, &conf, &restore, text) != ERR_OK) print_error("%s\n", text);
     CHECK_TRUE(s != NULL);
     CHECK_INT(ERR_OK, store_disk_run(s));
     return s;
 }
 
+static struct command *of_session(enum command_kind kind, uint16_t in_id)
+{
+    struct command *c = make_plain(kind, SESSION, bytes_of_text(kind == COMMAND_CLAIM ? "client" : ""));
+    c->claim_no = 1;
+    c->in_id = in_id;
+    return c;
+}
+
 static void work(const char *dir)
 {
     const uint64_t to[] = { SESSION, 0 };
     const struct a_message a = { "t", "ten bytes!", 0, false };
-    unsigned sessions;
+    struct shown shown;
     struct outbox o = { 0 };
-    struct store_disk *s = open_store(dir, &sessions);
+    struct store_disk *s = open_store(dir, &shown);
     struct journal j = store_disk_journal(s);
-    struct command *c = make_plain(COMMAND_CLAIM, SESSION, bytes_of_text("client"));
-    c->claim_no = 1;
-    command_put(&o, c);
+    command_put(&o, of_session(COMMAND_CLAIM, 0));
     for (unsigned i = 0; i < MESSAGES; i++) command_put(&o, make_enqueue(0, &a, to));
     journal_submit(&j, &o);
     take(MESSAGES + 1);
@@ -95,8 +141,90 @@ static void work(const char *dir)
     _exit(0);
 }
 
+/* --- QoS 2, a group and delayed messages: what one process has folded the next one goes on with */
+
+static struct command *publish(uint64_t to, uint16_t in_id, uint64_t due_ms)
+{
+    const struct a_message a = { "t", "ten bytes!", 0, false };
+    struct command *c = make_enqueue(0, &a, (const uint64_t[]){ to, 0 });
+    c->session_no = in_id != 0 ? SESSION : 0;
+    c->claim_no = in_id != 0 ? 1 : 0;
+    c->in_id = in_id;
+    c->due_ms = due_ms;
+    return c;
+}
+
+static struct command *move(uint64_t from, uint64_t seq, uint64_t to)
+{
+    struct command *c = publish(to, 0, 0);
+    c->kind = COMMAND_MOVE;
+    c->session_no = from;
+    c->version = seq;
+    return c;
+}
+
+static struct command *received(uint64_t seq)
+{
+    struct command *c = make_ack(SESSION, 0, (const uint64_t[]){ seq, 0 });
+    c->kind = COMMAND_RECEIVED;
+    c->claim_no = 1;
+    return c;
+}
+
+static void submit_and_stop(struct store_disk *s, struct outbox *o, unsigned count)
+{
+    struct journal j = store_disk_journal(s);
+    journal_submit(&j, o);
+    take(count);
+    store_disk_stop(&s);
+}
+
+/* Three entries a round, at positions FIRST + 3 * round. */
+enum { FIRST = 3 };
+
+static void begin_exactly(const char *dir)
+{
+    struct shown shown;
+    struct outbox o = { 0 };
+    struct store_disk *s = open_store(dir, &shown);
+    command_put(&o, of_session(COMMAND_CLAIM, 0));
+    command_put(&o, make_plain(COMMAND_GROUP, GROUP, bytes_of_text("$share/g/f")));
+    for (uint16_t i = 0; i < ROUNDS; i++) {
+        command_put(&o, publish(SESSION, (uint16_t)(i + 1), 0));
+        command_put(&o, publish(GROUP, 0, 0));
+        command_put(&o, publish(DELAYED_QUEUE, 0, i + 1U));
+    }
+    submit_and_stop(s, &o, 2 + 3 * ROUNDS);
+    CHECK_INT(FIRST + 3 * ROUNDS - 1, last_position);
+}
+
+/* All of it in one fold: what is elsewhere, and what comes and goes within the fold. */
+static void go_on_exactly(const char *dir)
+{
+    struct shown shown;
+    struct outbox o = { 0 };
+    uint64_t at = FIRST + 3 * ROUNDS;
+    struct store_disk *s = open_store(dir, &shown);
+    for (uint16_t i = 0; i < ROUNDS; i++, at += 10) {
+        uint16_t id = (uint16_t)(i + 1);
+        uint64_t seq = FIRST + UINT64_C(3) * i;
+        command_put(&o, of_session(COMMAND_RELEASE, id));
+        command_put(&o, received(seq));
+        command_put(&o, move(GROUP, seq + 1, SESSION));
+        command_put(&o, i % 2 == 0 ? move(DELAYED_QUEUE, seq + 2, SESSION) : received(at + 2));
+        command_put(&o, publish(SESSION, id, 0)); /* at + 4 */
+        command_put(&o, received(at + 4));
+        command_put(&o, of_session(COMMAND_RELEASE, id));
+        command_put(&o, publish(GROUP, i % 3 == 0 ? id : 0, 0)); /* at + 7 */
+        command_put(&o, publish(DELAYED_QUEUE, 0, 1000));        /* at + 8 */
+        command_put(&o, i % 5 == 0 ? move(GROUP, at + 7, SESSION) : move(DELAYED_QUEUE, at + 8, SESSION));
+    }
+    submit_and_stop(s, &o, 10 * ROUNDS);
+    _exit(0);
+}
+
 /* Dies when a fold is committed for the so-manieth time, the empty one of the start included. */
-static bool dies(const char *dir, unsigned times)
+static bool dies(void (*work_in)(const char *dir), const char *dir, unsigned times)
 {
     char armed[48];
     int status = 0;
@@ -107,7 +235,7 @@ static bool dies(const char *dir, unsigned times)
     if (child == 0) {
         alarm(60);
         if (freopen("/dev/null", "w", stderr) == NULL || failpoints_arm(armed) != ERR_OK) _exit(3);
-        work(dir);
+        work_in(dir);
     }
     CHECK_INT(child, waitpid(child, &status, 0));
     bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
@@ -125,18 +253,20 @@ static void remove_dir(const char *dir)
     CHECK_INT(0, rmdir(dir));
 }
 
-/* How many messages wait, each with its body, read in pages. */
-static unsigned rows(struct store_disk *s)
+/* How many messages wait, each with its body, read in pages; and how many of them were received. */
+static unsigned rows(struct store_disk *s, uint64_t session_no, unsigned *released)
 {
     struct store store = store_disk_store(s);
-    struct store_page p = { .session_no = SESSION, .limit = PAGE_ENTRIES_MAX };
+    struct store_page p = { .session_no = session_no, .limit = PAGE_ENTRIES_MAX };
     unsigned count = 0;
+    *released = 0;
     do {
         store_page(&store, &p);
         CHECK_TRUE(mailbox_wait(&mailbox) == &p.answer);
         for (uint32_t i = 0; i < p.count; i++) {
             CHECK_TRUE(p.rows[i].seq > p.after);
             p.after = p.rows[i].seq;
+            *released += p.rows[i].released;
             msg_unref(&p.rows[i].msg);
         }
         count += p.count;
@@ -152,15 +282,63 @@ TEST(a_fold_may_end_between_any_two_of_its_transactions)
     for (unsigned times = 2; died; times++) {
         char dir[] = "/tmp/test_fold_slices.XXXXXX";
         CHECK_TRUE(mkdtemp(dir) != NULL);
-        died = dies(dir, times);
-        unsigned sessions;
-        struct store_disk *s = open_store(dir, &sessions);
-        CHECK_INT(1, sessions);
-        CHECK_INT(MESSAGES, rows(s));
+        died = dies(work, dir, times);
+        struct shown shown;
+        unsigned released;
+        struct store_disk *s = open_store(dir, &shown);
+        CHECK_INT(1, shown.sessions);
+        CHECK_INT(MESSAGES, rows(s, SESSION, &released));
         store_disk_stop(&s);
         remove_dir(dir);
         deaths += died;
     }
     CHECK_TRUE(deaths >= 3);
+    mailbox_close(&mailbox);
+}
+
+static unsigned multiples(unsigned of)
+{
+    return (ROUNDS + of - 1) / of;
+}
+
+static void check_exactly(const char *dir)
+{
+    struct shown shown;
+    unsigned released, none;
+    struct store_disk *s = open_store(dir, &shown);
+    uint64_t ids = 0, due = 0;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        if (i % 3 == 0) ids += i + 1;
+        due += (i % 2 != 0 ? i + 1 : 0) + (i % 5 == 0 ? 1000 : 0);
+    }
+    CHECK_INT(1, shown.sessions);
+    CHECK_INT(1, shown.groups);
+    CHECK_INT(multiples(3), shown.inbound);
+    CHECK_INT(ids, shown.id_sum);
+    CHECK_INT(ROUNDS - multiples(2) + multiples(5), shown.delayed);
+    CHECK_INT(due, shown.due_sum);
+    /* Its own, the group's, those that were due; in each round one more of its own, and one that moved. */
+    CHECK_INT(2 * ROUNDS + multiples(2) + 2 * ROUNDS, rows(s, SESSION, &released));
+    CHECK_INT(2 * ROUNDS + (ROUNDS - multiples(2)), released);
+    CHECK_INT(ROUNDS - multiples(5), rows(s, GROUP, &none));
+    CHECK_INT(shown.delayed, rows(s, DELAYED_QUEUE, &none));
+    store_disk_stop(&s);
+}
+
+TEST(whichever_of_its_transactions_a_fold_ends_with_nothing_is_lost_or_there_twice)
+{
+    unsigned deaths = 0;
+    bool died = true;
+    CHECK_INT(ERR_OK, mailbox_open(&mailbox));
+    for (unsigned times = 2; died; times++) {
+        char dir[] = "/tmp/test_fold_slices.XXXXXX";
+        CHECK_TRUE(mkdtemp(dir) != NULL);
+        begin_exactly(dir);
+        died = dies(go_on_exactly, dir, times);
+        check_exactly(dir);
+        remove_dir(dir);
+        deaths += died;
+    }
+    CHECK_TRUE(deaths >= 5);
     mailbox_close(&mailbox);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/limits.h"
 #include "store/record.h"
 #include "unit/store_kit.h"
 #include <stdlib.h>
@@ -187,6 +188,22 @@ static enum err decode_copy(struct bytes record)
     command_unref(&c);
     free(copy);
     return rc;
+}
+
+/* All packet ids there are: in flight are far fewer. */
+TEST(what_was_received_of_a_full_window_fits_a_record)
+{
+    static uint64_t seqs[PACKET_ID_MAX + 1];
+    for (uint32_t i = 0; i < PACKET_ID_MAX; i++) seqs[i] = big + i;
+    struct command *c = make_ack(5, 0, seqs), *back;
+    c->kind = COMMAND_RECEIVED;
+    struct bytes record = encoded(c);
+    CHECK_TRUE(record.len < 1024 * 1024);
+    CHECK_INT(ERR_OK, record_decode(record, &back));
+    check_same(c, back);
+    free_bytes(record);
+    command_unref(&c);
+    command_unref(&back);
 }
 
 TEST(a_record_cut_at_any_byte_is_none)

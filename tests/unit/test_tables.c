@@ -63,12 +63,17 @@ static void acknowledge_all(struct tables *t, uint64_t position)
     run(t, make_ack(SESSION, position, (const uint64_t[]){ 0 }), position);
 }
 
-static uint32_t rows(const struct tables *t)
+static uint32_t rows_of(const struct tables *t, uint64_t session_no)
 {
-    struct store_page p = { .session_no = SESSION, .limit = PAGE_ENTRIES_MAX };
+    struct store_page p = { .session_no = session_no, .limit = PAGE_ENTRIES_MAX };
     tables_page(t, &p);
     for (uint32_t i = 0; i < p.count; i++) msg_unref(&p.rows[i].msg);
     return p.count;
+}
+
+static uint32_t rows(const struct tables *t)
+{
+    return rows_of(t, SESSION);
 }
 
 /* The limit holds, and what is finished gives all of its room back. */
@@ -145,5 +150,134 @@ TEST(what_must_go_goes_though_a_will_before_it_came_too_late)
     CHECK_INT(0, cost(t, 10, 7));
     CHECK_INT(1, cost(t, 10, 8));
     CHECK_INT(3, rows(t));
+    tables_free(&t);
+}
+
+/* --- moves, and packet ids */
+
+enum { GROUP = 300 };
+
+static struct command *move(uint64_t from, uint64_t seq, uint64_t to)
+{
+    struct a_message a = { "t", "moved", 0, false };
+    struct command *c = make_enqueue(0, &a, (const uint64_t[]){ to, 0 });
+    c->kind = COMMAND_MOVE;
+    c->session_no = from;
+    c->version = seq;
+    return c;
+}
+
+static struct command *for_queue(struct tables *t, uint64_t session_no)
+{
+    struct a_message a = { "t", "ten bytes!", 0, false };
+    struct command *c = make_enqueue(0, &a, (const uint64_t[]){ session_no, 0 });
+    CHECK_INT(COMMAND_DURABLE, tables_admit(t, c));
+    return c;
+}
+
+static void make_group(struct tables *t, uint64_t position)
+{
+    CHECK_INT(COMMAND_DURABLE, run(t, make_plain(COMMAND_GROUP, GROUP, bytes_of_text("g")), position));
+}
+
+/* Whatever leaves, there is room for what was admitted: nothing may fail when it is applied. */
+TEST(entries_that_move_away_leave_the_room_of_those_that_were_admitted)
+{
+    enum { COUNT = 100 };
+    struct tables *t = open_tables((struct backlog_limits){ 0 });
+    struct command *late[COUNT];
+    uint64_t at = 2;
+    make_group(t, 1);
+    for (int i = 0; i < COUNT; i++) CHECK_INT(COMMAND_DURABLE, apply(t, for_queue(t, GROUP), at++));
+    for (int i = 0; i < COUNT; i++) late[i] = for_queue(t, GROUP);
+    for (uint64_t seq = 2; seq < 2 + COUNT; seq += 2)
+        CHECK_INT(COMMAND_DURABLE, run(t, move(GROUP, seq, DELAYED_QUEUE), at++));
+    CHECK_INT(COUNT / 2, rows_of(t, GROUP));
+    for (uint64_t seq = 1 + COUNT; seq > 2; seq -= 2) {
+        CHECK_TRUE(tables_has(t, GROUP, seq));
+        CHECK_INT(COMMAND_DURABLE, run(t, move(GROUP, seq, DELAYED_QUEUE), at++));
+        CHECK_TRUE(!tables_has(t, GROUP, seq));
+    }
+    CHECK_INT(0, rows_of(t, GROUP));
+    for (int i = 0; i < COUNT; i++) CHECK_INT(COMMAND_DURABLE, apply(t, late[i], at++));
+    CHECK_INT(COUNT, rows_of(t, GROUP));
+    CHECK_INT(COUNT, rows_of(t, DELAYED_QUEUE));
+    tables_free(&t);
+}
+
+TEST(what_was_to_go_for_another_may_move_before)
+{
+    struct tables *t =
+        open_tables((struct backlog_limits){ .messages_max = 2, .policy = BACKLOG_DROP_OLDEST });
+    claim(t, 1);
+    make_group(t, 2);
+    apply(t, for_queue(t, GROUP), 3);
+    apply(t, for_queue(t, GROUP), 4);
+    struct command *more = for_queue(t, GROUP);
+    CHECK_INT(3, more->targets[0].drop_upto);
+    CHECK_INT(COMMAND_DURABLE, run(t, move(GROUP, 3, SESSION), 5));
+    CHECK_INT(COMMAND_DURABLE, apply(t, more, 6));
+    CHECK_INT(2, rows_of(t, GROUP));
+    more = for_queue(t, GROUP);
+    CHECK_INT(4, more->targets[0].drop_upto);
+    struct command *late = move(GROUP, 4, SESSION);
+    CHECK_INT(COMMAND_DURABLE, tables_admit(t, late));
+    CHECK_INT(COMMAND_DURABLE, apply(t, more, 7)); /* 4 goes */
+    CHECK_INT(COMMAND_STALE, apply(t, late, 8));
+    CHECK_INT(2, rows_of(t, GROUP));
+    CHECK_INT(1, rows(t));
+    tables_free(&t);
+}
+
+/* As the fold asks: of what was acknowledged, moved and released in time nothing matters. */
+TEST(what_comes_and_goes_before_a_fold_does_not_matter_to_it)
+{
+    struct tables *t = open_tables((struct backlog_limits){ 0 });
+    claim(t, 1);
+    make_group(t, 2);
+    struct command *publish = for_queue(t, GROUP), *moved = move(GROUP, 3, SESSION),
+                   *received = make_ack(SESSION, 0, (const uint64_t[]){ 4, 0 }),
+                   *release = make_plain(COMMAND_RELEASE, SESSION, bytes_of_text(""));
+    publish->session_no = SESSION;
+    publish->in_id = release->in_id = 7;
+    received->kind = COMMAND_RECEIVED;
+    struct command *all[] = { publish, moved, received, release };
+    for (uint64_t i = 0; i < 4; i++) {
+        all[i]->position = 3 + i;
+        CHECK_INT(COMMAND_DURABLE, all[i]->result = tables_apply(t, all[i]));
+    }
+    CHECK_TRUE(tables_received_matters(t, received)); /* it is about to go there */
+    acknowledge_all(t, 7);
+    CHECK_TRUE(!tables_received_matters(t, received));
+    CHECK_TRUE(!tables_move_matters(t, moved));
+    CHECK_TRUE(!tables_in_id_leaves(t, publish));
+    CHECK_TRUE(!release->was_stored);
+    CHECK_TRUE(!tables_has(t, GROUP, 3));
+    for (int i = 0; i < 4; i++) command_unref(&all[i]);
+    tables_free(&t);
+}
+
+TEST(what_is_elsewhere_matters_until_it_is_finished_there)
+{
+    struct tables *t = open_tables((struct backlog_limits){ 0 });
+    const struct tables_session old = { .session_no = SESSION, .folded = 10 };
+    struct command *received = make_ack(SESSION, 0, (const uint64_t[]){ 9, 0 }),
+                   *moved = move(SESSION, 9, DELAYED_QUEUE), *ack = make_ack(SESSION, 10, (uint64_t[]){ 0 }),
+                   *release = make_plain(COMMAND_RELEASE, SESSION, bytes_of_text(""));
+    release->in_id = 7;
+    received->kind = COMMAND_RECEIVED;
+    CHECK_INT(ERR_OK, tables_restore(t, &old));
+    CHECK_INT(ERR_OK, tables_restore_in_id(t, SESSION, 7));
+    CHECK_TRUE(tables_received_matters(t, received));
+    CHECK_TRUE(tables_move_matters(t, moved));
+    CHECK_INT(COMMAND_DURABLE, tables_apply(t, release));
+    CHECK_TRUE(release->was_stored);
+    CHECK_TRUE(tables_ack_matters(t, ack, 1));
+    CHECK_TRUE(!tables_received_matters(t, received)); /* the acknowledgement takes it out */
+    CHECK_TRUE(!tables_ack_matters(t, ack, 2));
+    command_unref(&received);
+    command_unref(&moved);
+    command_unref(&release);
+    command_unref(&ack);
     tables_free(&t);
 }
