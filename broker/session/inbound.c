@@ -69,14 +69,18 @@ static void take_out(struct session *s, struct inbound_item *item)
     in->room = 0;
 }
 
-bool session_inbound_await(struct session *s, uint16_t id, uint32_t ticket)
+void session_inbound_await(struct session *s, uint16_t id, uint32_t ticket)
 {
     struct inbound_item *item = find(s, id);
     CHECK(item != NULL);
-    if (item->is_awaited) return false;
     item->is_awaited = true;
     item->ticket = ticket;
-    return true;
+}
+
+bool session_inbound_is_awaited(const struct session *s, uint16_t id)
+{
+    const struct inbound_item *item = find(s, id);
+    return item != NULL && item->is_awaited;
 }
 
 bool session_inbound_kept(struct session *s, uint16_t id, bool kept, uint32_t *ticket)

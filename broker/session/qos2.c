@@ -79,15 +79,22 @@ static uint64_t lower(uint64_t a, uint64_t b)
 }
 
 /* Where an earlier message of its id finished a moment ago: after a crash both would come with that id. */
-static bool would_meet(const struct qos2_settling *t, uint64_t seq)
+static bool would_meet(struct qos2_settling *t, uint64_t seq)
 {
     uint64_t first = lower(t->fresh, lower(t->early, t->late));
-    return first != 0 && seq >= first + ID_EXACT_COUNT;
+    t->is_wanted = first != 0 && seq >= first + ID_EXACT_COUNT;
+    return t->is_wanted;
 }
 
-uint64_t session_ack_made(struct session *s)
+bool session_wants_settled(const struct session *s)
 {
-    if (s->exact == NULL || s->exact->settling.fresh == 0) return 0;
+    return s->exact != NULL && s->exact->settling.is_wanted && s->exact->settling.fresh != 0;
+}
+
+uint64_t session_settle_begin(struct session *s)
+{
+    /* Finished, and no ACK command says so yet: another time. */
+    if (s->exact == NULL || s->acks_dirty || s->exact->settling.fresh == 0) return 0;
     struct qos2_settling *t = &s->exact->settling;
     t->made++;
     if (t->early == 0) {
@@ -100,14 +107,22 @@ uint64_t session_ack_made(struct session *s)
     return t->made;
 }
 
-/* Every ACK command says all that those before it did. */
-void session_ack_durable(struct session *s, uint64_t number)
+/* Whatever is durable, so is all before it. */
+void session_settled(struct session *s, uint64_t number)
 {
     if (s->exact == NULL || number < s->exact->settling.early_upto) return;
     struct qos2_settling *t = &s->exact->settling;
     t->early = number < t->made ? t->late : 0;
     t->late = 0;
     t->early_upto = t->made;
+}
+
+void session_not_settled(struct session *s)
+{
+    if (s->exact == NULL) return;
+    struct qos2_settling *t = &s->exact->settling;
+    t->fresh = lower(t->fresh, lower(t->early, t->late));
+    t->early = t->late = 0;
 }
 
 /* --- the list */

@@ -36,11 +36,13 @@ struct qos2_item {
     uint16_t id, place;
 };
 
-/* What has finished and may come again after a crash must not meet another message of the same id there: the
- * lowest such seq since the last ACK command (fresh), of those under way up to one (early), and after it. */
+/* ACK commands are lazy, so what has finished may come again after a crash: then it must not meet another
+ * message of the same id. The lowest seq of what finished since the last RECEIVED command (fresh), and of
+ * what those under way tell of: up to one of them (early), and after it (late). */
 struct qos2_settling {
     uint64_t fresh, early, late; /* 0: none */
-    uint64_t early_upto, made;   /* numbers of ACK commands */
+    uint64_t early_upto, made;   /* numbers of RECEIVED commands */
+    bool is_wanted;              /* a message waits */
 };
 
 /* [0, received): PUBREC came, in this order; the first `recorded` of them were given to the journal, and of
@@ -62,18 +64,21 @@ enum qos2_reply {
 enum qos2_reply session_pubrec(struct session *s, uint16_t id, bool refused);
 enum qos2_reply session_pubcomp(struct session *s, uint16_t id);
 
-/* A persistent session's PUBRECs that no command says yet: how many, and their seqs, in order, which count as
- * said from then on. */
+/* A persistent session's PUBRECs that no RECEIVED command says yet: how many, and their seqs, in order, which
+ * count as said from then on. */
 uint32_t session_unrecorded(const struct session *s);
 void session_record(struct session *s, uint64_t *seqs);
 /* The journal has it: PUBREL may go. Or it has not and will not: PUBLISH is sent again. */
 void session_recorded(struct session *s, uint64_t seq);
 void session_not_recorded(struct session *s, uint64_t seq);
 
-/* An ACK command with the present session_ack_state is made: its number, if somebody is to hear that it is
- * durable; else 0. */
-uint64_t session_ack_made(struct session *s);
-void session_ack_durable(struct session *s, uint64_t number);
+/* Does a message wait until an earlier one's end is durable? Then a RECEIVED command is to be made, perhaps
+ * of nothing, behind the ACK command that says what has finished: with this number, to be given back when it
+ * is durable, or will not be. */
+bool session_wants_settled(const struct session *s);
+uint64_t session_settle_begin(struct session *s);
+void session_settled(struct session *s, uint64_t number);
+void session_not_settled(struct session *s);
 
 /* --- in */
 
@@ -102,9 +107,9 @@ enum inbound session_inbound(const struct session *s, uint16_t id);
 /* A new one: PENDING, or from before this process RECEIVED. */
 enum err session_inbound_add(struct session *s, uint16_t id, enum inbound state);
 
-/* The present connection waits for what comes of it: the first time, or because it sent its packet again.
- * False: it has said so before. */
-bool session_inbound_await(struct session *s, uint16_t id, uint32_t ticket);
+/* The present connection waits for what comes of it. */
+void session_inbound_await(struct session *s, uint16_t id, uint32_t ticket);
+bool session_inbound_is_awaited(const struct session *s, uint16_t id);
 
 /* What became of a PENDING one: kept (RECEIVED), or as if it had never come. True: *ticket waits. */
 bool session_inbound_kept(struct session *s, uint16_t id, bool kept, uint32_t *ticket);

@@ -331,7 +331,7 @@ TEST(what_an_earlier_process_had_recorded_is_released_and_not_sent_again)
 TEST(a_message_whose_id_is_taken_waits_and_all_behind_it)
 {
     struct session *s = live_session(10);
-    uint64_t twin = 1 + ID_EXACT_COUNT;
+    uint64_t twin = 1 + ID_EXACT_COUNT, cursor;
     offer(s, 1, 2);
     offer(s, twin - 1, 2);
     offer(s, twin, 2);
@@ -343,40 +343,50 @@ TEST(a_message_whose_id_is_taken_waits_and_all_behind_it)
     record_all(s);
     expect_pubrel(s, EXACT_1);
     expect_none(s);
+    CHECK_TRUE(!session_wants_settled(s));
     CHECK_INT(QOS2_TAKEN, session_pubcomp(s, EXACT_1));
     expect_none(s); /* the store does not know yet: after a crash both would come, with one id */
-    uint64_t number = session_ack_made(s);
-    CHECK_TRUE(number != 0);
+    CHECK_TRUE(session_wants_settled(s));
+    CHECK_INT(0, session_settle_begin(s)); /* no ACK command says it */
+    session_ack_state(s, &cursor, NULL, 0);
+    uint64_t number = session_settle_begin(s);
+    CHECK_TRUE(number != 0 && !session_wants_settled(s));
     expect_none(s);
-    session_ack_durable(s, number);
+    session_not_settled(s);
+    expect_none(s);
+    CHECK_TRUE(session_wants_settled(s));
+    number = session_settle_begin(s);
+    session_settled(s, number);
     expect_publish(s, twin, EXACT_1, false);
     expect_publish(s, twin + 1, 4, false);
+    CHECK_TRUE(!session_wants_settled(s));
     close_session(s);
 }
 
 TEST(acknowledgements_that_never_pause_free_an_id_all_the_same)
 {
     struct session *s = live_session(QOS2_OUT_MAX);
-    uint64_t numbers[6];
+    uint64_t numbers[6], cursor;
     for (uint64_t seq = 1; seq <= 6; seq++) {
         offer(s, seq, 2);
         expect_publish(s, seq, exact(seq), false);
     }
     offer(s, 1 + ID_EXACT_COUNT, 2);
-    CHECK_INT(0, session_ack_made(s)); /* nobody has to hear of this one */
+    CHECK_INT(0, session_settle_begin(s)); /* nothing has finished */
     for (uint64_t i = 0; i < 6; i++) {
         CHECK_INT(QOS2_TAKEN, session_pubrec(s, exact(i + 1), true));
-        numbers[i] = session_ack_made(s);
+        session_ack_state(s, &cursor, NULL, 0);
+        numbers[i] = session_settle_begin(s);
         CHECK_TRUE(numbers[i] > (i == 0 ? 0 : numbers[i - 1]));
         expect_none(s);
     }
-    session_ack_durable(s, numbers[0]); /* the first is, and what came after it is above the new one's twin */
+    session_settled(s, numbers[0]); /* the first is, and what came after it is above the new one's twin */
     expect_publish(s, 1 + ID_EXACT_COUNT, EXACT_1, false);
     offer(s, 2 + ID_EXACT_COUNT, 2);
     expect_none(s);
-    session_ack_durable(s, numbers[4]); /* perhaps not the sixth, but that is not known one by one */
+    session_settled(s, numbers[4]); /* perhaps not the sixth, but that is not known one by one */
     expect_none(s);
-    session_ack_durable(s, numbers[5]);
+    session_settled(s, numbers[5]);
     expect_publish(s, 2 + ID_EXACT_COUNT, exact(2), false);
     close_session(s);
 }
@@ -496,15 +506,17 @@ TEST(an_id_goes_from_its_publish_through_pubrec_and_pubrel_to_pubcomp)
     uint32_t ticket = 0;
     CHECK_INT(INBOUND_NONE, session_inbound(s, 9));
     CHECK_INT(ERR_OK, session_inbound_add(s, 9, INBOUND_PENDING));
-    CHECK_TRUE(session_inbound_await(s, 9, 42));
-    CHECK_TRUE(!session_inbound_await(s, 9, 43)); /* the same connection once more */
+    CHECK_TRUE(!session_inbound_is_awaited(s, 9));
+    session_inbound_await(s, 9, 42);
+    CHECK_TRUE(session_inbound_is_awaited(s, 9));
     CHECK_INT(INBOUND_PENDING, session_inbound(s, 9));
     CHECK_TRUE(session_inbound_kept(s, 9, true, &ticket));
     CHECK_INT(42, ticket);
     CHECK_INT(INBOUND_RECEIVED, session_inbound(s, 9));
     CHECK_TRUE(!session_inbound_kept(s, 9, true, &ticket)); /* once */
     session_inbound_release(s, 9);
-    CHECK_TRUE(session_inbound_await(s, 9, 0));
+    CHECK_TRUE(!session_inbound_is_awaited(s, 9));
+    session_inbound_await(s, 9, 0);
     CHECK_INT(INBOUND_RELEASING, session_inbound(s, 9));
     CHECK_TRUE(session_inbound_gone(s, 9, true));
     CHECK_INT(INBOUND_NONE, session_inbound(s, 9));
@@ -532,13 +544,13 @@ TEST(the_answer_goes_to_the_connection_that_asked_last_and_to_none_that_is_gone)
     uint32_t ticket;
     CHECK_INT(ERR_OK, session_inbound_add(s, 1, INBOUND_PENDING));
     CHECK_INT(ERR_OK, session_inbound_add(s, 2, INBOUND_PENDING));
-    CHECK_TRUE(session_inbound_await(s, 1, 10));
-    CHECK_TRUE(session_inbound_await(s, 2, 11));
+    session_inbound_await(s, 1, 10);
+    session_inbound_await(s, 2, 11);
     CHECK_INT(0, s->inbound.inherited);
     session_detach(s);
     attach(s, 10);
     CHECK_INT(2, s->inbound.inherited);
-    CHECK_TRUE(session_inbound_await(s, 2, 0));
+    session_inbound_await(s, 2, 0);
     CHECK_TRUE(!session_inbound_kept(s, 1, true, &ticket));
     CHECK_TRUE(session_inbound_kept(s, 2, true, &ticket));
     CHECK_INT(0, ticket);

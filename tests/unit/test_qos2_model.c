@@ -28,7 +28,7 @@ struct wire {
 struct note {
     uint8_t is_ack;
     uint8_t finishes[MESSAGES]; /* an ACK: these are finished; RECEIVED: these are received */
-    uint8_t number;             /* of an ACK that somebody waits for */
+    uint8_t number;             /* of a RECEIVED */
 };
 
 /* Plain data: what is compared between states beside the session. */
@@ -179,16 +179,16 @@ static void note_ack(struct world *w)
         for (uint32_t k = 0; k < count; k++)
             if (open[k] == seq_of[i]) n->finishes[i] = false;
     }
-    n->number = (uint8_t)session_ack_made(w->s);
 }
 
 static void note_received(struct world *w)
 {
     uint64_t seqs[QOS2_OUT_MAX];
     uint32_t count = session_unrecorded(w->s);
-    if (count == 0) return;
+    if (count == 0 && !session_wants_settled(w->s)) return;
     struct note *n = new_note(w);
-    session_record(w->s, seqs);
+    n->number = (uint8_t)session_settle_begin(w->s);
+    if (count > 0) session_record(w->s, seqs);
     for (uint32_t i = 0; i < count; i++) n->finishes[message_of(seqs[i])] = true;
 }
 
@@ -247,10 +247,8 @@ static void complete(struct world *w)
     memmove(o->notes, o->notes + 1, --o->count * sizeof n);
     memset(&o->notes[o->count], 0, sizeof n);
     o->applied--;
-    if (n.is_ack) {
-        if (n.number != 0) session_ack_durable(w->s, n.number);
-        return;
-    }
+    if (n.is_ack) return; /* lazy: perhaps not durable yet */
+    session_settled(w->s, n.number);
     for (uint8_t i = 0; i < MESSAGES; i++)
         if (n.finishes[i]) session_recorded(w->s, seq_of[i]);
 }
@@ -285,7 +283,7 @@ static bool is_possible(const struct world *w, int action)
     switch (action) {
     case CLIENT_STEP: return w->o.to_client.count > 0;
     case SERVER_STEP: return w->o.to_server.count > 0;
-    case TURN: return w->s->acks_dirty || session_unrecorded(w->s) > 0;
+    case TURN: return w->s->acks_dirty || session_unrecorded(w->s) > 0 || session_wants_settled(w->s);
     case APPLY: return w->o.applied < w->o.count;
     case COMPLETE: return w->o.applied > 0;
     case CUT: return w->o.faults_left > 0;
@@ -324,7 +322,9 @@ static uint64_t fingerprint(const struct world *w)
         hash = mix(hash, of_entry, sizeof of_entry);
     }
     if (s->exact == NULL) return hash;
-    hash = mix(hash, &s->exact->settling, sizeof s->exact->settling);
+    const struct qos2_settling *t = &s->exact->settling;
+    uint64_t settling[] = { t->fresh, t->early, t->late, t->early_upto, t->made, t->is_wanted };
+    hash = mix(hash, settling, sizeof settling);
     uint16_t counts[] = { s->exact->released, s->exact->recorded, s->exact->received, s->exact->count };
     hash = mix(hash, counts, sizeof counts);
     return mix(hash, s->exact->at, s->exact->count * sizeof s->exact->at[0]);
