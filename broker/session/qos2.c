@@ -254,7 +254,7 @@ uint32_t session_unrecorded(const struct session *s)
 void session_record(struct session *s, uint64_t *seqs)
 {
     struct qos2_out *q = s->exact;
-    while (q->recorded < q->received) *seqs++ = entry_at(s, q->recorded++)->seq;
+    while (q != NULL && q->recorded < q->received) *seqs++ = entry_at(s, q->recorded++)->seq;
 }
 
 void session_recorded(struct session *s, uint64_t seq)

@@ -49,14 +49,17 @@ enum {
     PAUSE_JOURNAL = 64
 };
 
-/* PUBACKs leave in the order of their PUBLISHes: those of journaled ones wait here, and all after them. */
+/* PUBACKs and PUBRECs leave in the order of their PUBLISHes: those of journaled ones wait here, and all after
+ * them. */
 struct acks_slot {
     uint16_t id;
+    uint8_t type; /* PACKET_PUBACK or PACKET_PUBREC */
     uint8_t code;
     bool done;
 };
 struct acks {
     uint32_t head, tail, room; /* count up for ever, masked on use */
+    uint32_t pubacks;          /* that wait */
     struct acks_slot slots[];
 };
 
@@ -127,16 +130,18 @@ void conn_fan_end(struct shard *sh);
 void conn_fan_send(struct shard *sh, struct conn *c, bool retain);
 /* Adds a Reason String for this code to a packet of so many bytes, if the client wants and can take it. */
 void conn_give_reason(const struct conn *c, struct props *props, uint8_t code, uint32_t bytes);
-void conn_send_ack(struct shard *sh, struct conn *c, uint16_t id, uint8_t code);
+void conn_send_ack(struct shard *sh, struct conn *c, enum packet_type type, uint16_t id, uint8_t code);
 
-/* PUBACK order: a place for a PUBLISH whose PUBACK comes later; its ticket fills it. */
-enum err conn_ack_wait(struct shard *sh, struct conn *c, uint16_t id, uint64_t *ticket);
-void conn_ack_done(struct shard *sh, struct conn *c, uint64_t ticket, uint8_t code);
+/* In order: a place for a PUBLISH whose PUBACK or PUBREC comes later; its ticket fills it. */
+enum err conn_ack_wait(struct shard *sh, struct conn *c, enum packet_type type, uint16_t id,
+                       uint32_t *ticket);
+struct acks_slot *conn_ack_slot(const struct conn *c, uint32_t ticket);
+void conn_ack_done(struct shard *sh, struct conn *c, uint32_t ticket, uint8_t code);
 /* A publish that reaches even clean receivers at its completion: one more on its way, one less. */
 void conn_defer(struct shard *sh, struct conn *c);
 void conn_deferred_done(struct shard *sh, struct conn *c);
-/* PUBACK now, or behind those that wait. */
-void conn_ack_now(struct shard *sh, struct conn *c, uint16_t id, uint8_t code);
+/* Now, or behind those that wait. */
+void conn_ack_now(struct shard *sh, struct conn *c, enum packet_type type, uint16_t id, uint8_t code);
 
 /* Bytes of its publishes that the journal has, so that a fast one cannot bury a slow disk. */
 void conn_journal_take(struct shard *sh, struct conn *c, const struct command *cmd);
@@ -163,9 +168,12 @@ void conn_run_ready(struct shard *sh);
 /* dispatch.c: one packet. */
 enum mqtt_rc dispatch(struct shard *sh, struct conn *c, const struct frame *f);
 
-/* on_publish.c, on_subscribe.c, on_end.c */
+/* on_publish.c, on_qos2.c, on_subscribe.c, on_end.c */
 enum mqtt_rc on_publish(struct shard *sh, struct conn *c, const struct frame *f);
 enum mqtt_rc on_puback(struct shard *sh, struct conn *c, const struct frame *f);
+enum mqtt_rc on_pubrec(struct shard *sh, struct conn *c, const struct frame *f);
+enum mqtt_rc on_pubrel(struct shard *sh, struct conn *c, const struct frame *f);
+enum mqtt_rc on_pubcomp(struct shard *sh, struct conn *c, const struct frame *f);
 enum mqtt_rc on_subscribe(struct shard *sh, struct conn *c, const struct frame *f);
 enum mqtt_rc on_unsubscribe(struct shard *sh, struct conn *c, const struct frame *f);
 enum mqtt_rc on_disconnect(struct shard *sh, struct conn *c, const struct frame *f);

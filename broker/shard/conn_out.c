@@ -131,7 +131,9 @@ static void note_sent(struct shard *sh, const struct msg *m)
 bool conn_send_publish(struct shard *sh, struct conn *c, const struct conn_publish *p)
 {
     if (c->doomed) return true; /* its session will send it again, or ends with it */
-    if (p->msg->expires_ms != 0 && p->msg->expires_ms <= sh->wall_ms) {
+    /* What was sent with QoS 2 expires no more [MQTT-4.3.3-7]. */
+    bool may_expire = p->msg->expires_ms != 0 && !(p->dup && p->qos == 2);
+    if (may_expire && p->msg->expires_ms <= sh->wall_ms) {
         metrics_add(sh->metrics, METRIC_publish_expired_total, 1);
         return false;
     }
@@ -198,7 +200,7 @@ void conn_give_reason(const struct conn *c, struct props *props, uint8_t code, u
     if (bytes + text.len + MORE_BYTES <= c->max_packet) PROPS_SET(props, reason_string, text);
 }
 
-void conn_send_ack(struct shard *sh, struct conn *c, uint16_t id, uint8_t code)
+void conn_send_ack(struct shard *sh, struct conn *c, enum packet_type type, uint16_t id, uint8_t code)
 {
     enum { ACK_BARE_BYTES = 5, ACK_BYTES_MAX = 16 + ADVICE_BYTES_MAX };
     uint8_t *at = conn_reserve(sh, c, ACK_BYTES_MAX);
@@ -209,7 +211,7 @@ void conn_send_ack(struct shard *sh, struct conn *c, uint16_t id, uint8_t code)
     struct wr w = { .at = at, .left = ACK_BYTES_MAX };
     struct ack a = { .id = id, .code = code };
     conn_give_reason(c, &a.props, code, ACK_BARE_BYTES);
-    ack_encode(&w, c->version, PACKET_PUBACK, &a);
+    ack_encode(&w, c->version, type, &a);
     conn_commit(sh, c, (size_t)(w.at - at));
 }
 
@@ -223,18 +225,20 @@ static bool acks_make_room(struct conn *c)
     a->room = bigger;
     a->head = c->acks == NULL ? 0 : c->acks->head;
     a->tail = c->acks == NULL ? 0 : c->acks->tail;
+    a->pubacks = c->acks == NULL ? 0 : c->acks->pubacks;
     for (uint32_t i = a->head; i != a->tail; i++) a->slots[i & (bigger - 1)] = c->acks->slots[i & (room - 1)];
     free(c->acks);
     c->acks = a;
     return true;
 }
 
-enum err conn_ack_wait(struct shard *sh, struct conn *c, uint16_t id, uint64_t *ticket)
+enum err conn_ack_wait(struct shard *sh, struct conn *c, enum packet_type type, uint16_t id, uint32_t *ticket)
 {
     if (!acks_make_room(c)) return ERR_NOMEM;
     struct acks *a = c->acks;
     *ticket = a->tail;
-    a->slots[a->tail++ & (a->room - 1)] = (struct acks_slot){ .id = id };
+    a->slots[a->tail++ & (a->room - 1)] = (struct acks_slot){ .id = id, .type = (uint8_t)type };
+    if (type == PACKET_PUBACK) a->pubacks++;
     if (a->tail - a->head >= ACKS_WAITING_MAX) conn_pause(sh, c, PAUSE_ACKS);
     return ERR_OK;
 }
@@ -244,15 +248,21 @@ static void send_done_acks(struct shard *sh, struct conn *c)
     struct acks *a = c->acks;
     while (a->head != a->tail && a->slots[a->head & (a->room - 1)].done) {
         struct acks_slot *s = &a->slots[a->head++ & (a->room - 1)];
-        conn_send_ack(sh, c, s->id, s->code);
+        if (s->type == PACKET_PUBACK) a->pubacks--;
+        conn_send_ack(sh, c, s->type, s->id, s->code);
     }
     if ((c->paused & PAUSE_ACKS) != 0 && a->tail - a->head < ACKS_WAITING_MAX / 2)
         conn_resume(sh, c, PAUSE_ACKS);
 }
 
-void conn_ack_done(struct shard *sh, struct conn *c, uint64_t ticket, uint8_t code)
+struct acks_slot *conn_ack_slot(const struct conn *c, uint32_t ticket)
 {
-    struct acks_slot *s = &c->acks->slots[ticket & (c->acks->room - 1)];
+    return &c->acks->slots[ticket & (c->acks->room - 1)];
+}
+
+void conn_ack_done(struct shard *sh, struct conn *c, uint32_t ticket, uint8_t code)
+{
+    struct acks_slot *s = conn_ack_slot(c, ticket);
     s->done = true;
     s->code = code;
     send_done_acks(sh, c);
@@ -285,14 +295,14 @@ void conn_journal_give(struct shard *sh, struct conn *c, const struct command *c
     if (c->journal_bytes <= JOURNAL_BYTES_MAX / 2) conn_resume(sh, c, PAUSE_JOURNAL);
 }
 
-void conn_ack_now(struct shard *sh, struct conn *c, uint16_t id, uint8_t code)
+void conn_ack_now(struct shard *sh, struct conn *c, enum packet_type type, uint16_t id, uint8_t code)
 {
-    uint64_t ticket;
+    uint32_t ticket;
     if (c->acks == NULL || c->acks->head == c->acks->tail) {
-        conn_send_ack(sh, c, id, code);
+        conn_send_ack(sh, c, type, id, code);
         return;
     }
-    if (conn_ack_wait(sh, c, id, &ticket) == ERR_OK)
+    if (conn_ack_wait(sh, c, type, id, &ticket) == ERR_OK)
         conn_ack_done(sh, c, ticket, code);
     else
         conn_doom(sh, c);

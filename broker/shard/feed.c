@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 /* From a session to its client as fast as the window allows, from the store to the session as fast as the
- * client acknowledges, and the acknowledgements back to the journal once a turn. */
+ * client acknowledges, and what it has acknowledged or received back to the journal once a turn. */
 
 static void ask_page(struct shard *sh, struct session *s)
 {
@@ -24,10 +24,13 @@ static bool send_next(struct shard *sh, struct session *s, bool *skipped)
 {
     struct session_send n;
     if (!session_next(s, &n)) return false;
+    if (n.is_release) {
+        conn_send_ack(sh, s->conn, PACKET_PUBREL, n.id, MQTT_RC_OK);
+        return true;
+    }
     struct conn_publish p = { .msg = n.msg, .id = n.id, .qos = n.qos, .dup = n.dup, .retain = n.retain };
     if (!n.is_void && conn_send_publish(sh, s->conn, &p)) return true;
     session_skip(s, &n);
-    feed_note_ack(sh, s);
     *skipped = true;
     return true;
 }
@@ -43,6 +46,7 @@ void feed_pump(struct shard *sh, struct session *s)
         more |= send_next(sh, s, &skipped);
     }
     shares_send_home(sh, s);
+    feed_note(sh, s);
     if (skipped && !list_empty(&s->jobs))
         conn_mark_dirty(sh, c);                                /* there is room, and the flush tells them */
     if (c->out.bytes >= OUT_BYTES_QOS1_MAX) c->blocked = true; /* flushed first, then on */
@@ -62,9 +66,10 @@ void feed_mail_page(struct shard *sh, struct mail *m)
     free(p);
 }
 
-void feed_note_ack(struct shard *sh, struct session *s)
+void feed_note(struct shard *sh, struct session *s)
 {
-    if (!s->acks_dirty || s->acking) return;
+    bool has_word = s->acks_dirty || session_unrecorded(s) > 0 || session_wants_settled(s);
+    if (!has_word || s->acking) return;
     s->acking = true;
     s->next_acking = sh->acking;
     sh->acking = s;
@@ -92,6 +97,7 @@ void feed_turn(struct shard *sh)
         struct session *s = sh->acking;
         sh->acking = s->next_acking;
         s->acking = false;
-        put_acks(sh, s);
+        if (s->acks_dirty) put_acks(sh, s);
+        qos2_put_received(sh, s);
     }
 }

@@ -40,33 +40,41 @@ static void note_refused(struct shard *sh, const struct session *s, const struct
               LOG_TEXT("topic", msg_topic(cmd->msg)));
 }
 
-/* No room for it: version 5 is told to try later; before it had no word for that, so the PUBACK stays away,
- * and the connection ends [MQTT-4.13]. */
-static void publish_refused(struct shard *sh, struct conn *c, const struct command *cmd)
+static uint8_t publish_code(const struct command *cmd)
 {
-    note_refused(sh, c->session, cmd);
-    if (cmd->ticket == NO_ACK) return; /* QoS 0: nothing was promised */
-    if (c->version != MQTT_V5)
+    if (cmd->result == COMMAND_REFUSED) return MQTT_RC_QUOTA_EXCEEDED;
+    bool to_nobody = cmd->result == COMMAND_DURABLE && cmd->seats_count == 0;
+    return to_nobody ? MQTT_RC_NO_MATCHING_SUBSCRIBERS : MQTT_RC_OK;
+}
+
+/* No room for it: version 5 is told to try later; before it had no word for that, so the answer stays away,
+ * and the connection ends [MQTT-4.13]. */
+static void publish_answer(struct shard *sh, struct conn *c, const struct command *cmd)
+{
+    uint32_t ticket = (uint32_t)(cmd->ticket - 1), unused;
+    const struct acks_slot *slot = conn_ack_slot(c, ticket);
+    bool refused = cmd->result == COMMAND_REFUSED;
+    if (slot->type == PACKET_PUBREC) session_inbound_kept(c->session, slot->id, !refused, &unused);
+    if (refused && c->version != MQTT_V5)
         conn_end(sh, c, MQTT_RC_QUOTA_EXCEEDED);
     else
-        conn_ack_done(sh, c, cmd->ticket - 1, MQTT_RC_QUOTA_EXCEEDED);
+        conn_ack_done(sh, c, ticket, publish_code(cmd));
 }
 
 static void publish_done(struct shard *sh, const struct command *cmd)
 {
     struct conn *c = waiting_conn(sh, cmd);
+    bool is_open = c != NULL && c->state == CONN_OPEN;
     if (cmd->result == COMMAND_DUPLICATE) metrics_add(sh->metrics, METRIC_publish_duplicates_total, 1);
-    if (c == NULL || c->state != CONN_OPEN) {
-        if (cmd->deferred) sh->orphans--;
-        if (cmd->result == COMMAND_REFUSED) note_refused(sh, sessions_find_no(sh, cmd->session_no), cmd);
-        return;
-    }
-    conn_journal_give(sh, c, cmd);
-    if (cmd->deferred) conn_deferred_done(sh, c);
     if (cmd->result == COMMAND_REFUSED)
-        publish_refused(sh, c, cmd);
-    else if (cmd->ticket != NO_ACK)
-        conn_ack_done(sh, c, cmd->ticket - 1, MQTT_RC_OK);
+        note_refused(sh, is_open ? c->session : sessions_find_no(sh, cmd->session_no), cmd);
+    if (cmd->deferred && !is_open) sh->orphans--;
+    if (is_open) conn_journal_give(sh, c, cmd);
+    if (is_open && cmd->deferred) conn_deferred_done(sh, c);
+    if (cmd->in_id != 0)
+        qos2_published(sh, cmd, publish_code(cmd));
+    else if (is_open && cmd->ticket != NO_ACK) /* else QoS 0: nothing was promised */
+        publish_answer(sh, c, cmd);
 }
 
 static void connect_done(struct shard *sh, const struct command *cmd)
@@ -110,8 +118,8 @@ void journal_mail_done(struct shard *sh, struct mail *m)
         else
             connect_done(sh, cmd);
         break;
-    case COMMAND_RECEIVED:
-    case COMMAND_RELEASE:
+    case COMMAND_RECEIVED: qos2_received(sh, cmd); break;
+    case COMMAND_RELEASE: qos2_released(sh, cmd); break;
     case COMMAND_END_SESSION:
     case COMMAND_EXPIRY:
     case COMMAND_OFFLINE:

@@ -24,8 +24,7 @@ static enum mqtt_rc check_will(const struct shard *sh, const struct connect *p)
 {
     if (!p->has_will) return MQTT_RC_OK;
     if (!topic_name_valid(p->will.topic)) return MQTT_RC_TOPIC_INVALID;
-    if (p->will.retain && !sh->config->retain_available) return MQTT_RC_RETAIN_NOT_SUPPORTED;
-    return p->will.qos > 1 ? MQTT_RC_QOS_NOT_SUPPORTED : MQTT_RC_OK;
+    return p->will.retain && !sh->config->retain_available ? MQTT_RC_RETAIN_NOT_SUPPORTED : MQTT_RC_OK;
 }
 
 static enum mqtt_rc check(const struct shard *sh, const struct connect *p)

@@ -28,30 +28,32 @@ static enum mqtt_rc check(const struct shard *sh, struct conn *c, struct publish
         if (rc != MQTT_RC_OK) return rc;
     }
     if (!topic_name_valid(p->topic)) return MQTT_RC_TOPIC_INVALID;
-    if (p->qos > 1) return MQTT_RC_QOS_NOT_SUPPORTED;
     if (p->retain && !sh->config->retain_available) return MQTT_RC_RETAIN_NOT_SUPPORTED;
     return MQTT_RC_OK;
 }
 
+/* PUBACK or PUBREC, in its turn. */
+static void answer(struct shard *sh, struct conn *c, const struct publish *p, enum mqtt_rc code)
+{
+    if (p->qos > 0) conn_ack_now(sh, c, p->qos == 2 ? PACKET_PUBREC : PACKET_PUBACK, p->id, (uint8_t)code);
+}
+
 static void acknowledge(struct shard *sh, struct conn *c, const struct publish *p, enum route_result result)
 {
-    if (p->qos == 0) return;
-    switch (result) {
-    case ROUTE_DONE: conn_ack_now(sh, c, p->id, MQTT_RC_OK); break;
-    case ROUTE_NOBODY:
-        conn_ack_now(sh, c, p->id, c->version == MQTT_V5 ? MQTT_RC_NO_MATCHING_SUBSCRIBERS : MQTT_RC_OK);
-        break;
-    case ROUTE_PENDING:
-    case ROUTE_FAILED: break;
-    }
+    uint32_t ticket;
+    if (result == ROUTE_PENDING) return;
+    if (p->qos == 2) session_inbound_kept(c->session, p->id, true, &ticket);
+    answer(sh, c, p, result == ROUTE_NOBODY ? MQTT_RC_NO_MATCHING_SUBSCRIBERS : MQTT_RC_OK);
 }
 
 /* No memory: a version 5 client is told to slow down; an older one can only be closed, unacknowledged. */
 static enum mqtt_rc failed(struct shard *sh, struct conn *c, const struct publish *p)
 {
+    uint32_t ticket;
     log_event(sh->log, EVENT_MEMORY_REFUSED, LOG_NUM("bytes", p->payload.len));
+    if (p->qos == 2) session_inbound_kept(c->session, p->id, false, &ticket);
     if (c->version != MQTT_V5) return MQTT_RC_QUOTA_EXCEEDED;
-    if (p->qos > 0) conn_ack_now(sh, c, p->id, MQTT_RC_QUOTA_EXCEEDED);
+    answer(sh, c, p, MQTT_RC_QUOTA_EXCEEDED);
     return MQTT_RC_OK;
 }
 
@@ -84,7 +86,7 @@ static bool is_dropped(struct shard *sh, struct conn *c, const struct publish *p
     if (!is_large && !sys_owns(p->topic)) return false;
     log_event(sh->log, EVENT_MESSAGE_DROPPED, LOG_STR("why", is_large ? "message_size_limit" : "$SYS"),
               LOG_TEXT("client", session_client_id(c->session)), LOG_NUM("bytes", p->payload.len));
-    if (p->qos > 0) conn_ack_now(sh, c, p->id, is_large ? MQTT_RC_IMPLEMENTATION : MQTT_RC_NOT_AUTHORIZED);
+    answer(sh, c, p, is_large ? MQTT_RC_IMPLEMENTATION : MQTT_RC_NOT_AUTHORIZED);
     return true;
 }
 
@@ -100,6 +102,15 @@ static struct bytes mid_of(const struct shard *sh, const struct publish *p)
     return none;
 }
 
+/* More under way than CONNACK has allowed [MQTT-3.3.4-7]. What was under way before this connection came is
+ * not counted: its PUBCOMPs give room that was never taken (section 4.9). */
+static bool is_too_many(const struct shard *sh, const struct conn *c)
+{
+    const struct qos2_in *in = &c->session->inbound;
+    uint32_t waiting = in->count + (c->acks == NULL ? 0 : c->acks->pubacks);
+    return c->version == MQTT_V5 && waiting >= sh->config->receive_maximum + in->inherited;
+}
+
 enum mqtt_rc on_publish(struct shard *sh, struct conn *c, const struct frame *f)
 {
     struct publish p;
@@ -108,7 +119,11 @@ enum mqtt_rc on_publish(struct shard *sh, struct conn *c, const struct frame *f)
     if (rc != MQTT_RC_OK) return rc;
     metrics_add(sh->metrics, METRIC_messages_received_total, 1);
     metrics_add(sh->metrics, METRIC_publish_bytes_received_total, p.payload.len);
+    if (p.qos == 2 && qos2_again(sh, c, p.id)) return MQTT_RC_OK;
+    if (p.qos > 0 && is_too_many(sh, c)) return MQTT_RC_RECEIVE_MAX_EXCEEDED;
     if (is_dropped(sh, c, &p)) return MQTT_RC_OK;
+    if (p.qos == 2 && session_inbound_add(c->session, p.id, INBOUND_PENDING) != ERR_OK)
+        return failed(sh, c, &p);
     struct route_in in = {
         .topic = p.topic,
         .payload = p.payload,
@@ -119,6 +134,7 @@ enum mqtt_rc on_publish(struct shard *sh, struct conn *c, const struct frame *f)
         .from_client = p.retain ? client_hash(sh, c->session) : 0,
         .conn = c,
         .id = p.qos > 0 ? p.id : 0,
+        .in_id = p.qos == 2 && c->session->persistent ? p.id : 0,
     };
     return with_block(sh, c, &p, &in);
 }
@@ -129,12 +145,11 @@ enum mqtt_rc on_puback(struct shard *sh, struct conn *c, const struct frame *f)
     enum mqtt_rc rc = ack_decode(f, c->version, &a);
     if (rc != MQTT_RC_OK) return rc;
     /* A negative one finishes the message too [MQTT-4.4.0-2, 4.8.2-6]; an unknown id does no harm. */
-    if (session_shared_has_id(a.id))
-        session_shared_puback(c->session, a.id);
-    else if (!session_acked(c->session, a.id))
-        return MQTT_RC_OK;
-    else
-        feed_note_ack(sh, c->session);
-    feed_pump(sh, c->session);
+    bool is_done = session_shared_has_id(a.id) ? session_shared_puback(c->session, a.id)
+                                               : session_acked(c->session, a.id);
+    if (is_done)
+        feed_pump(sh, c->session);
+    else if (session_in_flight(c->session, a.id))
+        return MQTT_RC_PROTOCOL; /* QoS 2 is acknowledged by PUBREC */
     return MQTT_RC_OK;
 }

@@ -92,10 +92,10 @@ static uint8_t subscribe_one(struct shard *sh, struct subscribe_job *j, uint16_t
                              const struct subscribe_filter *f)
 {
     struct session *s = j->session;
-    struct subscribe_wish wish = { .options = { .qos = f->qos > 1 ? 1 : f->qos,
-                                                .no_local = f->no_local,
-                                                .retain_as_published = f->retain_as_published },
-                                   .id = j->sub_id };
+    struct subscribe_wish wish = {
+        .options = { .qos = f->qos, .no_local = f->no_local, .retain_as_published = f->retain_as_published },
+        .id = j->sub_id
+    };
     struct bytes group, rest;
     if (!topic_filter_valid(f->filter)) return MQTT_RC_FILTER_INVALID; /* too long for us */
     if (topic_share_split(f->filter, &group, &rest)) return subscribe_shared(sh, j, index, f, &wish);

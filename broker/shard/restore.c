@@ -35,7 +35,7 @@ static enum err restore_subscription(void *ctx, const struct restore_subscriptio
     /* A filter that was refused stands in its packet too. */
     if (s == NULL || !topic_filter_valid(r->filter)) return ERR_OK;
     struct subscribe_wish wish = {
-        .options = { .qos = (r->options & OPTIONS_QOS) > 0,
+        .options = { .qos = r->options & OPTIONS_QOS,
                      .no_local = (r->options & OPTIONS_NO_LOCAL) != 0,
                      .retain_as_published = (r->options & OPTIONS_AS_PUBLISHED) != 0 },
         .id = r->id,
@@ -60,6 +60,13 @@ static enum err restore_retained(void *ctx, struct msg *m, uint64_t version)
     return retain_keep(sh, m, version);
 }
 
+static enum err restore_inbound(void *ctx, uint64_t session_no, uint16_t id)
+{
+    struct shard *sh;
+    struct session *s = find(ctx, &sh, session_no);
+    return s == NULL ? ERR_OK : session_inbound_add(s, id, INBOUND_RECEIVED);
+}
+
 struct restore_sink shards_restore(struct shards *s)
 {
     return (struct restore_sink){
@@ -67,6 +74,7 @@ struct restore_sink shards_restore(struct shards *s)
         .group = restore_group,
         .subscription = restore_subscription,
         .retained = restore_retained,
+        .inbound = restore_inbound,
         .ctx = s,
     };
 }

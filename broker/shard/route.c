@@ -10,9 +10,10 @@
  *   direct receivers of this shard      -> now
  *   direct receivers of another shard   -> one mail, and that shard looks its own up again
  *
- * A retained publish, one with a mid, the will of a persistent session, and all that a connection publishes
- * behind one that is still on its way through the journal, reaches direct receivers at completion too, so
- * that nothing overtakes.
+ * A retained publish, one with a mid, one with QoS 2 that goes through the journal, the will of a persistent
+ * session, and all that a connection publishes behind one that is still on its way through the journal,
+ * reaches direct receivers at completion too, so that nothing overtakes, and nothing that is refused was
+ * delivered.
  */
 
 /* Does a subscription of this kind get it through the journal? */
@@ -316,12 +317,14 @@ static uint32_t fill_seats(struct shard *sh, struct command *c, const struct rou
     return seats;
 }
 
-/* Its connection will hear of it. */
+/* Its connection will hear of it; with QoS 2 of a persistent session, the one that session has by then. */
 static enum err wait_for_journal(struct shard *sh, struct command *c, const struct route_in *in)
 {
-    uint64_t ticket = 0;
-    if (in->id != 0 && conn_ack_wait(sh, in->conn, in->id, &ticket) != ERR_OK) return ERR_NOMEM;
-    if (in->id != 0) c->ticket = ticket + 1;
+    uint32_t ticket = 0;
+    enum packet_type type = in->qos == 2 ? PACKET_PUBREC : PACKET_PUBACK;
+    if (in->id != 0 && conn_ack_wait(sh, in->conn, type, in->id, &ticket) != ERR_OK) return ERR_NOMEM;
+    if (in->id != 0 && in->in_id == 0) c->ticket = (uint64_t)ticket + 1;
+    if (in->qos == 2) session_inbound_await(in->conn->session, in->id, ticket);
     c->conn_id = in->conn->id;
     if (c->deferred) conn_defer(sh, in->conn);
     conn_journal_take(sh, in->conn, c);
@@ -348,6 +351,11 @@ static enum err enqueue(struct shard *sh, struct msg *m, const struct route_in *
     if (in->will_of != NULL) {
         c->session_no = in->will_of->session_no;
         c->claim_no = in->will_of->claim_no;
+    }
+    if (in->in_id != 0) {
+        c->in_id = in->in_id;
+        c->session_no = in->conn->session->session_no;
+        c->claim_no = in->conn->session->claim_no;
     }
     enum err rc = ERR_OK;
     if (in->conn != NULL)
@@ -460,12 +468,18 @@ static struct msg *make_msg(struct shard *sh, const struct route_in *in, uint16_
     return msg_new(&m, &parts) == ERR_OK ? m : NULL;
 }
 
+static bool must_defer(const struct shard *sh, const struct route_in *in)
+{
+    if (in->retain || in->mid.len > 0 || in->will_of != NULL || sh->orphans > 0) return true;
+    if (in->qos == 2 && (in->in_id != 0 || sh->targets_count > 0)) return true;
+    return in->conn != NULL && in->conn->deferred > 0;
+}
+
 enum route_result route_publish(struct shard *sh, const struct route_in *in)
 {
     if (subs_find(sh->all->subs, in->topic, &sh->found) != ERR_OK || !find_targets(sh, in))
         return ROUTE_FAILED;
-    bool deferred = in->retain || in->mid.len > 0 || in->will_of != NULL || sh->orphans > 0 ||
-                    (in->conn != NULL && in->conn->deferred > 0);
+    bool deferred = must_defer(sh, in);
     bool journaled = deferred || sh->targets_count > 0;
     find_direct(sh, in->qos);
     uint16_t rides = deferred ? 0 : rides_needed(sh);
