@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/connect.h"
+#include "shard/qos2.h"
 #include "shard/shard_int.h"
 
 /* Commands out, completions in; and on the journal's own thread, what it delivers. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/alias.h"
+#include "shard/qos2.h"
 #include "shard/route.h"
 #include "shard/shard_int.h"
 #include "topic/topic.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "shard/qos2.h"
 #include "shard/shard_int.h"
 
 /*

@@ -188,13 +188,6 @@ void feed_pump(struct shard *sh, struct session *s); /* sends what the window al
 void feed_note(struct shard *sh, struct session *s); /* has it anything for the journal? At the turn's end */
 void feed_turn(struct shard *sh);
 
-/* on_qos2.c: QoS 2 between clients and the journal */
-bool qos2_again(struct shard *sh, struct conn *c, uint16_t id); /* a PUBLISH whose id is known: answered */
-void qos2_published(struct shard *sh, const struct command *cmd, uint8_t code);
-void qos2_put_received(struct shard *sh, struct session *s);
-void qos2_received(struct shard *sh, const struct command *cmd);
-void qos2_released(struct shard *sh, const struct command *cmd);
-
 /* job.c, retain.c */
 void job_done(struct shard *sh, struct command *c);
 void jobs_resume(struct shard *sh, struct session *s);
