@@ -58,11 +58,13 @@ class Mosquitto(kit.Test):
             kit.pub(b, "-t", "t", "-m", "x")
             self.assertEqual(s.end()[-1], "x")
 
-    def test_qos_2_is_served_as_1_to_subscribers(self):
+    def test_qos_2_in_both_directions(self):
         b = self.broker()
-        s = kit.Running(*kit.sub(b, "-V", "5", "-t", "t", "-q", "2", "-d", "-C", 1, "-F", "%q %p")).wait("): 1")
-        kit.pub(b, "-t", "t", "-q", "1", "-m", "x")
-        self.assertEqual(s.end()[-1], "1 x")
+        for version in ("311", "5"):
+            s = kit.Running(*kit.sub(b, "-V", version, "-t", "t", "-q", "2", "-d", "-C", 3, "-F", "%q %p")).wait("): 2")
+            for qos in "2", "1", "2":
+                kit.pub(b, "-V", version, "-t", "t", "-q", qos, "-m", "x")
+            self.assertEqual([line for line in s.end() if line.endswith(" x")], ["2 x", "1 x", "2 x"])
 
 
 class Paho(kit.Test):
@@ -78,6 +80,21 @@ class Paho(kit.Test):
             writer.publish("t/x", sent[-1])
             reader.wait(lambda: len(reader.messages) >= 500, "500 messages")
             self.assertEqual(reader.payloads(), sent)
+            reader.stop()
+            writer.stop()
+
+    def test_qos_2_comes_once_and_in_order(self):
+        b = self.broker()
+        for version in (kit.V311, kit.V5):
+            reader = kit.Paho(b, f"reader {version}", version).subscribe("t/#", 2)
+            writer = kit.Paho(b, f"writer {version}", version)
+            sent = [b"%d" % i for i in range(500)]
+            for payload in sent[:-1]:
+                writer.mqtt.publish("t/x", payload, 2)
+            writer.publish("t/x", sent[-1], qos=2)
+            reader.wait(lambda: len(reader.messages) >= 500, "500 messages")
+            self.assertEqual(reader.payloads(), sent)
+            self.assertEqual({m.qos for m in reader.messages}, {2})
             reader.stop()
             writer.stop()
 
