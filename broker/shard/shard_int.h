@@ -177,15 +177,14 @@ struct msg *sessions_will_msg(const struct shard *sh, const struct session *s); 
 void journal_put(struct shard *sh, struct command *c);
 struct command *journal_fenced(const struct session *s, enum command_kind kind, struct bytes data);
 
-/* sys.c: is it a topic that only the broker publishes? */
-bool sys_owns(struct bytes topic);
+bool sys_owns(struct bytes topic); /* sys.c: may only the broker publish it? */
 
 /* fence.c: SUBSCRIBE waits until all that was matched before it is in the journal */
 void fence_turn(struct shard *sh);
 
-/* feed.c: messages from the store to a session, and acknowledgements back */
+/* feed.c: messages from the store to a session; acknowledgements back, noted and put once a turn */
 void feed_pump(struct shard *sh, struct session *s); /* sends what the window allows, asks for pages */
-void feed_note(struct shard *sh, struct session *s); /* has it anything for the journal? At the turn's end */
+void feed_note(struct shard *sh, struct session *s);
 void feed_turn(struct shard *sh);
 
 /* job.c, retain.c */

@@ -86,6 +86,10 @@ static struct session *clone(const struct session *from)
 {
     struct session *s = copy_of(from, sizeof *s + from->client_id_bytes);
     list_init(&s->jobs);
+    list_init(&s->shared.sent);
+    list_init(&s->shared.waiting);
+    list_init(&s->shared.moved);
+    list_init(&s->shared.home);
     if (from->ring != NULL) s->ring = copy_of(from->ring, from->room * sizeof *s->ring);
     if (from->exact != NULL) s->exact = copy_of(from->exact, sizeof *s->exact);
     for (uint32_t i = s->head; i != s->tail; i++) msg_ref(s->ring[i & (s->room - 1)].msg);
