@@ -91,6 +91,7 @@ static enum err open_listener(struct broker *b, const struct config_listener *l)
             .port = o->net.port,
             .max_connections = l->max_connections,
             .max_topic_alias = (uint16_t)l->max_topic_alias,
+            .refused_qos = l->max_qos < 2 ? (uint8_t)(l->max_qos + 1) : 0,
             .open = &o->open,
         };
     return ERR_OK;

@@ -61,6 +61,12 @@ struct conn *conn_find(struct shard *sh, uint64_t id)
     return c == NULL || c->state == CONN_CLOSED ? NULL : c;
 }
 
+uint8_t conn_max_qos(const struct conn *c)
+{
+    uint8_t refused = c->listener->refused_qos;
+    return refused == 0 ? 2 : (uint8_t)(refused - 1);
+}
+
 /* --- in and out of this shard */
 
 static void watch(struct shard *sh, struct conn *c, int op)

@@ -105,6 +105,9 @@ void conn_event(struct shard *sh, uint64_t id, uint32_t events);
 /* NULL when that connection is gone. */
 struct conn *conn_find(struct shard *sh, uint64_t id);
 
+/* The highest that its listener takes. */
+uint8_t conn_max_qos(const struct conn *c);
+
 void conn_timer(struct wheel_timer *t, void *shard);
 
 /* Output gathers until the end of the turn. One commit a packet. */

@@ -43,6 +43,7 @@ static void fill(const struct shard *sh, const struct conn *c, uint32_t expiry_s
     if (c->version != MQTT_V5) return;
     if (conf->receive_maximum < UINT16_MAX)
         PROPS_SET(&a->props, receive_max, (uint16_t)conf->receive_maximum);
+    if (conn_max_qos(c) < 2) PROPS_SET(&a->props, max_qos, conn_max_qos(c));
     if (!conf->retain_available) PROPS_SET(&a->props, retain_available, 0);
     if (c->listener->max_topic_alias > 0) PROPS_SET(&a->props, topic_alias_max, c->listener->max_topic_alias);
     if (conf->max_packet_size > 0) PROPS_SET(&a->props, max_packet_size, conf->max_packet_size);

@@ -20,16 +20,17 @@ static enum mqtt_rc refuse_undecoded(struct shard *sh, struct conn *c, enum mqtt
     return rc;
 }
 
-static enum mqtt_rc check_will(const struct shard *sh, const struct connect *p)
+static enum mqtt_rc check_will(const struct shard *sh, const struct conn *c, const struct connect *p)
 {
     if (!p->has_will) return MQTT_RC_OK;
     if (!topic_name_valid(p->will.topic)) return MQTT_RC_TOPIC_INVALID;
+    if (p->will.qos > conn_max_qos(c)) return MQTT_RC_QOS_NOT_SUPPORTED; /* [MQTT-3.2.2-12] */
     return p->will.retain && !sh->config->retain_available ? MQTT_RC_RETAIN_NOT_SUPPORTED : MQTT_RC_OK;
 }
 
-static enum mqtt_rc check(const struct shard *sh, const struct connect *p)
+static enum mqtt_rc check(const struct shard *sh, const struct conn *c, const struct connect *p)
 {
-    enum mqtt_rc rc = check_will(sh, p);
+    enum mqtt_rc rc = check_will(sh, c, p);
     if (rc != MQTT_RC_OK) return rc;
     /* A 3.1.1 client without an id must ask for a clean session [MQTT-3.1.3-7]; a 3.1 client has one. */
     bool may_lack_id = p->version == MQTT_V5 || (p->version == MQTT_V311 && p->clean_start);
@@ -258,7 +259,7 @@ enum mqtt_rc on_connect(struct shard *sh, struct conn *c, const struct frame *f)
     if (rc != MQTT_RC_OK) return refuse_undecoded(sh, c, rc, p.version);
     c->version = p.version;
     if (p.version == MQTT_V5) take_wishes(c, &p.props);
-    rc = check(sh, &p);
+    rc = check(sh, c, &p);
     if (rc != MQTT_RC_OK) return connack_refuse(sh, c, rc);
     if (p.client_id.len == 0 && !assign_id(sh, c)) return connack_refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);
     return PROPS_HAS(&p.props, auth_method) ? auth_begin(sh, c, &p, f->body) : connect_open(sh, c, &p);

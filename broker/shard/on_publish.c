@@ -17,7 +17,6 @@ static enum mqtt_rc resolve_alias(struct conn *c, struct publish *p)
         p->topic = alias_in_get(c->alias_in, alias);
         return p->topic.len > 0 ? MQTT_RC_OK : MQTT_RC_PROTOCOL; /* section 3.3.4 */
     }
-    if (!topic_name_valid(p->topic)) return MQTT_RC_TOPIC_INVALID;
     return alias_in_set(&c->alias_in, alias, p->topic) == ERR_OK ? MQTT_RC_OK : MQTT_RC_QUOTA_EXCEEDED;
 }
 
@@ -28,7 +27,10 @@ static enum mqtt_rc check(const struct shard *sh, struct conn *c, struct publish
         enum mqtt_rc rc = resolve_alias(c, p);
         if (rc != MQTT_RC_OK) return rc;
     }
-    if (!topic_name_valid(p->topic)) return MQTT_RC_TOPIC_INVALID;
+    /* Too many levels for us. Who can be told is told (is_dropped). */
+    bool can_be_told = c->version == MQTT_V5 && p->qos > 0;
+    if (!can_be_told && !topic_name_valid(p->topic)) return MQTT_RC_TOPIC_INVALID;
+    if (p->qos > conn_max_qos(c)) return MQTT_RC_QOS_NOT_SUPPORTED;
     if (p->retain && !sh->config->retain_available) return MQTT_RC_RETAIN_NOT_SUPPORTED;
     return MQTT_RC_OK;
 }
@@ -79,15 +81,26 @@ static enum mqtt_rc with_block(struct shard *sh, struct conn *c, const struct pu
     return MQTT_RC_OK;
 }
 
+static enum mqtt_rc drop_code(const struct shard *sh, const struct publish *p, const char **why)
+{
+    uint32_t most = sh->config->message_size_limit;
+    *why = "topic";
+    if (!topic_name_valid(p->topic)) return MQTT_RC_TOPIC_INVALID;
+    *why = "message_size_limit";
+    if (most > 0 && p->payload.len > most) return MQTT_RC_IMPLEMENTATION;
+    *why = "$SYS";
+    return sys_owns(p->topic) ? MQTT_RC_NOT_AUTHORIZED : MQTT_RC_OK;
+}
+
 /* What goes to nobody is acknowledged: version 5 is told why. */
 static bool is_dropped(struct shard *sh, struct conn *c, const struct publish *p)
 {
-    uint32_t most = sh->config->message_size_limit;
-    bool is_large = most > 0 && p->payload.len > most;
-    if (!is_large && !sys_owns(p->topic)) return false;
-    log_event(sh->log, EVENT_MESSAGE_DROPPED, LOG_STR("why", is_large ? "message_size_limit" : "$SYS"),
+    const char *why;
+    enum mqtt_rc code = drop_code(sh, p, &why);
+    if (code == MQTT_RC_OK) return false;
+    log_event(sh->log, EVENT_MESSAGE_DROPPED, LOG_STR("why", why),
               LOG_TEXT("client", session_client_id(c->session)), LOG_NUM("bytes", p->payload.len));
-    answer(sh, c, p, is_large ? MQTT_RC_IMPLEMENTATION : MQTT_RC_NOT_AUTHORIZED);
+    answer(sh, c, p, code);
     return true;
 }
 

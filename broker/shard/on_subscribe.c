@@ -92,8 +92,10 @@ static uint8_t subscribe_one(struct shard *sh, struct subscribe_job *j, uint16_t
                              const struct subscribe_filter *f)
 {
     struct session *s = j->session;
+    uint8_t most = conn_max_qos(j->conn);
+    uint8_t granted = f->qos < most ? f->qos : most;
     struct subscribe_wish wish = {
-        .options = { .qos = f->qos, .no_local = f->no_local, .retain_as_published = f->retain_as_published },
+        .options = { .qos = granted, .no_local = f->no_local, .retain_as_published = f->retain_as_published },
         .id = j->sub_id
     };
     struct bytes group, rest;

@@ -189,8 +189,10 @@ void retain_mail_answer(struct shard *sh, struct mail *m)
 static bool next_filter(struct shard *sh, struct subscribe_job *j)
 {
     while (subscribe_next(&j->walk, j->version, &j->at)) {
+        uint8_t granted = j->codes[j->at_index];
         bool wanted = job_wants(j)[j->at_index++] != 0;
         if (!wanted) continue;
+        if (granted < j->at.qos) j->at.qos = granted;
         j->ask.filter = j->at.filter;
         go_on_after(j, NULL);
         j->ask.owner = 0;

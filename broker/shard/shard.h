@@ -38,6 +38,7 @@ struct shards_listener {
     uint16_t port;
     uint32_t max_connections; /* UINT32_MAX: no limit */
     uint16_t max_topic_alias; /* that a client may give; 0: none */
+    uint8_t refused_qos;      /* this and higher ones are; 0: none is */
     struct gauge *open;       /* connections of the listener, all its descriptors together */
 };
 

@@ -69,13 +69,17 @@ void command_unref(struct command **owner)
 
 void command_mark_refused(struct command *c, struct bytes codes)
 {
+    enum { QOS_BITS = 3 }; /* section 3.8.3.1 */
     struct rd r = { c->data.at, c->data.len, false };
     for (size_t i = 0; i < codes.len; i++) {
         rd_str(&r);
         uint8_t *options = (uint8_t *)(uintptr_t)r.at; /* the command's own copy */
         rd_u8(&r);
         CHECK(!r.bad);
-        if (codes.at[i] > 2) *options |= COMMAND_FILTER_REFUSED;
+        if (codes.at[i] > 2)
+            *options |= COMMAND_FILTER_REFUSED;
+        else
+            *options = (uint8_t)((*options & ~QOS_BITS) | codes.at[i]);
     }
 }
 

@@ -150,7 +150,8 @@ void command_unref(struct command **owner);
 /* A bit that no packet has (section 3.8.3.1): this filter stands in its packet only. */
 enum { COMMAND_FILTER_REFUSED = 0x80 };
 
-/* Marks the filters of a SUBSCRIBE that were refused: their codes are above QoS 2. */
+/* Marks the filters of a SUBSCRIBE that were refused: their codes are above QoS 2. Gives the others the QoS
+ * that was granted, which is their code. */
 void command_mark_refused(struct command *c, struct bytes codes);
 
 /* Where a journal delivers. post: a seat or page; complete: a completion. Nothing is seen before flush, and
