@@ -20,12 +20,11 @@ STATEMENT = re.compile(r'MQTT-(\d+(?:\.\d+)*)-(\d+)$')
 SECTION = re.compile(r'\d+(\.\d+)*$')
 NOT_SCENARIOS = 'selftest'
 ALLOWED = 'the standard allows' # in a deviation: it is from our expectation only
-LATER = 'later: '               # of a feature that is on its way, with its scenarios
 
 
 class Statement:
     def __init__(self, fields):
-        self.number, self.whom, self.asks, self.why_none = (fields + [''])[:4]
+        self.number, self.whom, self.asks, self.why_none = (fields + [''] * 3)[:4]
         self.scenarios = []
 
 
@@ -108,7 +107,7 @@ def judge(tables, problems):
     for version, table in tables.items():
         file = TABLES[version][1]
         for row in table.values():
-            if row.scenarios and row.why_none and not row.why_none.startswith(LATER):
+            if row.scenarios and row.why_none:
                 problems.append(f'{file}: {row.number}: has a scenario ({row.scenarios[0].name}): delete the reason')
             elif row.whom == 'client' and row.why_none:
                 problems.append(f'{file}: {row.number}: concerns the client and needs no reason')

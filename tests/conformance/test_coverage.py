@@ -86,6 +86,10 @@ class Coverage(unittest.TestCase):
         self.write('statements-5.0.tsv', FIVE + 'MQTT-3.1.2-3\tnobody\tMore.\n')
         self.assertIn('a row is: number', '\n'.join(self.problems()))
 
+    def test_a_line_that_is_no_row_is_refused(self):
+        self.write('statements-5.0.tsv', FIVE + '<<<<<<< HEAD\n')
+        self.assertIn('a row is: number', '\n'.join(self.problems()))
+
     def test_the_page_names_scenarios_reasons_and_deviations(self):
         page = coverage.check(self.root)[1]
         link = '[1.5-text/text](1.5-text/text.mtc)'
