@@ -65,14 +65,19 @@ static void move_border(struct backlog *b, uint32_t head)
     b->head = head;
 }
 
+void backlog_expect_beyond(struct backlog *b, uint32_t bytes)
+{
+    b->expected++;
+    b->bytes += bytes;
+}
+
 uint32_t backlog_expect(struct backlog *b, const struct backlog_limits *l, uint32_t bytes,
                         uint64_t *drop_upto)
 {
     uint32_t gone = too_many(b, l, bytes);
     *drop_upto = gone > 0 ? b->entries[b->head + gone - 1].seq : 0;
     move_border(b, b->head + gone);
-    b->expected++;
-    b->bytes += bytes;
+    backlog_expect_beyond(b, bytes);
     return gone;
 }
 

@@ -58,6 +58,9 @@ bool backlog_fits(const struct backlog *b, const struct backlog_limits *l, uint3
 uint32_t backlog_expect(struct backlog *b, const struct backlog_limits *l, uint32_t bytes,
                         uint64_t *drop_upto);
 
+/* Expects one more, whether it fits or not; nothing goes for it. */
+void backlog_expect_beyond(struct backlog *b, uint32_t bytes);
+
 /* What was expected does not come, and for its sake so many need not go. */
 void backlog_unexpect(struct backlog *b, uint32_t bytes, uint32_t gone);
 

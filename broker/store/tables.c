@@ -170,11 +170,19 @@ static uint64_t life_of(const struct queue *q)
     return q->since + 1;
 }
 
-static bool admit_target(struct tables *t, struct command_target *to, uint32_t bytes)
+/* What a group was given is not to be lost at the limit of a member, which takes no more of them at a time
+ * than its credit: those may be beyond the limit. */
+static bool is_beyond_limits(const struct command *c)
+{
+    return c->kind == COMMAND_MOVE && c->session_no != DELAYED_QUEUE;
+}
+
+static bool admit_target(struct tables *t, const struct command *c, struct command_target *to)
 {
     struct queue *q = queue_find(t, to->session_no);
+    uint32_t bytes = c->msg->payload_bytes;
     if (q == NULL) return true; /* not there yet, or gone: apply will see */
-    if (!fits(t, q, bytes)) {
+    if (!is_beyond_limits(c) && !fits(t, q, bytes)) {
         to->is_skipped = true;
         to->dropped = 1;
         return true;
@@ -182,7 +190,11 @@ static bool admit_target(struct tables *t, struct command_target *to, uint32_t b
     if (!queue_make_room(q, q->expected + 1)) return false;
     q->expected++;
     to->expected = life_of(q);
-    if (is_limited(t, q)) to->dropped = backlog_expect(&q->backlog, &t->conf.limits, bytes, &to->drop_upto);
+    if (!is_limited(t, q)) return true;
+    if (is_beyond_limits(c))
+        backlog_expect_beyond(&q->backlog, bytes);
+    else
+        to->dropped = backlog_expect(&q->backlog, &t->conf.limits, bytes, &to->drop_upto);
     return true;
 }
 
@@ -197,22 +209,11 @@ static void forget_targets(struct tables *t, const struct command *c, uint32_t c
     }
 }
 
-/* What a group has been given stays with it as long as none of those that it should go to has room. */
-static bool has_no_place(const struct tables *t, const struct command *c)
-{
-    if (c->kind != COMMAND_MOVE || c->session_no == DELAYED_QUEUE || c->targets_count == 0) return false;
-    for (uint32_t i = 0; i < c->targets_count; i++) {
-        const struct queue *q = queue_find(t, c->targets[i].session_no);
-        if (q == NULL || fits(t, q, c->msg->payload_bytes)) return false;
-    }
-    return true;
-}
-
 enum command_result tables_admit(struct tables *t, struct command *c)
 {
-    if ((refuses(t, c) && is_refused(t, c)) || has_no_place(t, c)) return COMMAND_REFUSED;
+    if (refuses(t, c) && is_refused(t, c)) return COMMAND_REFUSED;
     for (uint32_t i = 0; i < c->targets_count; i++) {
-        if (admit_target(t, &c->targets[i], c->msg->payload_bytes)) continue;
+        if (admit_target(t, c, &c->targets[i])) continue;
         forget_targets(t, c, i);
         return COMMAND_REFUSED;
     }

@@ -161,40 +161,38 @@ CONTRACT(a_group_has_a_limit_and_what_moves_makes_room)
     close_rig(r);
 }
 
-static void a_group_keeps_what_there_is_no_room_for(const struct implementation *of,
-                                                    enum backlog_policy policy)
+/* At the limit of one message: its own, and what moves to it twice. */
+static void move_into_a_full_queue(struct rig *r)
 {
-    struct rig *r = open_group(of, (struct backlog_limits){ .messages_max = 1, .policy = policy });
-    uint64_t p = *fill(r, GROUP, 1), own = *fill(r, MEMBER, 1);
-    struct arrival a = move(r, GROUP, p, to_member);
-    CHECK_INT(COMMAND_REFUSED, a.result);
-    CHECK_INT(0, a.dropped);
-    expect_queue(r, GROUP, &p, 1);
-    expect_queue(r, MEMBER, &own, 1);
-    struct command_ack all = { .cursor = own };
-    acknowledge(r, MEMBER, 1, &all);
-    CHECK_INT(COMMAND_DURABLE, move(r, GROUP, p, to_member).result);
+    const uint64_t *group = fill(r, GROUP, 1);
+    uint64_t p[3] = { 0, group[0], 0 };
+    p[0] = *fill(r, MEMBER, 1);
+    for (int i = 1; i < 3; i++) {
+        uint64_t seq = i == 1 ? p[1] : *fill(r, GROUP, 1);
+        struct arrival a = move(r, GROUP, seq, to_member);
+        CHECK_INT(COMMAND_DURABLE, a.result);
+        CHECK_INT(0, a.dropped);
+        p[i] = a.position;
+    }
+    expect_queue(r, MEMBER, p, 3);
     expect_queue(r, GROUP, NULL, 0);
-    close_rig(r);
 }
 
-CONTRACT(a_group_keeps_what_its_target_has_no_room_for)
+CONTRACT(what_moves_out_of_a_group_comes_into_a_full_queue_and_costs_it_nothing)
 {
-    a_group_keeps_what_there_is_no_room_for(of, BACKLOG_DROP_NEW);
-    a_group_keeps_what_there_is_no_room_for(of, BACKLOG_REFUSE);
-}
-
-CONTRACT(a_full_target_lets_its_oldest_go_for_what_moves_when_told_to)
-{
-    struct rig *r =
-        open_group(of, (struct backlog_limits){ .messages_max = 1, .policy = BACKLOG_DROP_OLDEST });
-    uint64_t p = *fill(r, GROUP, 1);
-    fill(r, MEMBER, 1);
-    struct arrival a = move(r, GROUP, p, to_member);
-    CHECK_INT(COMMAND_DURABLE, a.result);
-    CHECK_INT(1, a.dropped);
-    expect_queue(r, MEMBER, &a.position, 1);
-    close_rig(r);
+    static const enum backlog_policy policies[] = { BACKLOG_DROP_NEW, BACKLOG_DROP_OLDEST, BACKLOG_REFUSE };
+    for (int i = 0; i < 3; i++) {
+        struct rig *r = open_group(of, (struct backlog_limits){ .messages_max = 1, .policy = policies[i] });
+        move_into_a_full_queue(r);
+        struct arrival a = run(r, enqueue(to_member, 0)); /* for all others it is full */
+        CHECK_INT(policies[i] == BACKLOG_REFUSE ? COMMAND_REFUSED : COMMAND_DURABLE, a.result);
+        CHECK_INT(policies[i] == BACKLOG_REFUSE ? 0 : policies[i] == BACKLOG_DROP_OLDEST ? 3 : 1, a.dropped);
+        struct command_ack all = { .cursor = a.position };
+        acknowledge(r, MEMBER, 1, &all);
+        CHECK_INT(0, run(r, enqueue(to_member, 0)).dropped);
+        CHECK_INT(1, page(r, MEMBER, 0, 10)->count);
+        close_rig(r);
+    }
 }
 
 CONTRACT(what_a_groups_limit_dropped_does_not_move)

@@ -74,6 +74,7 @@ static void enqueue(struct model *m, const struct command *c)
         s->queue[s->count++] = (struct model_entry){ .seq = c->position,
                                                      .msg = msg_ref(c->msg),
                                                      .due_ms = c->due_ms,
+                                                     .has_moved = c->kind == COMMAND_MOVE,
                                                      .qos = t->qos,
                                                      .retain = t->retain };
     }

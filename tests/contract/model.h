@@ -33,7 +33,7 @@ struct model_entry {
     struct msg *msg;
     uint64_t due_ms;
     uint8_t qos;
-    bool retain, is_released;
+    bool retain, is_released, has_moved;
 };
 
 struct model_session {

@@ -178,3 +178,22 @@ TEST(taking_one_after_the_other_keeps_no_more_room)
     CHECK_INT(b.count, b.bytes);
     backlog_fini(&b);
 }
+
+TEST(one_beyond_the_limit_makes_nothing_go_until_the_next)
+{
+    struct backlog b = { 0 };
+    uint64_t drop_upto;
+    for (uint64_t seq = 1; seq <= 3; seq++) add(&b, seq, 10);
+    backlog_expect_beyond(&b, 10);
+    CHECK_INT(3, b.count);
+    CHECK_INT(40, b.bytes);
+    CHECK_INT(ERR_OK, backlog_add(&b, (struct backlog_entry){ 4, 10 }, true));
+    CHECK_INT(4, b.count);
+    CHECK_INT(40, b.bytes);
+    CHECK_INT(2, backlog_expect(&b, &three, 10, &drop_upto));
+    CHECK_INT(2, drop_upto);
+    backlog_expect_beyond(&b, 7);
+    backlog_unexpect(&b, 7, 0);
+    CHECK_INT(30, b.bytes);
+    backlog_fini(&b);
+}
