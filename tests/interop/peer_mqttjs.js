@@ -9,6 +9,7 @@ const mqtt = require(path.join(process.env.MQTTJS, 'node_modules', 'mqtt'));
 const NAMES = {ct: 'contentType', rt: 'responseTopic', cd: 'correlationData', mei: 'messageExpiryInterval',
   pfi: 'payloadFormatIndicator', alias: 'topicAlias', sid: 'subscriptionIdentifier',
   expiry: 'sessionExpiryInterval', rm: 'receiveMaximum', tam: 'topicAliasMaximum', delay: 'willDelayInterval'};
+const PACKET_IDENTIFIER_NOT_FOUND = 0x92;
 let client, version;
 
 function say(line) { process.stdout.write(line + '\n'); }
@@ -89,6 +90,8 @@ const does = {
     const options = {qos: Number(o.qos), retain: o.retain === '1'};
     if (version === 5) options.properties = properties(words, ['ct', 'rt', 'cd', 'mei', 'pfi', 'alias', 'up']);
     client.publish(o.topic, Buffer.from(o.payload, 'hex'), options, (e, packet) => {
+      // To MQTT.js that is an error. To the standard it is none in a PUBCOMP after a reconnect: the one before was lost.
+      if (e && e.code === PACKET_IDENTIFIER_NOT_FOUND) e = null;
       say(e ? `failed what=${String(e.message).replace(/ /g, '_')}` : `sent id=${packet ? packet.messageId : 0}`);
     });
     say('accepted');
