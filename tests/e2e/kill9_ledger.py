@@ -5,6 +5,8 @@ Time counts what this process did and saw: `a < b` means that a was over before 
 it is handed to its connection, and an answer when it has been read.
 """
 
+import time
+
 PATTERN_BYTES = 7
 
 
@@ -19,12 +21,14 @@ def matches(topic_filter, topic):
 
 
 class Message:
-    """stream: what has an order: a publisher, until it gives up messages that have no PUBACK."""
-    __slots__ = ("uid", "topic", "stream", "index", "size", "sent", "acked", "sends")
+    """stream: what has an order: a publisher, until it gives up messages that have no answer. acked: PUBACK, PUBREC, or
+    for a will when it had to be published. due_ms: not before, by the clock of the machine; 0: at once."""
+    __slots__ = ("uid", "topic", "stream", "index", "size", "sent", "acked", "sends", "qos", "due_ms", "forbidden")
 
     def __init__(self, uid, topic, stream, index, size, sent):
         self.uid, self.topic, self.stream, self.index, self.size = uid, topic, stream, index, size
         self.sent, self.acked, self.sends = sent, 0, 1
+        self.qos, self.due_ms, self.forbidden = 1, 0, False
 
     def payload(self):
         return b"%d " % self.uid + (b"%07d" % (self.uid % 10 ** PATTERN_BYTES)) * (self.size // PATTERN_BYTES)
@@ -70,11 +74,16 @@ class Session:
                 s.ending = s.ending or now
                 s.ended = now
 
-    def deliver(self, m, link, dup):
+    def deliver(self, m, link, dup, exact=False):
+        """exact: with QoS 2."""
         led = self.ledger
         led.count["delivered"] += 1
         self.owed.discard(m.uid)
+        self.check_time(m)
         self.check_link(m, link)
+        if m.uid in self.got and exact:
+            led.violation("duplicate", f"{self.client}: {m.topic} {m.uid} of QoS 2, DUP {dup}")
+            led.count["duplicates"] += 1
         if m.uid in self.got:
             led.count["again"] += 1
             led.count["again without DUP"] += m.sends == 1 and not dup
@@ -83,12 +92,21 @@ class Session:
         if not self.allows(m):
             led.violation("unasked", f"{self.client}: {m.topic} {m.uid} sent {m.sent} acked {m.acked}: " +
                           str([vars(s) for s in self.subs if matches(s.filter, m.topic)]))
+        self.check_order(m)
+
+    def check_time(self, m):
+        if m.due_ms > time.time() * 1000:
+            self.ledger.violation("early", f"{self.client}: {m.topic} {m.uid}: {m.due_ms - time.time() * 1000} ms")
+        if m.forbidden:
+            self.ledger.violation("forbidden", f"{self.client}: {m.topic} {m.uid}")
+
+    def check_order(self, m):
         newest = self.newest.get((m.topic, m.stream), -1)
         # One that began after this was sent first may have the end of a row, and then all of the row as it is resent.
         if m.index < newest and (m.sends == 1 or self.owes(m)):
-            led.violation("order", f"{self.client}: {m.topic} of {m.stream}: {m.index} after {newest}, sends {m.sends}")
+            self.ledger.violation("order", f"{self.client}: {m.topic} of {m.stream}: {m.index} after {newest}, sends "
+                                  f"{m.sends}")
         self.newest[m.topic, m.stream] = max(newest, m.index)
-
 
     def check_link(self, m, link):
         """What was sent once comes once on a connection, and in order, also what came on an earlier one."""
@@ -101,6 +119,24 @@ class Session:
             self.ledger.violation("order", f"{self.client}: {m.topic} of {m.stream}: {m.index} after {newest} "
                                   "on a connection")
         link.newest[m.topic, m.stream] = max(newest, m.index)
+
+
+class Group(Session):
+    """What a shared subscription owes to all of its members together: they all have sessions that last, and stay."""
+
+    def __init__(self, ledger, name, topic_filter, qos):
+        super().__init__(ledger, name)
+        self.filter, self.text, self.qos = topic_filter, f"$share/{name}/{topic_filter}", qos
+        ledger.sessions[self.text] = self
+
+    def check_order(self, m):
+        """Members have none among them."""
+
+    def check_link(self, m, link):
+        link.seen[m.uid] += 1
+        if link.seen[m.uid] > m.sends:
+            self.ledger.violation("twice", f"{self.client}: {m.topic} {m.uid}: {link.seen[m.uid]} times on a "
+                                  "connection of a member")
 
 
 class Retained:
@@ -132,7 +168,8 @@ class Ledger:
         self.retained = {}  # topic -> Retained
         self.count = dict.fromkeys(("published", "acknowledged", "unanswered", "delivered", "again",
                                     "again without DUP", "missing", "takeovers", "discarded", "present", "retained",
-                                    "settled"), 0)
+                                    "settled", "exact", "exact acknowledged", "exact delivered", "duplicates",
+                                    "shared", "delayed", "wills"), 0)
 
     def tick(self):
         self.now += 1
@@ -141,11 +178,17 @@ class Ledger:
     def violation(self, kind, text):
         self.violations.append(f"{kind}: {text}")
 
-    def publish(self, topic, stream, size):
+    def publish(self, topic, stream, size, qos=1, delay_s=0):
         self.uid += 1
+        if delay_s:
+            stream = f"delayed {self.uid}"  # they come when they are due
         index = self.indices[stream] = self.indices.get(stream, 0) + 1
         m = self.messages[self.uid] = Message(self.uid, topic, stream, index, size, self.tick())
+        m.qos = qos
+        m.due_ms = time.time() * 1000 + delay_s * 1000 if delay_s else 0
         self.count["published"] += 1
+        self.count["exact"] += qos == 2
+        self.count["delayed"] += delay_s > 0
         return m
 
     def acknowledge(self, m):
@@ -153,32 +196,58 @@ class Ledger:
             return
         m.acked = self.tick()
         self.count["acknowledged"] += 1
+        self.count["exact acknowledged"] += m.qos == 2
+        self.count["wills"] += m.topic.startswith("w/")
         for s in self.sessions.values():
             if m.uid not in s.got and s.owes(m):
                 s.owed.add(m.uid)
 
-    def find(self, topic, payload):
+    def forbid(self, m):
+        """A will that must not come, nor have come."""
+        m.forbidden = True
+        self.count["wills forbidden"] = self.count.get("wills forbidden", 0) + 1
+        if any(m.uid in s.got for s in self.sessions.values()):
+            self.violation("forbidden", f"{m.topic} {m.uid} has come")
+
+    def excuse(self, start):
+        """What is owed under such topics may come or not."""
+        for s in self.sessions.values():
+            s.owed = {uid for uid in s.owed if not self.messages[uid].topic.startswith(start)}
+
+    def owed(self, due_ms):
+        """What should have come by then."""
+        return [(s.client, uid, self.messages[uid].topic) for s in self.sessions.values() for uid in s.owed
+                if self.messages[uid].due_ms < due_ms]
+
+    def find(self, message, session):
         """The message that came; None after a violation."""
+        topic, payload = message.topic, message.payload
         word = payload[:24].split(b" ", 1)[0]
         uid = int(word) if word.isdigit() else -1
         m = self.messages.get(uid)
-        if m is None and 0 < uid <= self.settled:
-            self.violation("back", f"{topic} {uid}: its acknowledgement was durable")
+        if m is None and 0 < uid <= self.settled and isinstance(session, Group) and message.qos == 1:
+            self.count["again"] += 1  # that a member's acknowledgement is durable, nobody can know
+        elif m is None and 0 < uid <= self.settled:
+            self.violation("back", f"{session.client}: {topic} {uid}: its acknowledgement was durable")
         elif m is None or m.topic != topic or payload != m.payload():
             self.violation("corrupt", f"{topic}: {len(payload)} bytes {payload[:40]!r}")
         else:
+            self.count["exact delivered"] += message.qos == 2
+            self.count["shared"] += isinstance(session, Group)
             return m
         return None
 
-    def settle(self, before):
-        """Everybody has everything up to this uid, and the acknowledgements are durable."""
+    def settle(self, before, due_ms):
+        """Everybody has everything up to this uid that was due, and the acknowledgements are durable."""
+        early = {uid for s in self.sessions.values() for uid in s.owed if self.messages[uid].due_ms >= due_ms}
         for s in self.sessions.values():
-            for uid in s.owed:
+            for uid in s.owed - early:
                 m = self.messages[uid]
                 self.violation("missing", f"{s.client}: {m.topic} {uid} sent {m.sent} acked {m.acked}")
                 self.count["missing"] += 1
-            s.owed.clear()
-            s.got = {u for u in s.got if u >= before or not self.messages[u].acked}
-        self.messages = {u: m for u, m in self.messages.items() if u >= before or not m.acked}
+            s.owed &= early
+            s.got = {u for u in s.got if u >= before or not self.messages[u].acked or u in early}
+        self.messages = {u: m for u, m in self.messages.items()
+                         if u >= before or not m.acked or u in early or m.due_ms >= due_ms}
         self.settled = before - 1
         self.count["settled"] += 1
