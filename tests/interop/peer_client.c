@@ -22,10 +22,10 @@ static int version;
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static enum { NEW, CONNECTED, LOST, LEFT } state; /* guarded by mutex */
-static unsigned losses;                           /* the same */
+static enum state { NEW, CONNECTED, LOST, LEFT } state; /* guarded by mutex */
+static unsigned losses;                                 /* the same */
 
-static void set_state(int to)
+static void set_state(enum state to)
 {
     pthread_mutex_lock(&mutex);
     state = to;
@@ -51,10 +51,10 @@ static unsigned losses_now(void)
     return now;
 }
 
-static void wait_for(int what)
+static void wait_for(enum state what)
 {
     pthread_mutex_lock(&mutex);
-    while (state != (unsigned)what) pthread_cond_wait(&changed, &mutex);
+    while (state != what) pthread_cond_wait(&changed, &mutex);
     pthread_mutex_unlock(&mutex);
 }
 
