@@ -136,6 +136,104 @@ class Publisher(threading.Thread):
             self.failure = e
 
 
+PUBREC, PUBREL, PUBCOMP = 5, 6, 7
+
+
+class Exact(threading.Thread):
+    """A member with QoS 2 and a session that is kept: it comes and goes without a word, and remembers its packet ids.
+    port(): of the broker that runs now."""
+
+    def __init__(self, port, name, seed):
+        super().__init__(daemon=True)
+        self.port, self.name_, self.random = port, name, random.Random(seed)
+        self.stop, self.connected = threading.Event(), threading.Event()
+        self.ids, self.got, self.failure = set(), [], None
+
+    def answer(self, c, p):
+        if p.kind == kit.PUBLISH:
+            m = kit.Message(p, c.version)
+            if m.qos != 2:
+                raise AssertionError(f"QoS {m.qos}, not 2")
+            if m.id not in self.ids:
+                self.ids.add(m.id)
+                self.got.append(m.payload)
+            c.send(kit.packet(PUBREC, 0, struct.pack(">H", m.id)))
+        elif p.kind == PUBREL:
+            self.ids.discard(struct.unpack(">H", p.body[:2])[0])
+            c.send(kit.packet(PUBCOMP, 0, p.body[:2]))
+
+    def visit(self):
+        c = kit.Client(self.port())
+        try:
+            present, _ = c.join(self.name_, clean=False, expiry=600, receive_max=self.random.choice([1, 5, 20]))
+            if not present:
+                self.ids.clear()
+            if not self.connected.is_set():
+                c.send(kit.packet(kit.SUBSCRIBE, 2, b"\0\1\0" + kit.text(SHARE) + b"\2"))
+            c.send(kit.packet(kit.PINGREQ, 0, b""))
+            left = self.random.randint(1, 60)
+            while left > 0 and not self.stop.is_set():
+                p = c.receive()
+                self.answer(c, p)
+                left -= 1
+                if p.kind == kit.SUBACK:
+                    self.connected.set()
+                if p.kind == kit.PINGRESP:
+                    self.stop.wait(0.002)
+                    c.send(kit.packet(kit.PINGREQ, 0, b""))
+        finally:
+            c.close()
+
+    def run(self):
+        try:
+            while not self.stop.is_set():
+                try:
+                    self.visit()
+                except (kit.Closed, OSError):
+                    self.stop.wait(0.05)  # the broker has died
+        except Exception as e:  # shown by the test
+            self.failure = e
+
+
+def publish_exactly(c, topic, payloads):
+    """QoS 2; gives those that the broker has taken over, even when it dies meanwhile."""
+    ids, taken = {}, []
+    try:
+        for payload in payloads:
+            c.send(c.publish_bytes(topic, payload, 2))
+            ids[c.next_id] = payload
+        waiting = len(payloads)
+        while waiting:
+            p = c.receive()
+            number = struct.unpack(">H", p.body[:2])[0]
+            if p.kind == PUBREC:
+                taken.append(ids[number])
+                c.send(kit.packet(PUBREL, 2, p.body[:2]))
+            elif p.kind == PUBCOMP:
+                waiting -= 1
+    except (kit.Closed, OSError):
+        pass
+    return taken
+
+
+class ExactPublisher(threading.Thread):
+    def __init__(self, port, name, count):
+        super().__init__(daemon=True)
+        self.port, self.name_, self.count, self.taken, self.failure = port, name, count, [], None
+
+    def run(self):
+        try:
+            c = kit.Client(self.port)
+            c.join(self.name_)
+            for i in range(0, self.count, 10):
+                batch = [b"%s-%d" % (self.name_.encode(), n) for n in range(i, i + 10)]
+                self.taken += publish_exactly(c, f"work/{self.name_}", batch)
+        except (kit.Closed, OSError):
+            pass
+        except Exception as e:  # shown by the test
+            self.failure = e
+
+
 class Shared(kit.Test):
     def setUp(self):
         self.data = tempfile.mkdtemp(prefix="longlink-e2e.")
@@ -236,6 +334,45 @@ class Shared(kit.Test):
         publisher.join(kit.WAIT_S)
         self.assertEqual(len(set(got)), 2995)
         self.assertEqual(len(slow.catch_up()), 5)
+
+    def exactly_once(self, deaths, seed=0):
+        b = self.start()
+        members = [Exact(lambda: b.port, f"m{i}", seed + i) for i in range(4)]
+        for m in members:
+            m.start()
+        for m in members:
+            self.assertTrue(m.connected.wait(kit.WAIT_S), m.failure)
+        taken = []
+        for life in range(deaths + 1):
+            publishers = [ExactPublisher(b.port, f"p{life}-{i}", 200) for i in range(3)]
+            for p in publishers:
+                p.start()
+            if life < deaths:
+                b.wait_metric("messages_received_total", lambda n: n > 100)
+                self.kill(b)
+                b = self.start()
+            for p in publishers:
+                p.join(kit.WAIT_S)
+                self.assertIsNone(p.failure)
+                taken += p.taken
+
+        def missing():
+            return set(taken) - {payload for m in members for payload in list(m.got)}
+
+        kit.wait_until(lambda: not missing() or any(m.failure for m in members), "all messages with members")
+        for m in members:
+            m.stop.set()
+            m.join(kit.WAIT_S)
+            self.assertIsNone(m.failure)
+        counts = collections.Counter(payload for m in members for payload in m.got)
+        self.assertEqual(missing(), set())
+        self.assertEqual([payload for payload, n in counts.items() if n > 1], [], "came twice")
+
+    def test_qos_2_comes_exactly_once_to_members_that_come_and_go(self):
+        self.exactly_once(0)
+
+    def test_qos_2_comes_exactly_once_when_the_broker_dies(self):
+        self.exactly_once(2)
 
     def drain(self, c):
         got = []
