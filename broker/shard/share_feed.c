@@ -98,7 +98,7 @@ static bool submit_move(struct shard *sh, struct share_group *g, struct share_en
 {
     bool is_move = e->how == SHARE_MOVE;
     struct command_size size = { .targets = is_move, .seats = is_move };
-    if (sh->closing || g->is_refused) return false;
+    if (sh->closing) return false;
     struct command *c = command_new(e->seq != 0 ? COMMAND_MOVE : COMMAND_ENQUEUE, &size);
     if (c == NULL) return false;
     c->session_no = e->seq != 0 ? g->group_no : 0;
@@ -119,17 +119,23 @@ static bool submit_move(struct shard *sh, struct share_group *g, struct share_en
 }
 
 /* Its member has gone before it was sent: the group's queue has it again, as a new entry. */
-static void submit_again(struct shard *sh, const struct share_group *g, const struct share_entry *e)
+static void submit_again(struct shard *sh, struct share_group *g, struct share_entry *e)
 {
     struct command_size size = { .targets = 1, .seats = 1 };
     struct command *c = sh->closing || g->has_ended ? NULL : command_new(COMMAND_ENQUEUE, &size);
-    if (c == NULL) return;
+    if (c == NULL) {
+        share_back(e); /* in RAM only */
+        return;
+    }
+    e->how = SHARE_AGAIN;
+    c->job = e;
     c->msg = msg_ref(e->msg);
     c->targets[0] = (struct command_target){
         .session_no = g->group_no, .shard = (uint16_t)sh->index, .qos = e->msg->qos, .retain = e->is_retained
     };
     c->seats[0].shard = (uint16_t)sh->index;
     c->seats[0].count = 1;
+    g->commands++;
     journal_put(sh, c);
 }
 
@@ -148,12 +154,10 @@ static void moved(struct shard *sh, struct share_entry *e, const struct command 
 
 static void taken(struct shard *sh, struct share_group *g, struct share_entry *e)
 {
-    if (share_taken(e)) {
+    if (share_taken(e))
         give(sh, e);
-        return;
-    }
-    submit_again(sh, g, e);
-    share_done(e);
+    else
+        submit_again(sh, g, e);
 }
 
 /* It is not in the queue any more: a limit dropped it. Or its member's session is gone, which we know. */
@@ -171,22 +175,21 @@ void shares_done(struct shard *sh, struct command *cmd)
     struct share_group *g = CONTAINER(e->member->share, struct share_group, share);
     g->commands--;
     switch (cmd->result) {
-    case COMMAND_REFUSED:
-        g->is_refused = true;
-        share_back(e);
-        break;
+    case COMMAND_REFUSED: share_back(e); break;
     case COMMAND_STALE: stale(e); break;
     case COMMAND_DURABLE:
     case COMMAND_DUPLICATE:
         if (e->how == SHARE_MOVE)
             moved(sh, e, cmd);
-        else
+        else if (e->how == SHARE_TAKE)
             taken(sh, g, e);
+        else
+            share_done(e);
         break;
     }
     if (g->has_ended)
         group_free_if_over(g);
-    else if (!g->is_refused)
+    else if (cmd->result != COMMAND_REFUSED) /* else what comes next tries again */
         group_mark(sh, g);
 }
 
@@ -239,10 +242,8 @@ void share_mail_home(struct shard *sh, struct mail *mail)
 {
     struct share_entry *e = CONTAINER(mail, struct share_entry, mail);
     struct share_group *g = CONTAINER(e->member->share, struct share_group, share);
-    g->is_refused = false;
     if (e->is_back && e->seq == 0 && g->share.is_durable && e->qos == 2) {
         submit_again(sh, g, e); /* it was taken out of the queue, and not sent */
-        share_done(e);
     } else if (e->is_back) {
         share_back(e);
     } else {

@@ -74,7 +74,6 @@ struct share_group {
     bool is_direct, is_indexed_durable;
     bool is_making; /* command GROUP is under way */
     bool has_ended;
-    bool is_refused;   /* the journal takes nothing for the moment */
     uint32_t commands; /* under way */
     uint32_t dropped;
     uint16_t text_bytes;

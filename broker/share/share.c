@@ -104,6 +104,13 @@ static bool is_strong(const struct share_terms *t)
     return t->session_no != 0 && t->qos > 0;
 }
 
+/* One more or one less. */
+static void count_terms(struct share *s, const struct share_terms *t, uint32_t by)
+{
+    s->of_qos[t->qos] += by;
+    if (is_strong(t)) s->persistent_count += by;
+}
+
 enum err share_join(struct share *s, struct share_member **out, void *who, const struct share_terms *terms)
 {
     *out = NULL;
@@ -117,15 +124,15 @@ enum err share_join(struct share *s, struct share_member **out, void *who, const
     list_init(&m->of_online);
     list_add(&s->members, &m->of_share);
     s->members_count++;
-    s->persistent_count += is_strong(terms);
+    count_terms(s, terms, 1);
     *out = m;
     return ERR_OK;
 }
 
 void share_change(struct share_member *m, const struct share_terms *terms)
 {
-    m->share->persistent_count -= is_strong(&m->terms);
-    m->share->persistent_count += is_strong(terms);
+    count_terms(m->share, &m->terms, (uint32_t)-1);
+    count_terms(m->share, terms, 1);
     m->terms = *terms;
 }
 
@@ -158,19 +165,14 @@ void share_leave(struct share_member *m)
     struct share *s = m->share;
     share_credit(m, 0);
     m->has_left = true;
-    m->terms.qos = 0;
+    count_terms(s, &m->terms, (uint32_t)-1);
     s->members_count--;
     free_if_gone(m);
 }
 
 uint8_t share_qos(const struct share *s)
 {
-    uint8_t most = 0;
-    for (struct list *at = s->members.next; at != &s->members; at = at->next) {
-        const struct share_member *m = CONTAINER(at, struct share_member, of_share);
-        if (m->terms.qos > most) most = m->terms.qos;
-    }
-    return most;
+    return s->of_qos[2] > 0 ? 2 : s->of_qos[1] > 0;
 }
 
 bool share_wants_durable(const struct share *s)

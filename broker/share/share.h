@@ -52,9 +52,10 @@ struct share_member {
 };
 
 enum share_how {
-    SHARE_GIVE, /* to be sent, with entry.qos */
-    SHARE_MOVE, /* QoS 2 to a persistent member: to be moved into its own queue; then share_moved */
-    SHARE_TAKE, /* QoS 2 to a clean one: to be moved out of the group's queue; then share_taken */
+    SHARE_GIVE,  /* to be sent, with entry.qos */
+    SHARE_MOVE,  /* QoS 2 to a persistent member: to be moved into its own queue; then share_moved */
+    SHARE_TAKE,  /* QoS 2 to a clean one: to be moved out of the group's queue; then share_taken */
+    SHARE_AGAIN, /* the caller's: on its way back into the group's queue, as a new entry */
 };
 
 struct share_entry {
@@ -95,6 +96,7 @@ struct share {
     uint8_t feed;
     struct list members, able, online; /* able: with room, in turn. online: in turn, for QoS 0 */
     uint32_t members_count, persistent_count, online_count;
+    uint32_t of_qos[3];  /* members */
     struct list waiting; /* in the order they came */
     struct list taken;   /* given once, not done; in the same order */
     struct list back;    /* of those: with no member now */
