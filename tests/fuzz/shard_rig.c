@@ -485,6 +485,7 @@ bool rig_is_drained(unsigned link)
 static void measure_index(void)
 {
     struct subs *index;
+    if (blocks_of_index > 0) return;
     struct subs_conf conf = { .shards = all->count, .seed = all->seed, .epoch = all->epoch };
     long before = blocks;
     enum err rc = subs_new(&index, &conf);

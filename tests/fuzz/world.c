@@ -123,8 +123,14 @@ int world_may_get(int who, struct bytes topic)
 
 uint64_t world_hash(struct bytes b, uint64_t seed)
 {
-    uint64_t h = seed ^ 0x9e3779b97f4a7c15u ^ b.len;
-    for (size_t i = 0; i < b.len; i++) h = (h ^ b.at[i]) * 0x100000001b3u;
+    uint64_t h = seed ^ 0x9e3779b97f4a7c15u ^ b.len, word;
+    size_t i = 0;
+    for (; b.len - i >= sizeof word; i += sizeof word) {
+        memcpy(&word, b.at + i, sizeof word);
+        h = (h ^ word) * 0x9fb21c651e98df25u;
+        h ^= h >> 29;
+    }
+    for (; i < b.len; i++) h = (h ^ b.at[i]) * 0x100000001b3u;
     h ^= h >> 32;
     return h == 0 ? 1 : h;
 }
