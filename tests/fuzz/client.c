@@ -6,10 +6,12 @@
 /* What a client sends, read as the broker will read it. */
 
 static struct client clients[RIG_LINKS];
+static uint32_t links_count;
 
 void clients_begin(void)
 {
     world_begin();
+    links_count = 0;
     for (unsigned i = 0; i < RIG_LINKS; i++) clients[i].is_used = false;
 }
 
@@ -22,6 +24,7 @@ void client_begin(unsigned link)
 {
     struct client *c = &clients[link];
     memset(c, 0, offsetof(struct client, flights));
+    c->link_no = ++links_count;
     c->is_used = true;
     c->who = -1;
     c->window = PACKET_ID_MAX;
@@ -44,15 +47,23 @@ static bool is_id_used(const struct client *c, uint16_t id)
     return false;
 }
 
+/* Those of its earlier connections count, too, while the journal has them. */
+static void note_job(struct client *c)
+{
+    struct who *who = world_of(c->who);
+    if (who != NULL && ++who->jobs >= JOBS_WAITING_MAX)
+        c->may_end = true; /* more than the broker takes, perhaps */
+}
+
 void client_asks(struct client *c, const struct asked *a)
 {
+    if (a->type == PACKET_SUBSCRIBE || a->type == PACKET_UNSUBSCRIBE) note_job(c);
     if (a->type != PACKET_PUBREC && is_id_used(c, a->id)) c->is_lax = true;
     if (c->asked_count == CLIENT_ASKED_MAX) {
         c->is_lax = true;
         return;
     }
     c->asked[c->asked_count++] = *a;
-    if (c->asked_count >= JOBS_WAITING_MAX) c->may_end = true; /* more than the broker takes, perhaps */
 }
 
 struct asked *client_asked(struct client *c, enum packet_type type, uint16_t id)
@@ -85,7 +96,7 @@ void client_landed(struct client *c, struct flight *f)
 
 /* --- packets that it sends */
 
-static void note_will(const struct connect *p)
+static void note_will(struct client *c, const struct connect *p)
 {
     uint8_t block[CLIENT_BUFFER_BYTES];
     struct wr w = { .at = block, .left = sizeof block };
@@ -97,9 +108,12 @@ static void note_will(const struct connect *p)
         .qos = p->will.qos,
         .retain = p->will.retain,
         .has_expiry = p->version == MQTT_V5 && PROPS_HAS(&p->will.props, message_expiry),
+        .is_will = true,
+        .by = c->who,
+        .link_no = c->link_no,
     };
     if (m.has_expiry) m.expiry_s = p->will.props.message_expiry;
-    world_publish(&m);
+    c->will = world_publish(&m);
 }
 
 /* Whoever has this id may lose it, whichever of them the broker reads first. */
@@ -109,6 +123,7 @@ static void note_takeover(struct client *c)
         struct client *other = &clients[i];
         if (other == c || !other->is_used || other->who != c->who) continue;
         other->may_end = c->may_end = true;
+        other->says_goodbye = false;
     }
 }
 
@@ -137,7 +152,6 @@ static void sent_connect(struct client *c, const struct frame *f)
     if (c->version == MQTT_V5 && (p.keepalive_s == 0 || p.keepalive_s > most))
         c->keepalive_s = (uint16_t)most;
     note_limits(c, &p);
-    if (p.has_will) note_will(&p);
     if (p.client_id.len > 0) {
         c->who = world_who(p.client_id);
         if (c->who < 0)
@@ -146,6 +160,7 @@ static void sent_connect(struct client *c, const struct frame *f)
             world_of(c->who)->connects++;
         note_takeover(c);
     }
+    if (p.has_will) note_will(c, &p);
     struct asked a = { .type = PACKET_CONNECT };
     client_asks(c, &a);
 }
@@ -178,6 +193,8 @@ static void note_publish(struct client *c, const struct publish *p)
         .qos = p->qos,
         .retain = p->retain,
         .has_expiry = c->version == MQTT_V5 && PROPS_HAS(&p->props, message_expiry),
+        .by = c->who,
+        .link_no = c->link_no,
     };
     if (m.has_expiry) m.expiry_s = p->props.message_expiry;
     world_publish(&m);
@@ -251,7 +268,8 @@ static void sent_subscribe(struct client *c, const struct frame *f)
     while (subscribe_next(&p, c->version, &one)) {
         if (!topic_filter_valid(one.filter)) c->is_bad = true;
         if (topic_share_split(one.filter, &group, &rest)) c->may_end = true; /* not with No Local */
-        if (!c->is_bad) world_wants(c->who, one.filter, one.qos, id);
+        struct world_wish wish = { one.filter, one.qos, one.no_local, id };
+        if (!c->is_bad) world_wants(c->who, &wish);
     }
     if (!c->is_bad) client_asks(c, &a);
 }
@@ -278,6 +296,7 @@ static void sent_end(struct client *c, const struct frame *f)
         return;
     }
     if (session_end_decode(f, c->version, &e) != MQTT_RC_OK) c->is_bad = true;
+    c->says_goodbye = client_is_judged(c) && e.code == 0;
     c->may_end = true;
 }
 

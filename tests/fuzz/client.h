@@ -23,6 +23,7 @@ enum {
     CLIENT_FLIGHTS_MAX = 256,
     CLIENT_ASKED_MAX = 512,
     CLIENT_ALIASES_MAX = 32,
+    CLIENT_LAST_MAX = 24,
     CLIENT_BUFFER_BYTES = 64 * 1024
 };
 
@@ -44,6 +45,15 @@ struct asked {
 
 enum client_state { CLIENT_NEW, CLIENT_ASKED, CLIENT_OPEN, CLIENT_REFUSED };
 
+/* What came last of a topic from one connection, with one QoS at both ends. */
+struct last_got {
+    uint64_t topic_hash;
+    uint32_t link_no, order;
+    uint8_t qos, published_qos;
+};
+
+struct published;
+
 struct client {
     bool is_used;
     enum client_state state;
@@ -57,6 +67,11 @@ struct client {
     bool is_over;  /* the broker will write no more */
     bool acks;     /* answers all that it gets at once */
     bool clean_start;
+    bool says_goodbye; /* DISCONNECT has gone, and nothing was wrong before it */
+    struct published *will;
+    uint32_t link_no; /* of all connections of the run */
+    struct last_got last[CLIENT_LAST_MAX];
+    unsigned last_count;
     uint16_t keepalive_s;
     uint64_t born_ms, heard_ms; /* since when it is there; when it sent something last */
     uint32_t window, max_packet, alias_max;

@@ -92,8 +92,27 @@ static bool is_sys(struct bytes topic)
     return topic.len >= 4 && memcmp(topic.at, "$SYS", 4) == 0;
 }
 
+/* What one connection published to a topic with one QoS comes in that order [MQTT-4.6.0-6]; what is retained,
+ * or given to a member of a group, comes when it comes. */
+static void check_order(struct client *c, const struct publish *p, struct bytes topic,
+                        const struct published *source)
+{
+    uint64_t topic_hash = world_hash(topic, 1);
+    if (p->retain || source->is_will || c->is_lax || world_is_shared(c->who, topic)) return;
+    unsigned i = 0;
+    for (; i < c->last_count; i++) {
+        const struct last_got *l = &c->last[i];
+        bool is_other = l->topic_hash != topic_hash || l->link_no != source->link_no;
+        if (!is_other && l->qos == p->qos && l->published_qos == source->qos) break;
+    }
+    if (i == CLIENT_LAST_MAX) return;
+    if (i < c->last_count) CHECK(source->order > c->last[i].order);
+    if (i == c->last_count) c->last_count++;
+    c->last[i] = (struct last_got){ topic_hash, source->link_no, source->order, p->qos, source->qos };
+}
+
 /* Is it what somebody published, as he published it? */
-static void check_source(const struct client *c, const struct publish *p, struct bytes topic)
+static void check_source(struct client *c, const struct publish *p, struct bytes topic)
 {
     uint8_t block[CLIENT_BUFFER_BYTES];
     struct wr w = { .at = block, .left = sizeof block };
@@ -102,7 +121,13 @@ static void check_source(const struct client *c, const struct publish *p, struct
     CHECK(source != NULL);
     CHECK(p->qos <= source->qos);
     CHECK(!p->retain || source->retain);
-    if (c->version != MQTT_V5 || source->is_mixed) return;
+    CHECK(!source->is_withdrawn);
+    /* No Local is for what came over this very connection, at least [MQTT-3.8.3-3]. */
+    int by = source->link_no == c->link_no && !source->is_repeated ? source->by : -1;
+    if (!c->is_lax) CHECK(world_may_get(c->who, topic, by) >= p->qos);
+    if (source->is_repeated) return;
+    check_order(c, p, topic, source);
+    if (c->version != MQTT_V5) return;
     publish_forward_props(&w, p->props.block);
     CHECK(world_hash(bytes_of(block, (size_t)(w.at - block)), 2) == source->props_hash);
     CHECK(PROPS_HAS(&p->props, message_expiry) == source->has_expiry);
@@ -143,7 +168,7 @@ static void got_publish(unsigned link, const struct frame *f)
     struct bytes topic = topic_of(c, &p);
     CHECK(topic_name_valid(topic) || c->is_lax);
     CHECK(!p.dup || p.qos > 0);
-    if (!c->is_lax) CHECK(world_may_get(c->who, topic) >= p.qos);
+    if (!c->is_lax && is_sys(topic)) CHECK(world_may_get(c->who, topic, -1) >= p.qos);
     check_source(c, &p, topic);
     check_ids(c, &p, topic);
     if (p.qos > 0) take_off(link, &p);
@@ -208,7 +233,7 @@ static void got_suback(struct client *c, const struct frame *f)
     client_answered(c, a);
 }
 
-static bool is_judged(const struct client *c)
+bool client_is_judged(const struct client *c)
 {
     return !c->is_bad && !c->is_lax && !c->may_end && !c->has_gone && !c->was_told;
 }
@@ -216,7 +241,7 @@ static bool is_judged(const struct client *c)
 /* Is there one for the broker to end it? It may be refused, and have no room for the word. */
 static bool has_reason(const struct client *c)
 {
-    return !is_judged(c) || c->state == CLIENT_ASKED;
+    return !client_is_judged(c) || c->state == CLIENT_ASKED;
 }
 
 static void got_disconnect(struct client *c, const struct frame *f)
@@ -304,6 +329,7 @@ void client_ended(unsigned link)
     CHECK(has_reason(c));
     CHECK(c->got_bytes == 0);
     c->is_over = true;
+    if (c->says_goodbye && c->will != NULL && !c->will->is_repeated) c->will->is_withdrawn = true;
 }
 
 void client_closed(unsigned link)
@@ -320,7 +346,7 @@ void clients_check_rest(void)
         if (!c->is_used || c->has_gone || c->is_over) continue;
         if (c->is_bad) CHECK(!rig_is_read(i) || rig_unread(i) > 0); /* it must be on its way out */
         bool is_amid = c->sent_bytes > 0; /* a packet: its acknowledgements are part of that now */
-        if (!is_judged(c) || c->state == CLIENT_NEW || is_amid) continue;
+        if (!client_is_judged(c) || c->state == CLIENT_NEW || is_amid) continue;
         CHECK(c->state == CLIENT_OPEN);
         CHECK(c->asked_count == 0); /* all is answered */
         CHECK(c->flights_count == 0);

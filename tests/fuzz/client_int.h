@@ -21,6 +21,8 @@ void client_asks(struct client *c, const struct asked *a);
 struct asked *client_asked(struct client *c, enum packet_type type, uint16_t id);
 void client_answered(struct client *c, struct asked *a);
 struct flight *client_flight(struct client *c, uint16_t id);
+/* Has it done nothing so far that would be a reason to end it? */
+bool client_is_judged(const struct client *c);
 void client_landed(struct client *c, struct flight *f);
 
 #endif

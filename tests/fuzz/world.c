@@ -50,7 +50,7 @@ int world_who(struct bytes client_id)
     struct who *w = &everybody[everybody_count];
     w->id = world_keep(client_id);
     w->is_unknown = false;
-    w->connects = 0;
+    w->connects = w->jobs = 0;
     w->wanted_count = 0;
     return (int)everybody_count++;
 }
@@ -69,6 +69,7 @@ static struct wanted *wanted_of(struct who *w, struct bytes filter)
     new->filter = world_keep(filter);
     new->qos = 0;
     new->ids_count = 0;
+    new->is_shared = new->takes_own = false;
     return new;
 }
 
@@ -81,18 +82,29 @@ static bool add_id(struct wanted *wanted, uint32_t id)
     return true;
 }
 
-void world_wants(int who, struct bytes filter, uint8_t qos, uint32_t id)
+void world_wants(int who, const struct world_wish *wish)
 {
     struct who *w = world_of(who);
-    struct bytes group, rest;
+    struct bytes group, filter;
     if (w == NULL) return;
-    if (topic_share_split(filter, &group, &rest)) filter = rest;
-    struct wanted *wanted = wanted_of(w, filter);
-    if (wanted == NULL || (id != 0 && !add_id(wanted, id))) {
+    bool is_shared = topic_share_split(wish->filter, &group, &filter);
+    struct wanted *wanted = wanted_of(w, is_shared ? filter : wish->filter);
+    if (wanted == NULL || (wish->id != 0 && !add_id(wanted, wish->id))) {
         w->is_unknown = true;
         return;
     }
-    if (qos > wanted->qos) wanted->qos = qos;
+    if (wish->qos > wanted->qos) wanted->qos = wish->qos;
+    wanted->is_shared |= is_shared;
+    wanted->takes_own |= !wish->no_local;
+}
+
+bool world_is_shared(int who, struct bytes topic)
+{
+    const struct who *w = world_of(who);
+    if (w == NULL || w->is_unknown || !is_known) return true;
+    for (unsigned i = 0; i < w->wanted_count; i++)
+        if (w->wanted[i].is_shared && topic_matches(w->wanted[i].filter, topic)) return true;
+    return false;
 }
 
 bool world_has_id(int who, struct bytes topic, uint32_t id)
@@ -108,15 +120,17 @@ bool world_has_id(int who, struct bytes topic, uint32_t id)
     return false;
 }
 
-int world_may_get(int who, struct bytes topic)
+int world_may_get(int who, struct bytes topic, int by)
 {
     enum { ANYTHING = 2 };
     const struct who *w = world_of(who);
     int best = -1;
     if (w == NULL || w->is_unknown || !is_known) return ANYTHING;
     for (unsigned i = 0; i < w->wanted_count; i++) {
-        if (w->wanted[i].qos <= best || !topic_matches(w->wanted[i].filter, topic)) continue;
-        best = w->wanted[i].qos;
+        const struct wanted *wanted = &w->wanted[i];
+        if (wanted->qos <= best || !topic_matches(wanted->filter, topic)) continue;
+        if (by == who && !wanted->takes_own) continue;
+        best = wanted->qos;
     }
     return best;
 }
@@ -142,25 +156,34 @@ static struct published *place_of(uint64_t hash)
     return &published[i];
 }
 
-void world_publish(const struct world_publish *p)
+struct published *world_publish(const struct world_publish *p)
 {
     uint64_t hash = world_hash(p->payload, world_hash(p->topic, 1));
-    uint64_t props_hash = world_hash(p->block, 2);
     struct published *at = place_of(hash);
-    if (at->run != run) {
-        if (published_count == WORLD_PUBLISHED_MAX) {
-            is_known = false;
-            return;
-        }
-        published_count++;
-        *at =
-            (struct published){ hash, props_hash, run, p->qos, p->retain, p->has_expiry, false, p->expiry_s };
-        return;
+    if (at->run == run) {
+        at->is_repeated = true;
+        at->retain |= p->retain;
+        if (p->qos > at->qos) at->qos = p->qos;
+        return at;
     }
-    at->is_mixed |= at->props_hash != props_hash || at->has_expiry != p->has_expiry;
-    at->retain |= p->retain;
-    if (p->qos > at->qos) at->qos = p->qos;
-    if (p->expiry_s > at->expiry_s) at->expiry_s = p->expiry_s;
+    if (published_count == WORLD_PUBLISHED_MAX) {
+        is_known = false;
+        return NULL;
+    }
+    *at = (struct published){
+        .hash = hash,
+        .props_hash = world_hash(p->block, 2),
+        .run = run,
+        .qos = p->qos,
+        .retain = p->retain,
+        .has_expiry = p->has_expiry,
+        .is_will = p->is_will,
+        .expiry_s = p->expiry_s,
+        .by = p->by,
+        .link_no = p->link_no,
+        .order = ++published_count,
+    };
+    return at;
 }
 
 const struct published *world_published(struct bytes topic, struct bytes payload)

@@ -27,6 +27,8 @@ enum {
 struct wanted {
     struct bytes filter; /* without $share/NAME/ */
     uint8_t qos;         /* the highest it was asked with */
+    bool is_shared;      /* once at least */
+    bool takes_own;      /* once at least without No Local */
     uint32_t ids[WORLD_IDS_MAX];
     unsigned ids_count;
 };
@@ -34,8 +36,8 @@ struct wanted {
 /* A client id, and what its sessions had. */
 struct who {
     struct bytes id;
-    bool is_unknown; /* more filters than are kept */
-    unsigned connects;
+    bool is_unknown;         /* more filters than are kept */
+    unsigned connects, jobs; /* CONNECTs; SUBSCRIBEs and UNSUBSCRIBEs */
     struct wanted wanted[WORLD_FILTERS_MAX];
     unsigned wanted_count;
 };
@@ -44,9 +46,14 @@ struct published {
     uint64_t hash; /* of topic and payload; 0: free */
     uint64_t props_hash;
     uint32_t run;
-    uint8_t qos;                       /* the highest */
-    bool retain, has_expiry, is_mixed; /* published with other properties, too */
+    uint8_t qos; /* the highest */
+    bool retain, has_expiry;
+    bool is_repeated; /* the same more than once: nobody can tell them apart */
+    bool is_will, is_withdrawn;
     uint32_t expiry_s;
+    int by;           /* whose it is */
+    uint32_t link_no; /* over which connection of the run */
+    uint32_t order;   /* of all that was published */
 };
 
 void world_begin(void);
@@ -60,9 +67,19 @@ void world_forget(void); /* something happened that nobody can follow */
 int world_who(struct bytes client_id);
 struct who *world_of(int who);
 
-void world_wants(int who, struct bytes filter, uint8_t qos, uint32_t id); /* 0: no identifier */
-/* The highest QoS with which a client may get something of this topic; -1: nothing; 2 when nobody knows. */
-int world_may_get(int who, struct bytes topic);
+/* A filter that a client asked for; id 0: without an identifier. */
+struct world_wish {
+    struct bytes filter;
+    uint8_t qos;
+    bool no_local;
+    uint32_t id;
+};
+void world_wants(int who, const struct world_wish *wish);
+/* The highest QoS with which a client may get what somebody (-1: nobody knows who) published to this topic;
+ * -1: nothing; 2 when nobody knows. */
+int world_may_get(int who, struct bytes topic, int by);
+/* Might it come by a shared subscription? */
+bool world_is_shared(int who, struct bytes topic);
 
 /* Did it give this identifier to a filter that matches the topic? True when nobody knows. */
 bool world_has_id(int who, struct bytes topic, uint32_t id);
@@ -71,10 +88,13 @@ bool world_has_id(int who, struct bytes topic, uint32_t id);
 struct world_publish {
     struct bytes topic, payload, block;
     uint8_t qos;
-    bool retain, has_expiry;
+    bool retain, has_expiry, is_will;
     uint32_t expiry_s;
+    int by;
+    uint32_t link_no;
 };
-void world_publish(const struct world_publish *p);
+/* NULL when nothing is known any more. */
+struct published *world_publish(const struct world_publish *p);
 const struct published *world_published(struct bytes topic, struct bytes payload);
 uint64_t world_hash(struct bytes b, uint64_t seed);
 
