@@ -84,7 +84,7 @@ static uint32_t queue_after(const struct queue *q, uint64_t after)
 /* NULL: it is elsewhere, or gone. */
 static struct store_row *queue_row(const struct queue *q, uint64_t seq)
 {
-    uint32_t i = queue_after(q, seq - 1);
+    uint32_t i = q->count == 0 ? 0 : queue_after(q, seq - 1); /* it may have no rows at all */
     return i < q->count && q->rows[q->head + i].seq == seq ? &q->rows[q->head + i] : NULL;
 }
 

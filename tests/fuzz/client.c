@@ -212,7 +212,6 @@ static void sent_publish(struct client *c, const struct frame *f)
     if (uses_alias && p.props.topic_alias > RIG_TOPIC_ALIASES) c->is_bad = true;
     if (!c->is_bad && !find_topic(c, &p)) c->is_bad = true;
     if (c->is_bad) return;
-    if (p.qos == 2) c->is_lax = true;
     if (p.retain && !rig_config()->retain_available) c->is_bad = true;
     note_publish(c, &p);
     if (p.qos == 0) return;
@@ -221,6 +220,22 @@ static void sent_publish(struct client *c, const struct frame *f)
     if (may_refuse && c->version != MQTT_V5) c->may_end = true;
     struct asked a = { .type = PACKET_PUBLISH, .id = p.id, .qos = p.qos };
     client_asks(c, &a);
+}
+
+/* PUBREC without a refusal: the message is the client's now. */
+static void sent_received(struct client *c, struct flight *flight, uint16_t id)
+{
+    struct asked asked = { .type = PACKET_PUBREC, .id = id };
+    if (flight == NULL || flight->qos != 2 || flight->is_received) c->is_lax = true;
+    if (flight != NULL) flight->is_received = true;
+    client_asks(c, &asked);
+    world_receives(c->who, id);
+}
+
+static void sent_release(struct client *c, uint16_t id)
+{
+    struct asked asked = { .type = PACKET_PUBREL, .id = id };
+    client_asks(c, &asked);
 }
 
 static void sent_ack(struct client *c, const struct frame *f)
@@ -232,23 +247,19 @@ static void sent_ack(struct client *c, const struct frame *f)
         return;
     }
     struct flight *flight = client_flight(c, a.id);
-    bool is_wrong =
-        flight != NULL && f->type != PACKET_PUBREL && (f->type == PACKET_PUBACK) != (flight->qos == 1);
-    if (is_wrong) c->is_lax = true;                                   /* the other QoS's */
-    if (flight == NULL && f->type != PACKET_PUBREL) c->is_lax = true; /* it may be on its way */
     if (f->type == PACKET_PUBREL) {
-        struct asked asked = { .type = PACKET_PUBREL, .id = a.id };
-        struct asked *publish = client_asked(c, PACKET_PUBLISH, a.id);
-        if (publish != NULL) c->is_lax = true; /* before its PUBREC */
-        client_asks(c, &asked);
+        sent_release(c, a.id);
         return;
     }
     if (f->type == PACKET_PUBREC && a.code < REFUSAL_MIN) {
-        struct asked asked = { .type = PACKET_PUBREC, .id = a.id };
-        client_asks(c, &asked);
-        if (flight != NULL) flight->is_received = true;
+        sent_received(c, flight, a.id);
         return;
     }
+    bool is_known = flight != NULL || (f->type == PACKET_PUBCOMP && world_has_received(c->who, a.id));
+    bool is_right = flight == NULL || (f->type == PACKET_PUBACK) == (flight->qos == 1);
+    if (f->type == PACKET_PUBCOMP && flight != NULL) is_right &= flight->is_released;
+    if (f->type == PACKET_PUBREC && flight != NULL) is_right &= !flight->is_received;
+    if (!is_known || !is_right) c->is_lax = true; /* it may be on its way; or it is the other QoS's */
     if (flight != NULL) client_landed(c, flight);
 }
 

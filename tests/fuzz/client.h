@@ -27,11 +27,14 @@ enum {
     CLIENT_BUFFER_BYTES = 64 * 1024
 };
 
+struct published;
+
 /* A PUBLISH that the client got and has not finished. */
 struct flight {
     uint16_t id;
     uint8_t qos;
-    bool is_received; /* QoS 2: PUBREC has gone */
+    bool is_received, is_released; /* QoS 2: PUBREC has gone; PUBREL has come */
+    struct published *source;      /* NULL: nobody knows */
 };
 
 /* What the client sent and waits for. */
@@ -51,8 +54,6 @@ struct last_got {
     uint32_t link_no, order;
     uint8_t qos, published_qos;
 };
-
-struct published;
 
 struct client {
     bool is_used;

@@ -18,17 +18,22 @@ static void send_ack(unsigned link, enum packet_type type, uint16_t id)
     client_send(link, bytes_of(packet, (size_t)(w.at - packet)));
 }
 
+/* What is next for it. */
 static void acknowledge(unsigned link, const struct flight *f)
 {
-    send_ack(link, f->qos == 1 ? PACKET_PUBACK : PACKET_PUBREC, f->id);
+    if (f->qos == 1)
+        send_ack(link, PACKET_PUBACK, f->id);
+    else if (!f->is_received)
+        send_ack(link, PACKET_PUBREC, f->id);
+    else if (f->is_released)
+        send_ack(link, PACKET_PUBCOMP, f->id);
 }
 
 void client_acknowledge(unsigned link, unsigned index)
 {
     struct client *c = client_of(link);
     if (c->flights_count == 0) return;
-    const struct flight *f = &c->flights[index % c->flights_count];
-    if (!f->is_received) acknowledge(link, f);
+    acknowledge(link, &c->flights[index % c->flights_count]);
 }
 
 void client_acks_all(unsigned link)
@@ -38,8 +43,7 @@ void client_acks_all(unsigned link)
     unsigned count = c->flights_count;
     c->acks = true;
     memcpy(before, c->flights, count * sizeof *before);
-    for (unsigned i = 0; i < count; i++)
-        if (!before[i].is_received) acknowledge(link, &before[i]);
+    for (unsigned i = 0; i < count; i++) acknowledge(link, &before[i]);
 }
 
 /* --- CONNACK */
@@ -111,13 +115,21 @@ static void check_order(struct client *c, const struct publish *p, struct bytes 
     c->last[i] = (struct last_got){ topic_hash, source->link_no, source->order, p->qos, source->qos };
 }
 
+/* QoS 2 comes once: what was released is not sent again [MQTT-4.3.3-2]. */
+static void check_once(const struct client *c, const struct publish *p, struct bytes topic,
+                       const struct published *source)
+{
+    if (p->qos != 2 || p->retain || c->who < 0 || c->is_lax || world_is_shared(c->who, topic)) return;
+    CHECK((source->done_by & 1u << c->who) == 0);
+}
+
 /* Is it what somebody published, as he published it? */
-static void check_source(struct client *c, const struct publish *p, struct bytes topic)
+static struct published *check_source(struct client *c, const struct publish *p, struct bytes topic)
 {
     uint8_t block[CLIENT_BUFFER_BYTES];
     struct wr w = { .at = block, .left = sizeof block };
-    if (!world_is_known() || is_sys(topic)) return;
-    const struct published *source = world_published(topic, p->payload);
+    if (!world_is_known() || is_sys(topic)) return NULL;
+    struct published *source = world_published(topic, p->payload);
     CHECK(source != NULL);
     CHECK(p->qos <= source->qos);
     CHECK(!p->retain || source->retain);
@@ -125,13 +137,15 @@ static void check_source(struct client *c, const struct publish *p, struct bytes
     /* No Local is for what came over this very connection, at least [MQTT-3.8.3-3]. */
     int by = source->link_no == c->link_no && !source->is_repeated ? source->by : -1;
     if (!c->is_lax) CHECK(world_may_get(c->who, topic, by) >= p->qos);
-    if (source->is_repeated) return;
+    if (source->is_repeated) return NULL;
     check_order(c, p, topic, source);
-    if (c->version != MQTT_V5) return;
+    check_once(c, p, topic, source);
+    if (c->version != MQTT_V5) return source;
     publish_forward_props(&w, p->props.block);
     CHECK(world_hash(bytes_of(block, (size_t)(w.at - block)), 2) == source->props_hash);
     CHECK(PROPS_HAS(&p->props, message_expiry) == source->has_expiry);
     if (source->has_expiry) CHECK(p->props.message_expiry <= source->expiry_s);
+    return source;
 }
 
 /* Each subscription identifier is one that it gave to a filter that matches. */
@@ -143,7 +157,7 @@ static void check_ids(const struct client *c, const struct publish *p, struct by
     while (props_next_subscription_id(&at, &id)) CHECK(world_has_id(c->who, topic, id));
 }
 
-static void take_off(unsigned link, const struct publish *p)
+static void take_off(unsigned link, const struct publish *p, struct published *source)
 {
     struct client *c = client_of(link);
     uint32_t most = rig_config()->max_inflight_messages;
@@ -152,8 +166,9 @@ static void take_off(unsigned link, const struct publish *p)
         c->is_lax = true;
         return;
     }
-    struct flight f = { .id = p->id, .qos = p->qos };
+    struct flight f = { .id = p->id, .qos = p->qos, .source = source };
     c->flights[c->flights_count++] = f;
+    if (p->qos == 2) world_receives(c->who, p->id);
     CHECK(c->flights_count <= c->window || c->is_lax); /* [MQTT-3.3.4-9] */
     CHECK(most == 0 || c->flights_count <= most || c->is_lax);
     if (c->acks) acknowledge(link, &f);
@@ -169,9 +184,9 @@ static void got_publish(unsigned link, const struct frame *f)
     CHECK(topic_name_valid(topic) || c->is_lax);
     CHECK(!p.dup || p.qos > 0);
     if (!c->is_lax && is_sys(topic)) CHECK(world_may_get(c->who, topic, -1) >= p.qos);
-    check_source(c, &p, topic);
+    struct published *source = check_source(c, &p, topic);
     check_ids(c, &p, topic);
-    if (p.qos > 0) take_off(link, &p);
+    if (p.qos > 0) take_off(link, &p, source);
 }
 
 /* --- answers to what it sent */
@@ -189,24 +204,43 @@ static void got_publish_ack(struct client *c, enum packet_type type, uint16_t id
     client_answered(c, &c->asked[i]);
 }
 
+/* For a PUBREC of this connection, or of an earlier one of its session; or for what an earlier one got and
+ * cannot be sent again: the broker makes the client let go of it. */
+static void got_release(unsigned link, uint16_t id)
+{
+    struct client *c = client_of(link);
+    struct asked *asked = client_asked(c, PACKET_PUBREC, id);
+    struct flight *flight = client_flight(c, id);
+    bool is_old = flight == NULL && world_has_received(c->who, id);
+    CHECK(asked != NULL || c->is_lax || is_old);
+    if (asked != NULL) client_answered(c, asked);
+    if (flight == NULL && c->flights_count < CLIENT_FLIGHTS_MAX) {
+        flight = &c->flights[c->flights_count++];
+        *flight = (struct flight){ .id = id, .qos = 2, .is_received = true };
+    }
+    if (flight != NULL) flight->is_released = true;
+    if (flight != NULL && flight->source != NULL && c->who >= 0) flight->source->done_by |= 1u << c->who;
+    if (c->acks) send_ack(link, PACKET_PUBCOMP, id);
+}
+
 static void got_ack(unsigned link, const struct frame *f)
 {
     struct client *c = client_of(link);
     struct ack a;
     enum mqtt_rc rc = ack_decode(f, c->version, &a);
     CHECK(rc == MQTT_RC_OK);
-    enum packet_type answers = f->type == PACKET_PUBREL ? PACKET_PUBREC : PACKET_PUBREL;
-    if (f->type == PACKET_PUBACK || f->type == PACKET_PUBREC) {
-        got_publish_ack(c, f->type, a.id, a.code);
-        if (f->type == PACKET_PUBREC && a.code < REFUSAL_MIN && c->acks) send_ack(link, PACKET_PUBREL, a.id);
+    if (f->type == PACKET_PUBREL) {
+        got_release(link, a.id);
         return;
     }
-    struct asked *asked = client_asked(c, answers, a.id);
-    if (asked != NULL)
-        client_answered(c, asked);
-    else
-        CHECK(c->is_lax || f->type == PACKET_PUBREL); /* PUBREL: of what an earlier connection received */
-    if (f->type == PACKET_PUBREL && c->acks) send_ack(link, PACKET_PUBCOMP, a.id);
+    if (f->type == PACKET_PUBCOMP) {
+        struct asked *asked = client_asked(c, PACKET_PUBREL, a.id);
+        CHECK(asked != NULL || c->is_lax);
+        if (asked != NULL) client_answered(c, asked);
+        return;
+    }
+    got_publish_ack(c, f->type, a.id, a.code);
+    if (f->type == PACKET_PUBREC && a.code < REFUSAL_MIN && c->acks) send_ack(link, PACKET_PUBREL, a.id);
 }
 
 /* The codes of a SUBACK: a refusal, or no more than was asked for. */

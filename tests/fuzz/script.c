@@ -23,10 +23,26 @@ struct player {
     uint16_t split; /* 0: whole */
     size_t rest_bytes;
     uint8_t rest[PACKET_ROOM]; /* the second part */
+    size_t last_bytes;         /* its last PUBLISH */
+    uint8_t last[PACKET_ROOM];
 };
 
 static struct player players[SCRIPT_CLIENTS];
 static unsigned repeats;
+
+/* A byte keeps its meaning when there come to be more kinds: they take the place of what stands twice. */
+enum step_kind script_kind(uint8_t first)
+{
+    static const uint8_t kinds[] = {
+        STEP_CONNECT,    STEP_PUBLISH,   STEP_SUBSCRIBE, STEP_ACK,     STEP_PUBLISH,   STEP_UNSUBSCRIBE,
+        STEP_DISCONNECT, STEP_PING,      STEP_AUTH,      STEP_LEAVE,   STEP_CLOCK,     STEP_TURN,
+        STEP_JOURNAL,    STEP_ROOM,      STEP_MUTATE,    STEP_RAW,     STEP_SPLIT,     STEP_REPEAT,
+        STEP_ACKS_ALL,   STEP_RESEND,    STEP_CONNECT,   STEP_PUBLISH, STEP_SUBSCRIBE, STEP_ACK,
+        STEP_PUBLISH,    STEP_PUBLISH,   STEP_CLOCK,     STEP_JOURNAL, STEP_ACK,       STEP_LEAVE,
+        STEP_ACKS_ALL,   STEP_SUBSCRIBE,
+    };
+    return kinds[first % (sizeof kinds)];
+}
 
 /* --- packets on their way out */
 
@@ -98,15 +114,22 @@ static void step_packet(struct player *p, enum step_kind kind, const uint8_t *ch
     if (c->version == 0) c->version = MQTT_V5; /* no CONNECT yet */
     switch (kind) {
     case STEP_CONNECT: packet_connect(&w, choice); break;
-    case STEP_PUBLISH:
-    case STEP_PUBLISH_AGAIN: packet_publish(&w, c, choice); break;
+    case STEP_PUBLISH: packet_publish(&w, c, choice); break;
     case STEP_SUBSCRIBE: packet_subscribe(&w, c, choice); break;
     case STEP_UNSUBSCRIBE: packet_unsubscribe(&w, c, choice); break;
     case STEP_ACK: packet_ack(&w, c, choice); break;
     case STEP_DISCONNECT: packet_end(&w, c, PACKET_DISCONNECT, choice); break;
     case STEP_AUTH: packet_end(&w, c, PACKET_AUTH, choice); break;
+    case STEP_RESEND:
+        wr_bytes(&w, bytes_of(p->last, p->last_bytes));
+        if (p->last_bytes > 0 && (p->last[0] & 6) != 0) packet[0] |= 8; /* DUP, unless QoS 0 */
+        break;
     case STEP_PING: ping_encode(&w, PACKET_PINGREQ); break;
     default: wr_bytes(&w, bytes_of(choice + 1, choice[0] % 6)); break; /* STEP_RAW */
+    }
+    if (kind == STEP_PUBLISH) {
+        p->last_bytes = (size_t)(w.at - packet);
+        memcpy(p->last, packet, p->last_bytes);
     }
     send_packet(p, packet, &w);
 }
@@ -192,7 +215,7 @@ static void turns_after(uint8_t how)
 static void run_step(const uint8_t *at)
 {
     struct player *p = &players[(at[1] & 7) % SCRIPT_CLIENTS];
-    enum step_kind kind = at[0] % STEPS_COUNT;
+    enum step_kind kind = script_kind(at[0]);
     unsigned times = 1 + repeats;
     repeats = 0;
     if (kind != STEP_SPLIT && kind != STEP_MUTATE && kind != STEP_REPEAT && p->split == 0) send_rest(p);
@@ -211,6 +234,7 @@ static void choose_options(struct config *c, void *ctx)
     c->max_queued_messages = queued[choice[0] >> 3 & 7];
     c->max_queued_policy = (choice[0] >> 6) % 3;
     c->retain_available = (choice[1] & 0xc0) != 0xc0;
+    if ((choice[4] & 3) == 1) c->receive_maximum = 1 + (choice[4] >> 2);
     c->sys_interval = choice[4] == 0x5a && choice[5] == 0xa5 ? 10 : 0; /* seldom: it is slow */
     if ((choice[2] & 0x0f) == 0x0f) c->max_packet_size = 64;
     if ((choice[2] & 0xf0) == 0xf0) c->max_keepalive = 20;
@@ -250,7 +274,7 @@ void script_run(const uint8_t *data, size_t size)
         players[i].link = NO_LINK;
         players[i].edits_count = 0;
         players[i].split = 0;
-        players[i].rest_bytes = 0;
+        players[i].rest_bytes = players[i].last_bytes = 0;
     }
     unsigned steps = 0;
     for (size_t at = STEP_BYTES; at + STEP_BYTES <= size && steps < SCRIPT_STEPS_MAX;

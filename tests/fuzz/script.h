@@ -25,7 +25,6 @@ enum step_kind {
     STEP_PUBLISH,
     STEP_SUBSCRIBE,
     STEP_ACK,
-    STEP_PUBLISH_AGAIN, /* as STEP_PUBLISH: what there is most of */
     STEP_UNSUBSCRIBE,
     STEP_DISCONNECT,
     STEP_PING,
@@ -40,8 +39,12 @@ enum step_kind {
     STEP_SPLIT,  /* the next packet of this client comes in two parts */
     STEP_REPEAT, /* the next step is done so many times */
     STEP_ACKS_ALL,
+    STEP_RESEND, /* the last PUBLISH, with DUP */
     STEPS_COUNT
 };
+
+/* What the first byte of a step means. */
+enum step_kind script_kind(uint8_t first);
 
 void script_run(const uint8_t *data, size_t size);
 

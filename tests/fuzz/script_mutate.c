@@ -57,7 +57,7 @@ static void remove_steps(struct script *s)
 static void fill_step(uint8_t *at)
 {
     static const uint8_t common[] = { STEP_CONNECT, STEP_PUBLISH, STEP_PUBLISH, STEP_SUBSCRIBE, STEP_ACK };
-    at[0] = (uint8_t)(draw(2) == 0 ? common[draw(sizeof common)] : draw(STEPS_COUNT));
+    at[0] = (uint8_t)(draw(2) == 0 ? common[draw(sizeof common)] : draw(256));
     at[1] = (uint8_t)(draw(3) | (draw(4) == 0 ? draw(4) << 4 : 0));
     for (size_t i = 2; i < STEP_BYTES; i++) at[i] = (uint8_t)(draw(3) == 0 ? draw(256) : draw(4));
 }
