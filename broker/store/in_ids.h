@@ -3,8 +3,8 @@
  * in_ids - packet ids of QoS 2 messages that a client has sent and not released.
  *
  * Thread:  the owner's.
- * Memory:  its own, 16 bytes an id; in_ids_fini frees it.
- * Limits:  65,535, one for each packet id.
+ * Memory:  its own, 16 bytes an id, and as many for each 256 of them; in_ids_fini frees it.
+ * Limits:  65,535, one for each packet id. However many there are, none costs more than moving 4 KiB.
  * Errors:  ERR_NOMEM from in_ids_add: nothing changes.
  * Tests:   tests/unit/test_in_ids.c
  */
@@ -21,10 +21,17 @@ struct in_id {
     bool is_stored; /* it is in the tables on disk, or on its way there */
 };
 
-/* All zero is an empty one. Ascending by id. */
-struct in_ids {
+/* Those of the same high byte, ascending. */
+struct in_ids_page {
     struct in_id *at;
-    uint32_t count, room;
+    uint16_t count, room;
+    uint8_t high;
+};
+
+/* All zero is an empty one. Pages are ascending by high; none is empty. */
+struct in_ids {
+    struct in_ids_page *pages;
+    uint32_t count, room; /* pages */
 };
 
 void in_ids_fini(struct in_ids *s);
