@@ -101,6 +101,10 @@ enum {
     SHARE_OUT_QOS0_MAX = 1024,
     SHARE_MEMBERS_MAX = 4096, /* of one group */
 
+    /* Delayed messages on their way through the journal to who gets them. More, and the others wait. */
+    DELAYED_MOVES_MAX = 1024,
+    DELAYED_MOVES_BYTES_MAX = 8 * 1024 * 1024,
+
     SHARDS_MAX = 256,
     SUBSCRIPTIONS_MAX = 100000, /* of one session */
     PACKET_ID_MAX = 65535,

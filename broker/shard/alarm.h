@@ -6,7 +6,7 @@
  * Memory:  none.
  * Limits:  one time for each; the handler runs in the first turn at or after it, with the alarm off.
  * Errors:  none.
- * Tests:   tests/e2e/test_sys.py
+ * Tests:   tests/e2e/test_sys.py, tests/e2e/test_delayed.py
  */
 #ifndef SHARD_ALARM_H
 #define SHARD_ALARM_H
@@ -14,11 +14,13 @@
 struct shard;
 
 enum alarm {
-    ALARM_ACCEPT, /* descriptors had run out */
-    ALARM_SYS,    /* shard 0: an interval is over */
+    ALARM_ACCEPT,  /* descriptors had run out */
+    ALARM_SYS,     /* shard 0: an interval is over */
+    ALARM_DELAYED, /* shard 0: a message is due */
     ALARMS
 };
 
 void sys_alarm(struct shard *sh);
+void delayed_alarm(struct shard *sh);
 
 #endif

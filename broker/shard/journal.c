@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/connect.h"
+#include "shard/delayed.h"
 #include "shard/qos2.h"
 #include "shard/shard_int.h"
 
@@ -66,6 +67,7 @@ static void publish_done(struct shard *sh, const struct command *cmd)
 {
     struct conn *c = waiting_conn(sh, cmd);
     bool is_open = c != NULL && c->state == CONN_OPEN;
+    if (cmd->due_ms != 0 && cmd->result != COMMAND_DURABLE) delayed_dismiss(sh);
     if (cmd->result == COMMAND_DUPLICATE) metrics_add(sh->metrics, METRIC_publish_duplicates_total, 1);
     if (cmd->result == COMMAND_REFUSED)
         note_refused(sh, is_open ? c->session : sessions_find_no(sh, cmd->session_no), cmd);
@@ -100,7 +102,12 @@ void journal_mail_done(struct shard *sh, struct mail *m)
     struct conn *loser = is_lost(cmd) ? waiting_conn(sh, cmd) : NULL;
     if (loser != NULL) conn_drop(sh, loser);
     switch (cmd->kind) {
-    case COMMAND_MOVE: shares_done(sh, cmd); break;
+    case COMMAND_MOVE:
+        if (cmd->session_no == DELAYED_QUEUE)
+            delayed_moved(sh, cmd);
+        else
+            shares_done(sh, cmd);
+        break;
     case COMMAND_GROUP: group_made(sh, cmd); break;
     case COMMAND_ENQUEUE:
         if (cmd->job != NULL) {

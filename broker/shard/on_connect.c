@@ -23,7 +23,11 @@ static enum mqtt_rc refuse_undecoded(struct shard *sh, struct conn *c, enum mqtt
 static enum mqtt_rc check_will(const struct shard *sh, const struct conn *c, const struct connect *p)
 {
     if (!p->has_will) return MQTT_RC_OK;
+    uint32_t seconds;
+    struct bytes rest;
     if (!topic_name_valid(p->will.topic)) return MQTT_RC_TOPIC_INVALID;
+    /* A will has a delay of its own. */
+    if (!topic_delay_split(p->will.topic, &seconds, &rest) || seconds > 0) return MQTT_RC_TOPIC_INVALID;
     if (p->will.qos > conn_max_qos(c)) return MQTT_RC_QOS_NOT_SUPPORTED; /* [MQTT-3.2.2-12] */
     return p->will.retain && !sh->config->retain_available ? MQTT_RC_RETAIN_NOT_SUPPORTED : MQTT_RC_OK;
 }

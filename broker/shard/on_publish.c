@@ -49,15 +49,29 @@ static void acknowledge(struct shard *sh, struct conn *c, const struct publish *
     answer(sh, c, p, result == ROUTE_NOBODY ? MQTT_RC_NO_MATCHING_SUBSCRIBERS : MQTT_RC_OK);
 }
 
-/* No memory: a version 5 client is told to slow down; an older one can only be closed, unacknowledged. */
-static enum mqtt_rc failed(struct shard *sh, struct conn *c, const struct publish *p)
+/* A version 5 client is told to slow down; an older one can only be closed, unacknowledged. */
+static enum mqtt_rc refuse(struct shard *sh, struct conn *c, const struct publish *p)
 {
     uint32_t ticket;
-    log_event(sh->log, EVENT_MEMORY_REFUSED, LOG_NUM("bytes", p->payload.len));
     if (p->qos == 2) session_inbound_kept(c->session, p->id, false, &ticket);
     if (c->version != MQTT_V5) return MQTT_RC_QUOTA_EXCEEDED;
     answer(sh, c, p, MQTT_RC_QUOTA_EXCEEDED);
     return MQTT_RC_OK;
+}
+
+static enum mqtt_rc failed(struct shard *sh, struct conn *c, const struct publish *p)
+{
+    log_event(sh->log, EVENT_MEMORY_REFUSED, LOG_NUM("bytes", p->payload.len));
+    return refuse(sh, c, p);
+}
+
+/* Too many are to be published later; with QoS 0 nobody is told. */
+static enum mqtt_rc too_many_delayed(struct shard *sh, struct conn *c, const struct publish *p)
+{
+    metrics_add(sh->metrics, METRIC_publish_refused_total, 1);
+    log_event(sh->log, EVENT_PUBLISH_REFUSED, LOG_TEXT("client", session_client_id(c->session)),
+              LOG_TEXT("topic", p->topic), LOG_NUM("max_delayed_messages", sh->config->max_delayed_messages));
+    return p->qos == 0 ? MQTT_RC_OK : refuse(sh, c, p);
 }
 
 /* The properties that go on to receivers: as they came, unless one of them is per hop or counts down. */
@@ -77,6 +91,7 @@ static enum mqtt_rc with_block(struct shard *sh, struct conn *c, const struct pu
     enum route_result result = route_publish(sh, in);
     free(copy);
     if (result == ROUTE_FAILED) return failed(sh, c, p);
+    if (result == ROUTE_REFUSED) return too_many_delayed(sh, c, p);
     acknowledge(sh, c, p, result);
     return MQTT_RC_OK;
 }
@@ -104,6 +119,28 @@ static bool is_dropped(struct shard *sh, struct conn *c, const struct publish *p
     return true;
 }
 
+/* "$delayed/SECONDS/TOPIC" becomes TOPIC, later. False: it is neither that nor another topic. */
+static bool take_delay(struct shard *sh, struct publish *p, uint64_t *due_ms)
+{
+    uint32_t seconds;
+    struct bytes rest;
+    *due_ms = 0;
+    if (!topic_delay_split(p->topic, &seconds, &rest)) return false;
+    p->topic = rest;
+    if (seconds > 0) *due_ms = sh->wall_ms + (uint64_t)seconds * 1000;
+    return true;
+}
+
+/* Only version 5 can be told and stay. */
+static enum mqtt_rc bad_delay(struct shard *sh, struct conn *c, const struct publish *p)
+{
+    if (c->version != MQTT_V5) return MQTT_RC_TOPIC_INVALID;
+    log_event(sh->log, EVENT_MESSAGE_DROPPED, LOG_STR("why", "$delayed"),
+              LOG_TEXT("client", session_client_id(c->session)), LOG_TEXT("topic", p->topic));
+    answer(sh, c, p, MQTT_RC_TOPIC_INVALID);
+    return MQTT_RC_OK;
+}
+
 /* What a resend is recognised by: the first user property of this name, if we keep one of its length. */
 static struct bytes mid_of(const struct shard *sh, const struct publish *p)
 {
@@ -128,6 +165,7 @@ static bool is_too_many(const struct shard *sh, const struct conn *c)
 enum mqtt_rc on_publish(struct shard *sh, struct conn *c, const struct frame *f)
 {
     struct publish p;
+    uint64_t due_ms;
     enum mqtt_rc rc = publish_decode(f, c->version, &p);
     if (rc == MQTT_RC_OK) rc = check(sh, c, &p);
     if (rc != MQTT_RC_OK) return rc;
@@ -135,6 +173,7 @@ enum mqtt_rc on_publish(struct shard *sh, struct conn *c, const struct frame *f)
     metrics_add(sh->metrics, METRIC_publish_bytes_received_total, p.payload.len);
     if (p.qos == 2 && qos2_again(sh, c, p.id)) return MQTT_RC_OK;
     if (p.qos > 0 && is_too_many(sh, c)) return MQTT_RC_RECEIVE_MAX_EXCEEDED;
+    if (!take_delay(sh, &p, &due_ms)) return bad_delay(sh, c, &p);
     if (is_dropped(sh, c, &p)) return MQTT_RC_OK;
     if (p.qos == 2 && session_inbound_add(c->session, p.id, INBOUND_PENDING) != ERR_OK)
         return failed(sh, c, &p);
@@ -142,6 +181,7 @@ enum mqtt_rc on_publish(struct shard *sh, struct conn *c, const struct frame *f)
         .topic = p.topic,
         .payload = p.payload,
         .mid = mid_of(sh, &p),
+        .due_ms = due_ms,
         .qos = p.qos,
         .retain = p.retain,
         .from_session = c->session->session_no,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "shard/delayed.h"
 #include "shard/shard_int.h"
 #include "shard/subscribe.h"
 #include "topic/topic.h"
@@ -67,6 +68,11 @@ static enum err restore_inbound(void *ctx, uint64_t session_no, uint16_t id)
     return s == NULL ? ERR_OK : session_inbound_add(s, id, INBOUND_RECEIVED);
 }
 
+static enum err restore_delayed(void *ctx, uint64_t seq, uint64_t due_ms)
+{
+    return delayed_restore(ctx, seq, due_ms);
+}
+
 struct restore_sink shards_restore(struct shards *s)
 {
     return (struct restore_sink){
@@ -75,6 +81,7 @@ struct restore_sink shards_restore(struct shards *s)
         .subscription = restore_subscription,
         .retained = restore_retained,
         .inbound = restore_inbound,
+        .delayed = restore_delayed,
         .ctx = s,
     };
 }

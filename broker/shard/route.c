@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/route.h"
+#include "shard/delayed.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>
 
@@ -300,7 +301,7 @@ static uint32_t fill_seats(struct shard *sh, struct command *c, const struct rou
         size_t end = first;
         while (end < sh->targets_count && sh->targets[end].shard == shard) end++;
         bool direct = deferred && sh->direct[shard];
-        bool owns = in->retain && owner == shard;
+        bool owns = in->retain && in->due_ms == 0 && owner == shard;
         if (end > first || direct || owns) {
             if (c != NULL) {
                 struct command_seat *seat = &c->seats[seats];
@@ -348,6 +349,7 @@ static enum err enqueue(struct shard *sh, struct msg *m, const struct route_in *
     if (sh->targets_count > 0) memcpy(c->targets, sh->targets, sh->targets_count * sizeof *c->targets);
     fill_seats(sh, c, in, deferred);
     c->deferred = deferred;
+    c->due_ms = in->due_ms;
     if (in->will_of != NULL) {
         c->session_no = in->will_of->session_no;
         c->claim_no = in->will_of->claim_no;
@@ -421,6 +423,10 @@ static void apply_retained(struct shard *sh, const struct command *c)
 static void apply_publish(struct shard *sh, const struct command_seat *seat)
 {
     struct command *c = seat->command;
+    if (c->due_ms != 0) {
+        delayed_add(sh, c->position, c->due_ms);
+        return;
+    }
     apply_targets(sh, seat);
     if (seat->direct && subs_find(sh->all->subs, msg_topic(c->msg), &sh->found) == ERR_OK)
         deliver_direct(sh, c->msg, seat);
@@ -475,8 +481,59 @@ static bool must_defer(const struct shard *sh, const struct route_in *in)
     return in->conn != NULL && in->conn->deferred > 0;
 }
 
+/* Whatever its QoS: it waits in the journal's care until it is due. */
+static enum route_result route_later(struct shard *sh, const struct route_in *in)
+{
+    struct command_target t = { .session_no = DELAYED_QUEUE, .qos = in->qos, .retain = in->retain };
+    sh->targets_count = 0;
+    sh->shares.hit_count = 0;
+    memset(sh->direct, 0, sh->all->count * sizeof *sh->direct);
+    if (!delayed_admit(sh)) return ROUTE_REFUSED;
+    struct msg *m = make_msg(sh, in, 0);
+    enum err rc = m != NULL && add_target(sh, &t) ? enqueue(sh, m, in, false) : ERR_NOMEM;
+    msg_unref(&m);
+    if (rc == ERR_OK) return ROUTE_PENDING;
+    delayed_dismiss(sh);
+    return ROUTE_FAILED;
+}
+
+static struct command *new_move(struct shard *sh, struct msg *m, const struct route_in *in)
+{
+    struct command_size size = {
+        .targets = (uint32_t)sh->targets_count,
+        .seats = fill_seats(sh, NULL, in, true),
+    };
+    struct command *c = command_new(COMMAND_MOVE, &size);
+    if (c == NULL) return NULL;
+    c->msg = msg_ref(m);
+    if (sh->targets_count > 0) memcpy(c->targets, sh->targets, sh->targets_count * sizeof *c->targets);
+    fill_seats(sh, c, in, true);
+    c->retains = in->retain;
+    c->deferred = true;
+    return c;
+}
+
+bool route_delayed(struct shard *sh, struct msg *m, uint64_t seq, bool is_wanted)
+{
+    struct route_in in = { .topic = msg_topic(m), .qos = m->qos, .from_session = m->from_session };
+    in.retain = m->retain && is_wanted;
+    sh->targets_count = 0;
+    memset(sh->direct, 0, sh->all->count * sizeof *sh->direct);
+    if (is_wanted) {
+        if (subs_find(sh->all->subs, in.topic, &sh->found) != ERR_OK || !find_targets(sh, &in)) return false;
+        find_direct(sh, in.qos);
+    }
+    struct command *c = new_move(sh, m, &in);
+    if (c == NULL) return false;
+    c->session_no = DELAYED_QUEUE;
+    c->version = seq;
+    journal_put(sh, c);
+    return true;
+}
+
 enum route_result route_publish(struct shard *sh, const struct route_in *in)
 {
+    if (in->due_ms != 0) return route_later(sh, in);
     if (subs_find(sh->all->subs, in->topic, &sh->found) != ERR_OK || !find_targets(sh, in))
         return ROUTE_FAILED;
     bool deferred = must_defer(sh, in);
@@ -502,12 +559,13 @@ void route_own(struct shard *sh, const struct route_in *in)
 {
     if (subs_find(sh->all->subs, in->topic, &sh->found) != ERR_OK) return; /* the next one says more */
     find_direct(sh, in->qos);
+    sh->shares.hit_count = 0;
     bool here = sh->direct[sh->index];
     sh->direct[shard_of_topic(sh->all, subs_hash(sh->all->subs, in->topic))] = true;
     struct msg *m = make_msg(sh, in, rides_needed(sh));
     if (m == NULL) return;
     pass_on(sh, m, NULL);
     keep_own(sh, m);
-    if (here) deliver_direct(sh, m, 0);
+    if (here) deliver_direct(sh, m, NULL);
     msg_unref(&m);
 }

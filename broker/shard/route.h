@@ -20,6 +20,7 @@ struct route_in {
     uint8_t qos;
     bool retain;
     uint64_t expires_ms;
+    uint64_t due_ms;                    /* wall clock: not before; 0: now */
     uint64_t from_session, from_client; /* the latter with retain only */
     struct conn *conn;                  /* NULL: a will */
     uint16_t id;                        /* whose PUBACK or PUBREC waits; 0: none */
@@ -31,8 +32,13 @@ enum route_result {
     ROUTE_DONE,    /* delivered, or on its way to clean receivers */
     ROUTE_NOBODY,  /* no subscriber */
     ROUTE_PENDING, /* the journal has it; its completion acknowledges */
+    ROUTE_REFUSED, /* too many are to be published later */
     ROUTE_FAILED,
 };
+
+/* A delayed message that is due, with its seq in the queue of these: to who wants it now, or to nobody, and
+ * out of that queue. delayed_moved follows. False: no memory, and nothing has happened. */
+bool route_delayed(struct shard *sh, struct msg *m, uint64_t seq, bool is_wanted);
 
 /* A value of the broker's own: QoS 0, retained, and nothing of it is durable. */
 void route_own(struct shard *sh, const struct route_in *in);

@@ -2,6 +2,7 @@
 #include "shard/shard.h"
 #include "base/check.h"
 #include "base/rng.h"
+#include "shard/delayed.h"
 #include "shard/job.h"
 #include "shard/shard_int.h"
 #include "shard/turn_int.h"
@@ -111,6 +112,7 @@ static void accept_again(struct shard *sh)
 static void (*const alarm_handlers[ALARMS])(struct shard *) = {
     [ALARM_ACCEPT] = accept_again,
     [ALARM_SYS] = sys_alarm,
+    [ALARM_DELAYED] = delayed_alarm,
 };
 
 static void run_alarms(struct shard *sh)
@@ -296,6 +298,7 @@ static void shard_free(struct shard *sh)
     map_fini(&sh->by_no);
     shares_fini(sh);
     retained_free(&sh->retained);
+    delayed_free(&sh->delayed);
     wheel_free(&sh->conn_wheel);
     wheel_free(&sh->session_wheel);
     conn_free_dead(sh);
@@ -324,6 +327,7 @@ static enum err shard_open(struct shard *sh)
     if (rc == ERR_OK) rc = wheel_new(&sh->conn_wheel, sh->now_ms);
     if (rc == ERR_OK) rc = wheel_new(&sh->session_wheel, sh->now_ms);
     if (rc == ERR_OK) rc = retained_new(&sh->retained, &retained);
+    if (rc == ERR_OK && sh->index == 0) rc = delayed_new(&sh->delayed, sh->config->max_delayed_messages);
     if (rc != ERR_OK) return rc;
     sh->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (sh->epoll_fd < 0) return ERR_SYS;

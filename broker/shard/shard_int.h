@@ -129,7 +129,8 @@ struct shard {
     const struct clock *clock;
     struct shards_listener **listeners;
     size_t listeners_count;
-    struct sys sys; /* of shard 0 */
+    struct sys sys;          /* of shard 0 */
+    struct delayed *delayed; /* of shard 0 */
 };
 
 /* The shard whose session a client id is, and the shard that keeps a topic's retained message. */

@@ -13,7 +13,7 @@
 
 #include "base/bytes.h"
 
-enum { TOPIC_LEVELS_MAX = 200, TOPIC_BYTES_MAX = 65535 };
+enum { TOPIC_LEVELS_MAX = 200, TOPIC_BYTES_MAX = 65535, TOPIC_DELAY_SECONDS_MAX = 4294967 };
 
 /* A name to publish to: not empty, no wildcard, no NUL, within limits. UTF-8 is the codec's to check. */
 bool topic_name_valid(struct bytes name);
@@ -34,6 +34,10 @@ bool topic_matches(struct bytes filter, struct bytes name);
 
 /* $share/GROUP/FILTER (section 4.8.2). False when filter is not shared; group and rest are set when it is. */
 bool topic_share_split(struct bytes filter, struct bytes *group, struct bytes *rest);
+
+/* $delayed/SECONDS/NAME: to be published to NAME so many seconds later. Any other name is all of *rest, and
+ * *seconds is 0. False: it begins so, and the number or what follows is not right. */
+bool topic_delay_split(struct bytes name, uint32_t *seconds, struct bytes *rest);
 
 /* Walks levels: gives the next level of *rest and moves on. False when none is left. Start with
  * struct topic_levels l = topic_levels(name). "a//b" has three levels, "/" two. */

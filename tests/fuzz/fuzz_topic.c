@@ -5,6 +5,7 @@
 #include "codec/rd.h"
 #include "fuzz/fuzz.h"
 #include "topic/topic.h"
+#include <stdio.h>
 
 static size_t count_of(struct bytes b, char c)
 {
@@ -75,6 +76,33 @@ static void check_scan(struct bytes b)
     CHECK(count_of(b, 0) == 0);
 }
 
+/* What was split, put together again. */
+static void check_delay(struct bytes name)
+{
+    static const char prefix[] = "$delayed/";
+    const size_t n = sizeof prefix - 1;
+    bool begins = name.len >= n && memcmp(name.at, prefix, n) == 0;
+    uint32_t seconds;
+    struct bytes rest;
+    if (!topic_delay_split(name, &seconds, &rest)) {
+        CHECK(begins);
+        return;
+    }
+    CHECK(begins == (seconds > 0));
+    CHECK(rest.at + rest.len == name.at + name.len);
+    if (!begins) {
+        CHECK(rest.len == name.len);
+        return;
+    }
+    char head[32];
+    int digits = (int)(name.len - rest.len - n - 1);
+    CHECK(digits >= 1 && digits <= 7);
+    snprintf(head, sizeof head, "%s%0*u/", prefix, digits, (unsigned)seconds);
+    CHECK(strlen(head) == name.len - rest.len);
+    CHECK(memcmp(head, name.at, name.len - rest.len) == 0);
+    CHECK(naive_name(rest));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const uint8_t *feed = size > 0 ? memchr(data, '\n', size) : NULL;
@@ -98,5 +126,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (filter_valid && topic_name_valid(name)) CHECK(topic_matches(rest, name) == naive_match(rest, name));
     check_levels(filter);
     check_scan(name);
+    check_delay(name);
     return 0;
 }

@@ -9,6 +9,8 @@ unit_test(fence session)
 unit_test(net net)
 unit_test(job shard store)
 unit_test(offline_ids shard store)
+unit_test(due shard)
+unit_test(shard_delayed shard store)
 unit_test(alias shard)
 unit_test(auth shard store)
 

@@ -140,6 +140,47 @@ TEST(a_shared_filter_is_split)
     CHECK_TRUE(!topic_share_split(text("a/b/c/d"), &group, &rest));
 }
 
+static void check_delay(const char *name, uint32_t want_seconds, const char *want_rest)
+{
+    uint32_t seconds;
+    struct bytes rest;
+    CHECK_TRUE(topic_delay_split(text(name), &seconds, &rest));
+    CHECK_INT(want_seconds, seconds);
+    CHECK_TRUE(bytes_equal(text(want_rest), rest));
+}
+
+TEST(a_delay_is_split_from_its_topic)
+{
+    check_delay("$delayed/1/t", 1, "t");
+    check_delay("$delayed/15/a/b//c", 15, "a/b//c");
+    check_delay("$delayed/4294967//", 4294967, "/");
+    check_delay("$delayed/0000007/7", 7, "7");
+    check_delay("$delayed/5/$SYS/x", 5, "$SYS/x");
+    check_delay("$delayed/5/$delayed", 5, "$delayed");
+}
+
+TEST(a_name_without_a_delay_is_all_of_the_rest)
+{
+    static const char *const names[] = { "t",          "$delayed",       "$Delayed/1/t", "$delayed1/2/t",
+                                         "/$delayed/", "a/$delayed/1/t", "$delaye",      "$SYS/x" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) check_delay(names[i], 0, names[i]);
+}
+
+TEST(a_delay_that_is_not_right_is_refused)
+{
+    static const char *const names[] = {
+        "$delayed/",       "$delayed//t",        "$delayed/abc/t",          "$delayed/0/t",
+        "$delayed/0000/t", "$delayed/4294968/t", "$delayed/00000001/t",     "$delayed/99999999999999999999/t",
+        "$delayed/-1/t",   "$delayed/+1/t",      "$delayed/1.5/t",          "$delayed/ 1/t",
+        "$delayed/1",      "$delayed/1/",        "$delayed/1/a/+",          "$delayed/1/#",
+        "$delayed/1s/t",   "$delayed/0x1/t",     "$delayed/1/$delayed/1/t",
+    };
+    uint32_t seconds;
+    struct bytes rest;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        CHECK_TRUE(!topic_delay_split(text(names[i]), &seconds, &rest));
+}
+
 TEST(levels_are_walked_and_empty_ones_count)
 {
     static const struct {
