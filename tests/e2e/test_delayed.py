@@ -221,6 +221,45 @@ class Delayed(kit.Test):
             self.assertTrue(m.dup)
             m = s.message()
 
+    def test_killed_while_they_go_out_none_is_missing_and_none_is_new_twice(self):
+        conf = self.kept(shards=3)
+        b = self.broker(conf)
+        s = self.client(b, "s", clean=False, expiry=600)
+        s.subscribe("t", 1)
+        p = self.client(b, "p")
+        sent = [b"%04d" % i for i in range(2000)]
+        p.publish_all("$delayed/2/t", sent)
+        new = [s.message().payload]
+        self.kill(b)
+        for is_last in (False, True):
+            b = self.broker(conf)
+            s = self.client(b, "s", clean=False, expiry=600)
+            while len(set(new)) < (len(sent) if is_last else len(sent) // 2):
+                m = s.message()
+                self.assertTrue(m.dup or m.payload not in new)
+                new.append(m.payload)
+            if not is_last:
+                self.kill(b)
+        self.assertEqual(sorted(set(new)), sent)
+        b.wait_metric("delayed_messages", lambda n: n == 0)
+        self.client(b, "p").publish("t", b"end", 1)
+        while (m := s.message()).payload != b"end":
+            self.assertTrue(m.dup)
+
+    def test_a_group_gets_it_once(self):
+        b = self.broker("shards 3")
+        members = [self.client(b, "a"), self.client(b, "b", clean=False, expiry=600)]
+        for c in members:
+            c.subscribe("$share/g/t", 1)
+        p = self.client(b, "p")
+        for i in range(20):
+            p.publish("$delayed/1/t", b"%02d" % i, i % 2)
+        b.wait_metric("delayed_messages", lambda n: n == 0)
+        p.publish("t", b"end", 1)
+        b.wait_metric("messages_sent_total", lambda n: n >= 21)
+        got = [m.payload for c in members for m in c.catch_up()]
+        self.assertEqual(sorted(got), [b"%02d" % i for i in range(20)] + [b"end"])
+
     def test_a_restart_between_leaves_the_time_as_it_was(self):
         conf = self.kept()
         b = self.broker(conf)
