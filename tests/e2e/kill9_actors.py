@@ -12,7 +12,7 @@ from kill9_ledger import Retained, Session, Subscription
 
 PUBLISHERS, STEADY, KEPT, TOPICS = 5, 2, 8, 3
 MARK = "mark/now"
-DELAYED = 0  # share of the messages that are delayed
+DELAYED = 0.01  # share of the messages that are delayed
 
 FILTERS = ([f"t/{p}/{k}" for p in range(PUBLISHERS) for k in range(TOPICS)] + ["t/#", "t/+/0", "t/1/+", "+/2/#"] +
            [f"r/{p}" for p in range(STEADY)] + ["r/#"])
