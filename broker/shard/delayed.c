@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/delayed.h"
+#include "base/failpoint.h"
 #include "shard/due.h"
 #include "shard/route.h"
 #include "shard/shard_int.h"
@@ -141,6 +142,7 @@ static uint32_t move_rows(struct shard *sh, struct delayed *d)
     const struct store_page *p = &d->page;
     bool is_there = p->count > 0 && p->rows[0].seq == d->asked.seq;
     uint32_t moved = is_there;
+    failpoint(FAIL_delayed_read);
     if (is_there)
         move(sh, d->asked, p->rows[0].msg);
     else

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/failpoint.h"
 #include "shard/qos2.h"
 #include "shard/shard_int.h"
 
@@ -90,6 +91,7 @@ void qos2_released(struct shard *sh, const struct command *cmd)
 {
     struct session *s = sessions_find_no(sh, cmd->session_no);
     bool gone = cmd->result == COMMAND_DURABLE;
+    failpoint(FAIL_qos2_released);
     if (s == NULL || !session_inbound_gone(s, cmd->in_id, gone)) return;
     if (gone)
         conn_send_ack(sh, s->conn, PACKET_PUBCOMP, cmd->in_id, MQTT_RC_OK);
@@ -161,6 +163,7 @@ void qos2_put_received(struct shard *sh, struct session *s)
 void qos2_received(struct shard *sh, const struct command *cmd)
 {
     struct session *s = sessions_find_no(sh, cmd->session_no);
+    failpoint(FAIL_qos2_received);
     if (s == NULL) return;
     for (uint32_t i = 0; i < cmd->ack.open_count; i++) {
         if (cmd->result == COMMAND_DURABLE)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>
 
@@ -142,6 +143,7 @@ static void submit_again(struct shard *sh, struct share_group *g, struct share_e
 static void moved(struct shard *sh, struct share_entry *e, const struct command *cmd)
 {
     const struct command_target *t = &cmd->targets[0];
+    failpoint(FAIL_share_moved);
     if (t->is_skipped && t->dropped == 0) /* it had been in RAM only, and its member's session has ended */
         share_back(e);
     else if (t->is_skipped)

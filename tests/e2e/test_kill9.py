@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""kill -9 at random moments: nothing that was acknowledged is missing afterwards.
+"""kill -9 at random moments: nothing that was acknowledged is missing afterwards, and nothing of QoS 2 comes twice.
 
 Publishers with many messages under way, subscribers with sessions that come, go, take over and begin anew, retained
-messages that change. The broker is killed, also while it starts, or dies at one of its failpoints, or now and then is
+messages that change; publishers and subscribers that keep the state of QoS 2 over their connections, members of groups
+of both QoS, messages for later, wills. The broker is killed, also while it starts, or dies at one of its failpoints, or now and then is
 told to end; it starts again on the same directory with another number of shards. Now and then all is quiet, and
 everybody must have everything.
 
