@@ -4,9 +4,9 @@
 
 Publishers with many messages under way, subscribers with sessions that come, go, take over and begin anew, retained
 messages that change; publishers and subscribers that keep the state of QoS 2 over their connections, members of groups
-of both QoS, messages for later, wills. The broker is killed, also while it starts, or dies at one of its failpoints, or now and then is
-told to end; it starts again on the same directory with another number of shards. Now and then all is quiet, and
-everybody must have everything.
+of both QoS, messages for later, wills. The broker is killed, also while it starts, or dies at one of its failpoints, or
+now and then is told to end; it starts again on the same directory with another number of shards. Now and then all is
+quiet, and everybody must have everything.
 
     LONGLINKD=build/release/bin/longlinkd tests/e2e/test_kill9.py --cycles 500 --seed 7
     LONGLINKD=build/asan/bin/longlinkd tests/e2e/test_kill9.py --cycles 100 --failpoints 3   # each of them three times
