@@ -207,7 +207,7 @@ class Publisher(Actor):
         if again and self.rng.random() < 0.5:
             for m, topic, index, body in again:
                 if m is not None:
-                    m.sends += 1
+                    m.again()
                 self.send(m, topic, index, body, dup=True)
         elif again:
             self.give_up(again)

@@ -8,6 +8,7 @@ it is handed to its connection, and an answer when it has been read.
 import time
 
 PATTERN_BYTES = 7
+DELAY_MAX_MS = 2000
 TURN_MS = 250  # the broker reads its clock once in a turn of its loop, which may have begun before the message came
 
 
@@ -23,13 +24,21 @@ def matches(topic_filter, topic):
 
 class Message:
     """stream: what has an order: a publisher, until it gives up messages that have no answer. acked: PUBACK, PUBREC, or
-    for a will when it had to be published. due_ms: not before, by the clock of the machine; 0: at once."""
-    __slots__ = ("uid", "topic", "stream", "index", "size", "sent", "acked", "sends", "qos", "due_ms", "forbidden")
+    for a will when it had to be published. due_ms: not before, by the clock of the machine; 0: at once. last_ms: about
+    when the last of those sent is due."""
+    __slots__ = ("uid", "topic", "stream", "index", "size", "sent", "acked", "sends", "qos", "due_ms", "last_ms",
+                 "forbidden")
 
     def __init__(self, uid, topic, stream, index, size, sent):
         self.uid, self.topic, self.stream, self.index, self.size = uid, topic, stream, index, size
         self.sent, self.acked, self.sends = sent, 0, 1
-        self.qos, self.due_ms, self.forbidden = 1, 0, False
+        self.qos, self.due_ms, self.last_ms, self.forbidden = 1, 0, 0, False
+
+    def again(self):
+        """It is sent once more."""
+        self.sends += 1
+        if self.due_ms:
+            self.last_ms = time.time() * 1000 + DELAY_MAX_MS
 
     def payload(self):
         return b"%d " % self.uid + (b"%07d" % (self.uid % 10 ** PATTERN_BYTES)) * (self.size // PATTERN_BYTES)
@@ -188,7 +197,7 @@ class Ledger:
         index = self.indices[stream] = self.indices.get(stream, 0) + 1
         m = self.messages[self.uid] = Message(self.uid, topic, stream, index, size, self.tick())
         m.qos = qos
-        m.due_ms = time.time() * 1000 + delay_s * 1000 if delay_s else 0
+        m.due_ms = m.last_ms = time.time() * 1000 + delay_s * 1000 if delay_s else 0
         self.count["published"] += 1
         self.count["exact"] += qos == 2
         self.count["delayed"] += delay_s > 0
@@ -249,8 +258,10 @@ class Ledger:
                 self.violation("missing", f"{s.client}: {m.topic} {uid} sent {m.sent} acked {m.acked}")
                 self.count["missing"] += 1
             s.owed &= early
-            s.got = {u for u in s.got if u >= before or not self.messages[u].acked or u in early}
-        self.messages = {u: m for u, m in self.messages.items()
-                         if u >= before or not m.acked or u in early or m.due_ms >= due_ms}
+        kept = {u for u, m in self.messages.items()
+                if u >= before or not m.acked or u in early or m.last_ms >= due_ms - DELAY_MAX_MS}
+        for s in self.sessions.values():
+            s.got &= kept
+        self.messages = {u: self.messages[u] for u in kept}
         self.settled = before - 1
         self.count["settled"] += 1
