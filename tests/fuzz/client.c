@@ -229,7 +229,6 @@ static void sent_received(struct client *c, struct flight *flight, uint16_t id)
     if (flight == NULL || flight->qos != 2 || flight->is_received) c->is_lax = true;
     if (flight != NULL) flight->is_received = true;
     client_asks(c, &asked);
-    world_receives(c->who, id);
 }
 
 static void sent_release(struct client *c, uint16_t id)
@@ -255,7 +254,8 @@ static void sent_ack(struct client *c, const struct frame *f)
         sent_received(c, flight, a.id);
         return;
     }
-    bool is_known = flight != NULL || (f->type == PACKET_PUBCOMP && world_has_received(c->who, a.id));
+    const struct who *who = world_of(c->who);
+    bool is_known = flight != NULL || (f->type == PACKET_PUBCOMP && who != NULL && who->connects > 1);
     bool is_right = flight == NULL || (f->type == PACKET_PUBACK) == (flight->qos == 1);
     if (f->type == PACKET_PUBCOMP && flight != NULL) is_right &= flight->is_released;
     if (f->type == PACKET_PUBREC && flight != NULL) is_right &= !flight->is_received;

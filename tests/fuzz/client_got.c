@@ -168,7 +168,6 @@ static void take_off(unsigned link, const struct publish *p, struct published *s
     }
     struct flight f = { .id = p->id, .qos = p->qos, .source = source };
     c->flights[c->flights_count++] = f;
-    if (p->qos == 2) world_receives(c->who, p->id);
     CHECK(c->flights_count <= c->window || c->is_lax); /* [MQTT-3.3.4-9] */
     CHECK(most == 0 || c->flights_count <= most || c->is_lax);
     if (c->acks) acknowledge(link, &f);
@@ -211,7 +210,8 @@ static void got_release(unsigned link, uint16_t id)
     struct client *c = client_of(link);
     struct asked *asked = client_asked(c, PACKET_PUBREC, id);
     struct flight *flight = client_flight(c, id);
-    bool is_old = flight == NULL && world_has_received(c->who, id);
+    const struct who *who = world_of(c->who);
+    bool is_old = flight == NULL && (who == NULL || who->connects > 1);
     CHECK(asked != NULL || c->is_lax || is_old);
     if (asked != NULL) client_answered(c, asked);
     if (flight == NULL && c->flights_count < CLIENT_FLIGHTS_MAX) {

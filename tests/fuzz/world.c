@@ -51,32 +51,13 @@ int world_who(struct bytes client_id)
     w->id = world_keep(client_id);
     w->is_unknown = false;
     w->connects = w->jobs = 0;
-    w->wanted_count = w->received_count = 0;
+    w->wanted_count = 0;
     return (int)everybody_count++;
 }
 
 struct who *world_of(int who)
 {
     return who < 0 ? NULL : &everybody[who];
-}
-
-void world_receives(int who, uint16_t id)
-{
-    struct who *w = world_of(who);
-    if (w == NULL || world_has_received(who, id)) return;
-    if (w->received_count == WORLD_RECEIVED_MAX)
-        w->is_unknown = true;
-    else
-        w->received[w->received_count++] = id;
-}
-
-bool world_has_received(int who, uint16_t id)
-{
-    const struct who *w = world_of(who);
-    if (w == NULL || w->is_unknown) return true;
-    for (unsigned i = 0; i < w->received_count; i++)
-        if (w->received[i] == id) return true;
-    return false;
 }
 
 static struct wanted *wanted_of(struct who *w, struct bytes filter)

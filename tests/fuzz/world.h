@@ -20,7 +20,6 @@ enum {
     WORLD_WHO_MAX = 24,
     WORLD_FILTERS_MAX = 64,
     WORLD_IDS_MAX = 8,
-    WORLD_RECEIVED_MAX = 64,
     WORLD_PUBLISHED_MAX = 1024,
     WORLD_ARENA_BYTES = 256 * 1024
 };
@@ -37,10 +36,8 @@ struct wanted {
 /* A client id, and what its sessions had. */
 struct who {
     struct bytes id;
-    bool is_unknown;                       /* more filters than are kept */
-    unsigned connects, jobs;               /* CONNECTs; SUBSCRIBEs and UNSUBSCRIBEs */
-    uint16_t received[WORLD_RECEIVED_MAX]; /* packet ids that it got with QoS 2 */
-    unsigned received_count;
+    bool is_unknown;         /* more filters than are kept */
+    unsigned connects, jobs; /* CONNECTs; SUBSCRIBEs and UNSUBSCRIBEs */
     struct wanted wanted[WORLD_FILTERS_MAX];
     unsigned wanted_count;
 };
@@ -70,11 +67,6 @@ void world_forget(void); /* something happened that nobody can follow */
 /* The number of a client id; -1: too many. */
 int world_who(struct bytes client_id);
 struct who *world_of(int who);
-
-/* It got this id with QoS 2; might a PUBREL come for it? Whether the broker has read a PUBCOMP, nobody knows.
- */
-void world_receives(int who, uint16_t id);
-bool world_has_received(int who, uint16_t id);
 
 /* A filter that a client asked for; id 0: without an identifier. */
 struct world_wish {
