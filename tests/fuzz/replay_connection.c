@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     SCRIPT_BYTES = (SCRIPT_STEPS_MAX + 1) * STEP_BYTES,
@@ -26,6 +25,7 @@ struct input {
 static struct input inputs[SCRIPTS_MAX], running;
 static size_t inputs_count;
 static uint32_t state;
+static unsigned long runs;
 
 static uint32_t draw(void)
 {
@@ -56,7 +56,7 @@ static void read_corpus(const char *path)
     CHECK(inputs_count > 0);
 }
 
-/* By the signal's handler: without stdio. */
+/* By the signal's handler. */
 static void tell(int number)
 {
     static const char digits[] = "0123456789abcdef";
@@ -67,7 +67,7 @@ static void tell(int number)
         text[n++] = digits[running.at[i] & 15];
     }
     text[n++] = '\n';
-    if (write(STDERR_FILENO, text, n) < 0) _exit(1);
+    fprintf(stderr, "runs %lu; the last:\n%.*s", runs, (int)n, text);
     signal(number, SIG_DFL);
     raise(number);
 }
@@ -76,6 +76,12 @@ static void mutate(void)
 {
     running = inputs[draw() % inputs_count];
     running.size = script_mutate(running.at, running.size, sizeof running.at, draw());
+}
+
+static void run(void)
+{
+    runs++;
+    script_run(running.at, running.size);
 }
 
 int main(int argc, char **argv)
@@ -92,11 +98,11 @@ int main(int argc, char **argv)
     read_corpus(argv[1]);
     for (size_t i = 0; i < inputs_count; i++) {
         running = inputs[i];
-        script_run(running.at, running.size);
+        run();
     }
     for (long i = 0; i < count; i++) {
         mutate();
-        script_run(running.at, running.size);
+        run();
     }
     printf("%zu scripts, %ld mutations\n", inputs_count, count);
     return 0;
