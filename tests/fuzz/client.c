@@ -108,7 +108,7 @@ static void note_will(struct client *c, const struct connect *p)
         .qos = p->will.qos,
         .retain = p->will.retain,
         .has_expiry = p->version == MQTT_V5 && PROPS_HAS(&p->will.props, message_expiry),
-        .is_will = true,
+        .is_late = true,
         .by = c->who,
         .link_no = c->link_no,
     };
@@ -183,12 +183,19 @@ static bool find_topic(struct client *c, struct publish *p)
 
 static void note_publish(struct client *c, const struct publish *p)
 {
+    uint32_t seconds;
+    struct bytes topic;
+    if (!topic_delay_split(p->topic, &seconds, &topic)) {
+        if (c->version != MQTT_V5) c->may_end = true; /* it cannot be told otherwise */
+        return;
+    }
     uint8_t block[CLIENT_BUFFER_BYTES];
     struct wr w = { .at = block, .left = sizeof block };
     if (c->version == MQTT_V5) publish_forward_props(&w, p->props.block);
     struct world_publish m = {
-        .topic = p->topic,
+        .topic = topic,
         .payload = p->payload,
+        .is_late = seconds > 0,
         .block = bytes_of(block, (size_t)(w.at - block)),
         .qos = p->qos,
         .retain = p->retain,
@@ -234,6 +241,9 @@ static void sent_received(struct client *c, struct flight *flight, uint16_t id)
 static void sent_release(struct client *c, uint16_t id)
 {
     struct asked asked = { .type = PACKET_PUBREL, .id = id };
+    const struct who *who = world_of(c->who);
+    /* An earlier connection's message may have no PUBREC yet. */
+    if (who != NULL && who->connects > 1) c->may_end = true;
     client_asks(c, &asked);
 }
 

@@ -102,7 +102,7 @@ static void check_order(struct client *c, const struct publish *p, struct bytes 
                         const struct published *source)
 {
     uint64_t topic_hash = world_hash(topic, 1);
-    if (p->retain || source->is_will || c->is_lax || world_is_shared(c->who, topic)) return;
+    if (p->retain || source->is_late || c->is_lax || world_is_shared(c->who, topic)) return;
     unsigned i = 0;
     for (; i < c->last_count; i++) {
         const struct last_got *l = &c->last[i];

@@ -178,7 +178,7 @@ struct published *world_publish(const struct world_publish *p)
         .qos = p->qos,
         .retain = p->retain,
         .has_expiry = p->has_expiry,
-        .is_will = p->is_will,
+        .is_late = p->is_late,
         .expiry_s = p->expiry_s,
         .by = p->by,
         .link_no = p->link_no,

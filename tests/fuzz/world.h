@@ -48,8 +48,9 @@ struct published {
     uint32_t run;
     uint8_t qos; /* the highest */
     bool retain, has_expiry;
-    bool is_repeated; /* the same more than once: nobody can tell them apart */
-    bool is_will, is_withdrawn;
+    bool is_repeated;  /* the same more than once: nobody can tell them apart */
+    bool is_late;      /* a will, or delayed: its order says nothing */
+    bool is_withdrawn; /* a will */
     uint32_t expiry_s;
     int by;           /* whose it is */
     uint32_t link_no; /* over which connection of the run */
@@ -89,7 +90,7 @@ bool world_has_id(int who, struct bytes topic, uint32_t id);
 struct world_publish {
     struct bytes topic, payload, block;
     uint8_t qos;
-    bool retain, has_expiry, is_will;
+    bool retain, has_expiry, is_late;
     uint32_t expiry_s;
     int by;
     uint32_t link_no;
