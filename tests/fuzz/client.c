@@ -189,6 +189,7 @@ static void note_publish(struct client *c, const struct publish *p)
         if (c->version != MQTT_V5) c->may_end = true; /* it cannot be told otherwise */
         return;
     }
+    if (seconds > 0 && c->version != MQTT_V5) c->may_end = true; /* the same, when there are too many */
     uint8_t block[CLIENT_BUFFER_BYTES];
     struct wr w = { .at = block, .left = sizeof block };
     if (c->version == MQTT_V5) publish_forward_props(&w, p->props.block);
@@ -317,7 +318,8 @@ static void sent_end(struct client *c, const struct frame *f)
         return;
     }
     if (session_end_decode(f, c->version, &e) != MQTT_RC_OK) c->is_bad = true;
-    c->says_goodbye = client_is_judged(c) && e.code == 0;
+    bool has_expiry = c->version == MQTT_V5 && PROPS_HAS(&e.props, session_expiry); /* which may be wrong */
+    c->says_goodbye = client_is_judged(c) && e.code == 0 && !has_expiry;
     c->may_end = true;
 }
 

@@ -234,6 +234,7 @@ static void choose_options(struct config *c, void *ctx)
     c->max_queued_messages = queued[choice[0] >> 3 & 7];
     c->max_queued_policy = (choice[0] >> 6) % 3;
     c->retain_available = (choice[1] & 0xc0) != 0xc0;
+    c->max_delayed_messages = 4; /* there is a block for all that are permitted */
     if ((choice[4] & 3) == 1) c->receive_maximum = 1 + (choice[4] >> 2);
     c->sys_interval = choice[4] == 0x5a && choice[5] == 0xa5 ? 10 : 0; /* seldom: it is slow */
     if ((choice[2] & 0x0f) == 0x0f) c->max_packet_size = 64;
