@@ -162,10 +162,11 @@ static void taken(struct shard *sh, struct share_group *g, struct share_entry *e
         submit_again(sh, g, e);
 }
 
-/* It is not in the queue any more: a limit dropped it. Or its member's session is gone, which we know. */
-static void stale(struct share_entry *e)
+/* It is not in the queue any more: a limit dropped it. Or its member's session is not there: it has ended, or
+ * its CLAIM is still to come, for the JOIN may be faster than the journal. */
+static void stale(struct share_entry *e, const struct command *cmd)
 {
-    if (e->member->has_left)
+    if (cmd->targets_count > 0 && cmd->targets[0].is_skipped)
         share_back(e);
     else
         share_done(e);
@@ -178,7 +179,7 @@ void shares_done(struct shard *sh, struct command *cmd)
     g->commands--;
     switch (cmd->result) {
     case COMMAND_REFUSED: share_back(e); break;
-    case COMMAND_STALE: stale(e); break;
+    case COMMAND_STALE: stale(e, cmd); break;
     case COMMAND_DURABLE:
     case COMMAND_DUPLICATE:
         if (e->how == SHARE_MOVE)

@@ -44,7 +44,7 @@ enum { DELAYED_QUEUE = 255 };
 enum command_result {
     COMMAND_DURABLE,
     COMMAND_STALE,     /* durable, but its session, claim, will or entry is gone: it had no effect. A MOVE out
-                          of a group's queue: or all its targets are gone */
+                          of a group's queue: or all its targets are not there, and these are marked so */
     COMMAND_REFUSED,   /* not accepted, and without any effect: no room, or a limit that refuses */
     COMMAND_DUPLICATE, /* as good as durable, and without effect: its message is there already */
 };

@@ -10,6 +10,8 @@ struct queue {
     uint64_t session_no, claim_no;
     uint64_t since;       /* position of the CLAIM that made it */
     uint64_t folded;      /* rows up to here are elsewhere */
+    uint64_t restored;    /* rows up to here are from before this process started */
+    uint64_t dropped;     /* a limit cost all up to here since then */
     uint64_t left;        /* the newest row that is elsewhere, or on its way */
     uint64_t cleared;     /* nothing up to here is there any more, with the folds that were gathered */
     uint64_t acked_in_no; /* the fold that has an acknowledgement of this session, and up to where */
@@ -233,6 +235,7 @@ static void queue_append(struct tables *t, struct command_target *to, const stru
     bool was_expected = to->expected == life_of(q);
     struct command_ack dropped = { .cursor = to->drop_upto };
     struct backlog_entry e = { c->position, c->msg->payload_bytes };
+    if (to->drop_upto > q->dropped) q->dropped = to->drop_upto;
     if (to->drop_upto > 0) queue_finish(q, &dropped);
     if (was_expected) q->expected--;
     bool counted = !is_limited(t, q) || backlog_add(&q->backlog, e, was_expected) == ERR_OK;
@@ -320,34 +323,39 @@ static enum command_result apply_group(struct tables *t, const struct command *c
     return COMMAND_DURABLE;
 }
 
-/* A limit drops entries, and knows of each. Without one only the queue's reader takes any out: of what is
- * elsewhere it knows what is there, and moves an entry once. */
+/* A limit drops entries, and knows of each that is still there; but for what a fold that was cut short has
+ * left out, because it had moved by then: so when the log's tail says it again, what a limit has not dropped
+ * is there. Without limits only the queue's reader takes any out: of what is elsewhere it knows what is
+ * there, and moves an entry once. */
 static bool has_entry(const struct tables *t, const struct queue *q, uint64_t seq)
 {
     if (queue_row(q, seq) != NULL) return true;
-    return is_limited(t, q) ? backlog_has(&q->backlog, seq) : seq <= q->folded;
+    if (!is_limited(t, q)) return seq <= q->folded;
+    return backlog_has(&q->backlog, seq) || (seq <= q->restored && seq > q->dropped);
 }
 
 /* What is due goes out, though it be to nobody. What a group has stays if those who should have it are all
  * gone. */
-static bool can_move(const struct tables *t, const struct queue *q, const struct command *c)
+static bool has_receiver(const struct tables *t, const struct command *c)
 {
-    if (q == NULL || !has_entry(t, q, c->version)) return false;
     bool somebody = c->targets_count == 0 || c->session_no == DELAYED_QUEUE;
     for (uint32_t i = 0; i < c->targets_count && !somebody; i++)
         somebody = !c->targets[i].is_skipped && queue_find(t, c->targets[i].session_no) != NULL;
     return somebody;
 }
 
+/* Which of the two it was that was not there, the entry or its targets, is said by the marks of these. */
 static enum command_result apply_move(struct tables *t, struct command *c)
 {
     struct queue *q = queue_find(t, c->session_no);
-    if (!can_move(t, q, c)) {
-        forget_targets(t, c, c->targets_count);
-        return COMMAND_STALE;
+    bool is_there = q != NULL && has_entry(t, q, c->version);
+    if (is_there && has_receiver(t, c)) {
+        queue_take(q, c->version);
+        return append_all(t, c);
     }
-    queue_take(q, c->version);
-    return append_all(t, c);
+    for (uint32_t i = 0; i < c->targets_count; i++) c->targets[i].is_skipped = is_there;
+    forget_targets(t, c, c->targets_count);
+    return COMMAND_STALE;
 }
 
 /* The will goes out once, whoever says so first: its connection's end, a timer, or another node. */
@@ -520,7 +528,7 @@ enum err tables_restore(struct tables *t, const struct tables_session *s)
     struct queue *q = queue_make(t, s->session_no, 0);
     if (q == NULL) return ERR_NOMEM;
     q->claim_no = s->claim_no;
-    q->folded = q->left = s->folded;
+    q->folded = q->left = q->restored = s->folded;
     q->has_will = s->has_will;
     return ERR_OK;
 }

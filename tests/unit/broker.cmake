@@ -11,6 +11,7 @@ unit_test(job shard store)
 unit_test(offline_ids shard store)
 unit_test(due shard)
 unit_test(shard_delayed shard store)
+unit_test(shard_shares shard store)
 unit_test(alias shard)
 unit_test(auth shard store)
 

@@ -229,6 +229,32 @@ TEST(what_was_to_go_for_another_may_move_before)
     tables_free(&t);
 }
 
+static bool marks_its_target(struct tables *t, uint64_t seq, uint64_t to, uint64_t position)
+{
+    struct command *c = move(GROUP, seq, to);
+    CHECK_INT(COMMAND_DURABLE, tables_admit(t, c));
+    c->position = position;
+    CHECK_INT(COMMAND_STALE, tables_apply(t, c));
+    bool is_skipped = c->targets[0].is_skipped;
+    command_unref(&c);
+    return is_skipped;
+}
+
+/* The entry may be given to another one, or it is nobody's any more: who asked has to know. */
+TEST(a_move_without_effect_says_whether_it_was_for_want_of_its_target)
+{
+    enum { NOT_THERE = 77 };
+    struct tables *t = open_tables((struct backlog_limits){ 0 });
+    claim(t, 1);
+    make_group(t, 2);
+    apply(t, for_queue(t, GROUP), 3);
+    CHECK_TRUE(marks_its_target(t, 3, NOT_THERE, 4));
+    CHECK_TRUE(!marks_its_target(t, 99, SESSION, 5));
+    CHECK_TRUE(!marks_its_target(t, 99, NOT_THERE, 6));
+    CHECK_INT(COMMAND_DURABLE, run(t, move(GROUP, 3, SESSION), 7));
+    tables_free(&t);
+}
+
 /* As the fold asks: of what was acknowledged, moved and released in time nothing matters. */
 TEST(what_comes_and_goes_before_a_fold_does_not_matter_to_it)
 {
@@ -279,5 +305,25 @@ TEST(what_is_elsewhere_matters_until_it_is_finished_there)
     command_unref(&moved);
     command_unref(&release);
     command_unref(&ack);
+    tables_free(&t);
+}
+
+/* A fold that is cut short has left out what had moved by then. */
+TEST(where_a_limit_counts_what_came_before_this_process_may_move_unless_it_was_dropped)
+{
+    struct tables *t =
+        open_tables((struct backlog_limits){ .messages_max = 2, .policy = BACKLOG_DROP_OLDEST });
+    const struct tables_session old = { .session_no = GROUP, .folded = 10 };
+    claim(t, 1);
+    CHECK_INT(ERR_OK, tables_restore(t, &old));
+    CHECK_INT(ERR_OK, tables_restore_entry(t, GROUP, (struct backlog_entry){ 5, 10 }));
+    CHECK_INT(COMMAND_DURABLE, run(t, move(GROUP, 8, SESSION), 11));
+    apply(t, for_queue(t, GROUP), 12);
+    apply(t, for_queue(t, GROUP), 13); /* 5 goes */
+    CHECK_INT(COMMAND_STALE, run(t, move(GROUP, 5, SESSION), 14));
+    CHECK_INT(COMMAND_STALE, run(t, move(GROUP, 4, SESSION), 15));
+    CHECK_INT(COMMAND_DURABLE, run(t, move(GROUP, 9, SESSION), 16));
+    CHECK_INT(COMMAND_DURABLE, run(t, move(GROUP, 12, SESSION), 17));
+    CHECK_INT(3, rows(t));
     tables_free(&t);
 }

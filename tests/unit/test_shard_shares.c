@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A durable group and its one member, with QoS 2: a shard without a thread, and the store in memory a step at
+ * a time, which hears of the member's session when the test says so.
+ */
+#include "base/epoch.h"
+#include "kit/test.h"
+#include "shard/route.h"
+#include "shard/shard_int.h"
+#include "shard/turn_int.h"
+#include "store/store_mem.h"
+#include <stdlib.h>
+
+enum { MEMBER = 1000, WINDOW = 10 };
+
+struct rig {
+    struct config config;
+    struct log *log;
+    struct metrics *metrics;
+    struct store_mem *mem;
+    struct shards *shards;
+    struct shard *shard;
+    struct conn conn; /* not open: nothing is sent over it */
+    struct store_page page;
+};
+
+/* What the test asks is answered to the test. */
+static void post(void *ctx, unsigned shard, struct mail *mail)
+{
+    struct rig *r = ctx;
+    struct journal_sink sink = shards_sink(r->shards);
+    if (mail != &r->page.answer) sink.post(sink.ctx, shard, mail);
+}
+
+static void complete(void *ctx, unsigned shard, struct mail *mail)
+{
+    struct rig *r = ctx;
+    struct journal_sink sink = shards_sink(r->shards);
+    sink.complete(sink.ctx, shard, mail);
+}
+
+static void flush(void *ctx)
+{
+    struct rig *r = ctx;
+    struct journal_sink sink = shards_sink(r->shards);
+    sink.flush(sink.ctx);
+}
+
+static bool turn(struct rig *r)
+{
+    epoch_online(r->shards->epoch, 0);
+    shard_turn(r->shard, NULL, 0);
+    epoch_offline(r->shards->epoch, 0);
+    return store_mem_step(r->mem);
+}
+
+static void settle(struct rig *r)
+{
+    enum { MAIL_TURNS = 4 }; /* from the shard to itself */
+    for (int idle = 0; idle < MAIL_TURNS;) idle = turn(r) ? 0 : idle + 1;
+}
+
+static uint32_t rows(struct rig *r, uint64_t session_no)
+{
+    struct store store = store_mem_store(r->mem);
+    r->page = (struct store_page){ .session_no = session_no, .limit = PAGE_ENTRIES_MAX };
+    store_page(&store, &r->page);
+    store_mem_step(r->mem);
+    for (uint32_t i = 0; i < r->page.count; i++) msg_unref(&r->page.rows[i].msg);
+    return r->page.count;
+}
+
+/* As the member's shard does, when it is slower than the group's. */
+static void claim(struct rig *r)
+{
+    struct command_size size = { .data = bytes_of_text("member") };
+    struct command *c = command_new(COMMAND_CLAIM, &size);
+    assert_non_null(c);
+    c->session_no = MEMBER;
+    journal_put(r->shard, c);
+}
+
+static struct session *restore_member(struct rig *r)
+{
+    struct restore_sink sink = shards_restore(r->shards);
+    struct restore_session s = { .session_no = MEMBER,
+                                 .expiry_s = UINT32_MAX,
+                                 .client_id = bytes_of_text("member") };
+    struct restore_subscription share = { .session_no = MEMBER,
+                                          .filter = bytes_of_text("$share/g/t"),
+                                          .options = 2 };
+    CHECK_INT(ERR_OK, sink.session(sink.ctx, &s));
+    CHECK_INT(ERR_OK, sink.subscription(sink.ctx, &share));
+    return sessions_find_no(r->shard, MEMBER);
+}
+
+static struct rig *new_rig(void)
+{
+    struct rig *r = calloc(1, sizeof *r);
+    assert_non_null(r);
+    config_init(&r->config);
+    r->config.sys_interval = 0;
+    CHECK_INT(ERR_OK, log_open(&r->log, &(struct log_conf){ .clock = &clock_system }));
+    CHECK_INT(ERR_OK, metrics_new(&r->metrics, 2));
+    struct shards_conf conf = {
+        .count = 1, .config = &r->config, .log = r->log, .metrics = r->metrics, .clock = &clock_system
+    };
+    CHECK_INT(ERR_OK, shards_new(&r->shards, &conf));
+    r->shard = r->shards->at[0];
+    struct store_mem_conf mem = { .sink = { post, complete, flush, r }, .clock = &clock_system };
+    CHECK_INT(ERR_OK, store_mem_new(&r->mem, &mem));
+    return r;
+}
+
+static void run(struct rig *r)
+{
+    struct journal journal = store_mem_journal(r->mem);
+    struct store store = store_mem_store(r->mem);
+    shards_prepare(r->shards, &journal, &store, &(struct shards_past){ 0 });
+    settle(r);
+}
+
+static void free_rig(struct rig *r)
+{
+    settle(r);
+    store_mem_free(&r->mem);
+    shards_free(&r->shards);
+    metrics_free(&r->metrics);
+    log_close(&r->log);
+    free(r);
+}
+
+static void publish(struct rig *r)
+{
+    struct route_in in = { .topic = bytes_of_text("t"), .payload = bytes_of_text("x"), .qos = 2 };
+    epoch_online(r->shards->epoch, 0);
+    CHECK_INT(ROUTE_PENDING, route_publish(r->shard, &in));
+    epoch_offline(r->shards->epoch, 0);
+    settle(r);
+}
+
+static void go_online(struct rig *r, struct session *s)
+{
+    session_attach(s, &r->conn, WINDOW);
+    shares_online(r->shard, s);
+}
+
+static void go_offline(struct rig *r, struct session *s)
+{
+    session_detach(s);
+    shares_offline(r->shard, s);
+}
+
+TEST(a_message_for_a_member_that_the_store_has_not_heard_of_waits_for_it)
+{
+    enum { TURNS = 20 };
+    struct rig *r = new_rig();
+    struct session *s = restore_member(r);
+    run(r);
+    publish(r);
+    go_online(r, s);
+    for (int i = 0; i < TURNS; i++) turn(r);
+    CHECK_INT(0, rows(r, MEMBER));
+    claim(r);
+    settle(r);
+    CHECK_INT(1, rows(r, MEMBER));
+    go_offline(r, s);
+    free_rig(r);
+}
