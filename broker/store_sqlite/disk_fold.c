@@ -70,16 +70,15 @@ static void mark_acknowledgements(struct store_disk *s, struct fold *f)
 /* What has been acknowledged by now never becomes a row. */
 static bool mark_targets(struct store_disk *s, const struct command *c, bool *live)
 {
-    bool is_durable = c->result == COMMAND_DURABLE;
     bool acts = c->kind == COMMAND_FIRE_WILL || c->retains ||
                 (c->kind == COMMAND_ENQUEUE && (c->msg->retain || c->mid != NULL));
-    for (uint32_t t = 0; t < c->targets_count && is_durable; t++) {
+    for (uint32_t t = 0; t < c->targets_count; t++) {
         const struct command_target *to = &c->targets[t];
         live[t] = !to->is_skipped && tables_has(s->tables, to->session_no, c->position);
         if (live[t]) tables_leave(s->tables, to->session_no, c->position);
         acts |= live[t] || (to->drop_upto > 0 && !to->is_skipped);
     }
-    return acts && is_durable;
+    return acts && c->result == COMMAND_DURABLE;
 }
 
 /* Is its packet id to be known? Whether its message was new or a duplicate. */
