@@ -375,7 +375,7 @@ static size_t read_packets(struct client *c, struct bytes b)
 bool client_send(unsigned link, struct bytes b)
 {
     struct client *c = &clients[link];
-    if (!c->is_used || !rig_send(link, b)) return false;
+    if (!c->is_used || b.len == 0 || !rig_send(link, b)) return false;
     c->heard_ms = rig_now_ms();
     if (c->is_bad) return true;
     CHECK(b.len <= sizeof c->sent - c->sent_bytes);
