@@ -63,6 +63,7 @@ class Subscription:
 
 class Session:
     """One client's session from a CONNECT until it is discarded."""
+    lends = False  # what one client hands back is new to the next
 
     def __init__(self, ledger, client):
         self.ledger, self.client = ledger, client
@@ -98,7 +99,7 @@ class Session:
             led.count["duplicates"] += 1
         if m.uid in self.got:
             led.count["again"] += 1
-            led.count["again without DUP"] += m.sends == 1 and not dup
+            led.count["again without DUP"] += m.sends == 1 and not dup and not self.lends
             return
         self.got.add(m.uid)
         if not self.allows(m):
@@ -135,6 +136,7 @@ class Session:
 
 class Group(Session):
     """What a shared subscription owes to all of its members together: they all have sessions that last, and stay."""
+    lends = True
 
     def __init__(self, ledger, name, topic_filter, qos):
         super().__init__(ledger, name)
