@@ -156,7 +156,9 @@ bool session_next(struct session *s, struct session_send *out)
 
 void session_drop_upto(struct session *s, uint64_t seq)
 {
-    if (seq > s->dropped_upto) s->dropped_upto = seq;
+    if (seq <= s->dropped_upto) return;
+    s->dropped_upto = seq;
+    session_shared_dropped(s, seq);
 }
 
 uint32_t session_index_of(const struct session *s, uint16_t place)

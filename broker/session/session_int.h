@@ -51,6 +51,7 @@ void session_shared_init(struct session *s);
 void session_shared_fini(struct session *s);
 void session_shared_detach(struct session *s);
 void session_shared_finished(struct session *s, uint64_t seq); /* an entry of its own queue */
+void session_shared_dropped(struct session *s, uint64_t upto); /* the same, by its limit */
 
 /* fence.c */
 bool session_is_void(const struct session *s, uint64_t seq);

@@ -62,6 +62,17 @@ void session_shared_finished(struct session *s, uint64_t seq)
     }
 }
 
+/* What is in RAM is finished when its turn comes; the others were to be read, and will not be found. */
+void session_shared_dropped(struct session *s, uint64_t upto)
+{
+    struct list *next, *moved = &s->shared.moved;
+    for (struct list *at = moved->next; at != moved; at = next) {
+        struct share_entry *e = entry_at(at);
+        next = at->next;
+        if (e->moved_seq <= upto && session_find_seq(s, e->moved_seq) == NULL) go_home(s, e);
+    }
+}
+
 /* Those who acknowledge mostly do so in order: the search is short. */
 static struct share_entry *find(const struct session *s, uint16_t id)
 {

@@ -72,11 +72,11 @@ void shares_hit(struct shard *sh, struct share_group *g, struct msg *m, const st
     struct share_row row = { m, 0, m->retain };
     if (g->matched == sh->matches) return; /* by its other entry */
     g->matched = sh->matches;
+    if (m->qos > 0 && is_queued(g, m, seat)) return;
     if (m->qos == 0 || share_qos(&g->share) == 0) {
         give_qos0(sh, g, &row);
         return;
     }
-    if (is_queued(g, m, seat)) return;
     if (share_offer(&g->share, &row) != ERR_OK) note_dropped(sh, g, 1);
     group_mark(sh, g);
 }
@@ -85,7 +85,7 @@ void shares_apply(struct shard *sh, const struct command *c, const struct comman
 {
     struct share_group *g = group_find_no(sh, t->session_no);
     if (g == NULL) return;
-    if (t->dropped > 0) note_dropped(sh, g, t->dropped);
+    if (shares_count_dropped(c, t)) note_dropped(sh, g, t->dropped);
     if (t->drop_upto > 0) share_drop_upto(&g->share, t->drop_upto);
     struct share_row row = { c->msg, c->position, t->retain };
     if (!t->is_skipped) share_offer(&g->share, &row);
@@ -142,13 +142,8 @@ static void submit_again(struct shard *sh, struct share_group *g, struct share_e
 
 static void moved(struct shard *sh, struct share_entry *e, const struct command *cmd)
 {
-    const struct command_target *t = &cmd->targets[0];
     failpoint(FAIL_share_moved);
-    if (t->is_skipped && t->dropped == 0) /* it had been in RAM only, and its member's session has ended */
-        share_back(e);
-    else if (t->is_skipped)
-        share_done(e);
-    else if (share_moved(e, cmd->position))
+    if (share_moved(e, cmd->position))
         give(sh, e);
     else
         share_done(e);
@@ -160,6 +155,20 @@ static void taken(struct shard *sh, struct share_group *g, struct share_entry *e
         give(sh, e);
     else
         submit_again(sh, g, e);
+}
+
+/* Of what was in RAM only: the queue that it was to go into has not got it. It is full, or gone. */
+static bool has_no_place(const struct command *cmd)
+{
+    return cmd->kind == COMMAND_ENQUEUE && cmd->targets[0].is_skipped;
+}
+
+/* Is there no room for it now? Then what comes next tries again; at once it would be the same. But for what
+ * came back: somebody else may have it. */
+static bool is_for_later(const struct share_entry *e, const struct command *cmd)
+{
+    bool has_no_room = cmd->result == COMMAND_REFUSED || (has_no_place(cmd) && cmd->targets[0].dropped > 0);
+    return has_no_room && e->how != SHARE_AGAIN;
 }
 
 /* It is not in the queue any more: a limit dropped it. Or its member's session is not there: it has ended, or
@@ -176,13 +185,16 @@ void shares_done(struct shard *sh, struct command *cmd)
 {
     struct share_entry *e = cmd->job;
     struct share_group *g = CONTAINER(e->member->share, struct share_group, share);
+    bool waits = is_for_later(e, cmd);
     g->commands--;
     switch (cmd->result) {
     case COMMAND_REFUSED: share_back(e); break;
     case COMMAND_STALE: stale(e, cmd); break;
     case COMMAND_DURABLE:
     case COMMAND_DUPLICATE:
-        if (e->how == SHARE_MOVE)
+        if (has_no_place(cmd))
+            share_back(e);
+        else if (e->how == SHARE_MOVE)
             moved(sh, e, cmd);
         else if (e->how == SHARE_TAKE)
             taken(sh, g, e);
@@ -192,7 +204,7 @@ void shares_done(struct shard *sh, struct command *cmd)
     }
     if (g->has_ended)
         group_free_if_over(g);
-    else if (cmd->result != COMMAND_REFUSED) /* else what comes next tries again */
+    else if (!waits)
         group_mark(sh, g);
 }
 

@@ -7,6 +7,7 @@
 #include "kit/test.h"
 #include "shard/route.h"
 #include "shard/shard_int.h"
+#include "shard/subscribe.h"
 #include "shard/turn_int.h"
 #include "store/store_mem.h"
 #include <stdlib.h>
@@ -80,6 +81,33 @@ static void claim(struct rig *r)
     journal_put(r->shard, c);
 }
 
+static void fill(struct rig *r, uint64_t session_no)
+{
+    struct msg *m;
+    struct command_size size = { .targets = 1 };
+    struct msg_parts parts = { .topic = bytes_of_text("own"), .qos = 1 };
+    struct command *c = command_new(COMMAND_ENQUEUE, &size);
+    assert_non_null(c);
+    CHECK_INT(ERR_OK, msg_new(&m, &parts));
+    c->msg = m;
+    c->targets[0] = (struct command_target){ .session_no = session_no, .qos = 1 };
+    journal_put(r->shard, c);
+    settle(r);
+    CHECK_INT(1, rows(r, session_no));
+}
+
+/* All that is there. */
+static void acknowledge(struct rig *r, struct session *s)
+{
+    struct command *c = journal_fenced(s, COMMAND_ACK, bytes_of(NULL, 0));
+    assert_non_null(c);
+    c->claim_no = 0;
+    c->ack.cursor = UINT32_MAX;
+    journal_put(r->shard, c);
+    settle(r);
+    CHECK_INT(0, rows(r, s->session_no));
+}
+
 static struct session *restore_member(struct rig *r)
 {
     struct restore_sink sink = shards_restore(r->shards);
@@ -94,7 +122,8 @@ static struct session *restore_member(struct rig *r)
     return sessions_find_no(r->shard, MEMBER);
 }
 
-static struct rig *new_rig(void)
+/* The limit of a queue; 0: none. */
+static struct rig *new_rig(uint32_t messages_max)
 {
     struct rig *r = calloc(1, sizeof *r);
     assert_non_null(r);
@@ -107,7 +136,9 @@ static struct rig *new_rig(void)
     };
     CHECK_INT(ERR_OK, shards_new(&r->shards, &conf));
     r->shard = r->shards->at[0];
-    struct store_mem_conf mem = { .sink = { post, complete, flush, r }, .clock = &clock_system };
+    struct store_mem_conf mem = { .sink = { post, complete, flush, r },
+                                  .limits = { .messages_max = messages_max },
+                                  .clock = &clock_system };
     CHECK_INT(ERR_OK, store_mem_new(&r->mem, &mem));
     return r;
 }
@@ -130,6 +161,14 @@ static void free_rig(struct rig *r)
     free(r);
 }
 
+static struct session *make_clean_member(struct rig *r)
+{
+    struct subscribe_wish wish = { .options = { .qos = 2 } };
+    struct session *s = sessions_create(r->shard, bytes_of_text("clean"), false);
+    CHECK_INT(ERR_OK, shares_restore(r->shard, s, bytes_of_text("$share/g/t"), &wish));
+    return s;
+}
+
 static void publish(struct rig *r)
 {
     struct route_in in = { .topic = bytes_of_text("t"), .payload = bytes_of_text("x"), .qos = 2 };
@@ -139,9 +178,9 @@ static void publish(struct rig *r)
     settle(r);
 }
 
-static void go_online(struct rig *r, struct session *s)
+static void go_online(struct rig *r, struct session *s, uint32_t window)
 {
-    session_attach(s, &r->conn, WINDOW);
+    session_attach(s, &r->conn, window);
     shares_online(r->shard, s);
 }
 
@@ -154,16 +193,61 @@ static void go_offline(struct rig *r, struct session *s)
 TEST(a_message_for_a_member_that_the_store_has_not_heard_of_waits_for_it)
 {
     enum { TURNS = 20 };
-    struct rig *r = new_rig();
+    struct rig *r = new_rig(0);
     struct session *s = restore_member(r);
     run(r);
     publish(r);
-    go_online(r, s);
+    go_online(r, s, WINDOW);
     for (int i = 0; i < TURNS; i++) turn(r);
     CHECK_INT(0, rows(r, MEMBER));
     claim(r);
     settle(r);
     CHECK_INT(1, rows(r, MEMBER));
+    go_offline(r, s);
+    free_rig(r);
+}
+
+/* It was taken out of the queue to be given to a clean member, and another one has its place there now. */
+TEST(a_message_that_comes_back_to_a_full_queue_is_kept)
+{
+    struct rig *r = new_rig(1);
+    struct session *s = restore_member(r), *clean = make_clean_member(r);
+    run(r);
+    claim(r);
+    go_online(r, clean, 1);
+    publish(r);
+    publish(r);
+    CHECK_INT(0, metrics_sum(r->metrics, METRIC_publish_dropped_queue_full_total));
+    go_offline(r, clean);
+    settle(r);
+    CHECK_INT(0, metrics_sum(r->metrics, METRIC_publish_dropped_queue_full_total));
+    go_online(r, s, WINDOW);
+    settle(r);
+    CHECK_INT(2, rows(r, MEMBER));
+    go_offline(r, s);
+    free_rig(r);
+}
+
+/* The same, but the one that shall have it has no room: then it waits until there is some. */
+TEST(what_comes_back_waits_for_a_member_that_is_full)
+{
+    struct rig *r = new_rig(1);
+    struct session *s = restore_member(r), *clean = make_clean_member(r);
+    run(r);
+    claim(r);
+    go_online(r, clean, 1);
+    publish(r);
+    publish(r);
+    go_offline(r, clean);
+    settle(r);
+    fill(r, MEMBER);
+    go_online(r, s, WINDOW);
+    settle(r);
+    CHECK_INT(2, rows(r, MEMBER)); /* its own, and what was moved */
+    CHECK_INT(0, metrics_sum(r->metrics, METRIC_publish_dropped_queue_full_total));
+    acknowledge(r, s);
+    publish(r);
+    CHECK_INT(2, rows(r, MEMBER));
     go_offline(r, s);
     free_rig(r);
 }

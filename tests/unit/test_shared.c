@@ -202,3 +202,35 @@ TEST(a_message_that_was_moved_counts_until_it_is_finished_in_its_own_queue)
     CHECK_TRUE(last == &late && !late.is_back);
     close_session(s);
 }
+
+/* Its queue is at the limit, and not all of it is in RAM. */
+TEST(a_message_that_was_moved_and_dropped_before_it_was_read_counts_no_more)
+{
+    struct share_entry in_ram = { .moved_seq = 11 }, first = { .moved_seq = 12 },
+                       second = { .moved_seq = 13 }, *last = NULL;
+    static struct store_page none;
+    struct session_send sent;
+    list_init(&in_ram.of_session);
+    list_init(&first.of_session);
+    list_init(&second.of_session);
+    struct session *s = open_session(true, 10);
+    session_reading(s);
+    session_page(s, &none);
+    offer_qos2(s, 11);
+    session_shared_moved(s, &in_ram);
+    session_shared_moved(s, &first);
+    session_shared_moved(s, &second);
+    session_drop_upto(s, 12);
+    CHECK_INT(1, home(s, &last));
+    CHECK_TRUE(last == &first && !first.is_back);
+    CHECK_TRUE(session_next(s, &sent) && sent.is_void);
+    session_skip(s, &sent);
+    CHECK_INT(1, home(s, &last));
+    CHECK_TRUE(last == &in_ram);
+    session_drop_upto(s, 12);
+    CHECK_INT(0, home(s, &last));
+    session_drop_upto(s, 20);
+    CHECK_INT(1, home(s, &last));
+    CHECK_TRUE(last == &second);
+    close_session(s);
+}
