@@ -18,7 +18,6 @@ if(LONGLINK_FUZZ)
   add_executable(fuzz_connection fuzz/fuzz_connection.c)
   target_link_options(fuzz_connection PRIVATE -fsanitize=fuzzer)
   target_link_libraries(fuzz_connection PRIVATE connection_rig)
-  target_link_options(replay_connection PRIVATE -fsanitize=fuzzer-no-link)
 else()
   add_test(NAME fuzz_connection
            COMMAND replay_connection ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/connection.txt 40000)
