@@ -85,8 +85,8 @@ static void send_packet(struct player *p, uint8_t *packet, const struct wr *w)
     send_rest(p);
     size_t now = p->split > 0 && p->split < size ? p->split : size;
     p->split = 0;
-    if (rig_unread((unsigned)p->link) + size > LINK_IN_BYTES / 2)
-        return; /* the other half: acknowledgements */
+    size_t waits = rig_unread((unsigned)p->link) + client_of((unsigned)p->link)->sent_bytes;
+    if (waits + size > LINK_IN_BYTES / 2) return; /* the other half is for acknowledgements */
     if (!client_send((unsigned)p->link, bytes_of(packet, now))) return;
     p->rest_bytes = size - now;
     memcpy(p->rest, packet + now, p->rest_bytes);
