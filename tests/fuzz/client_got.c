@@ -14,6 +14,8 @@ static void send_ack(unsigned link, enum packet_type type, uint16_t id)
     uint8_t packet[ACK_BYTES];
     struct wr w = { .at = packet, .left = sizeof packet };
     struct ack a = { .id = id };
+    if (client_of(link)->sent_bytes > 0)
+        client_of(link)->is_lax = true; /* it becomes part of an unfinished packet */
     ack_encode(&w, client_of(link)->version, type, &a);
     client_send(link, bytes_of(packet, (size_t)(w.at - packet)));
 }
