@@ -381,7 +381,7 @@ static void apply_targets(struct shard *sh, const struct command_seat *seat)
             shares_apply(sh, c, t); /* a group's, perhaps */
             continue;
         }
-        if (shares_count_dropped(c, t)) note_dropped(sh, s, t);
+        if (t->dropped > 0) note_dropped(sh, s, t);
         if (t->is_skipped) continue;
         if (c->msg->retain) note_retained(sh, s, c->msg, c->position);
         struct store_row row = { c->position, c->msg, t->qos, t->retain, false };

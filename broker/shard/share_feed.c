@@ -85,7 +85,7 @@ void shares_apply(struct shard *sh, const struct command *c, const struct comman
 {
     struct share_group *g = group_find_no(sh, t->session_no);
     if (g == NULL) return;
-    if (shares_count_dropped(c, t)) note_dropped(sh, g, t->dropped);
+    if (t->dropped > 0) note_dropped(sh, g, t->dropped);
     if (t->drop_upto > 0) share_drop_upto(&g->share, t->drop_upto);
     struct share_row row = { c->msg, c->position, t->retain };
     if (!t->is_skipped) share_offer(&g->share, &row);
@@ -104,6 +104,7 @@ static bool submit_move(struct shard *sh, struct share_group *g, struct share_en
     if (c == NULL) return false;
     c->session_no = e->seq != 0 ? g->group_no : 0;
     c->version = e->seq;
+    c->is_kept = e->seq == 0;
     c->msg = msg_ref(e->msg);
     c->job = e;
     if (is_move) {
@@ -129,6 +130,7 @@ static void submit_again(struct shard *sh, struct share_group *g, struct share_e
         return;
     }
     e->how = SHARE_AGAIN;
+    c->is_kept = true;
     c->job = e;
     c->msg = msg_ref(e->msg);
     c->targets[0] = (struct command_target){
@@ -143,7 +145,9 @@ static void submit_again(struct shard *sh, struct share_group *g, struct share_e
 static void moved(struct shard *sh, struct share_entry *e, const struct command *cmd)
 {
     failpoint(FAIL_share_moved);
-    if (share_moved(e, cmd->position))
+    if (cmd->targets[0].is_skipped) /* it had been in RAM only, and its member's session has ended */
+        share_back(e);
+    else if (share_moved(e, cmd->position))
         give(sh, e);
     else
         share_done(e);
@@ -155,20 +159,6 @@ static void taken(struct shard *sh, struct share_group *g, struct share_entry *e
         give(sh, e);
     else
         submit_again(sh, g, e);
-}
-
-/* Of what was in RAM only: the queue that it was to go into has not got it. It is full, or gone. */
-static bool has_no_place(const struct command *cmd)
-{
-    return cmd->kind == COMMAND_ENQUEUE && cmd->targets[0].is_skipped;
-}
-
-/* Is there no room for it now? Then what comes next tries again; at once it would be the same. But for what
- * came back: somebody else may have it. */
-static bool is_for_later(const struct share_entry *e, const struct command *cmd)
-{
-    bool has_no_room = cmd->result == COMMAND_REFUSED || (has_no_place(cmd) && cmd->targets[0].dropped > 0);
-    return has_no_room && e->how != SHARE_AGAIN;
 }
 
 /* It is not in the queue any more: a limit dropped it. Or its member's session is not there: it has ended, or
@@ -185,16 +175,13 @@ void shares_done(struct shard *sh, struct command *cmd)
 {
     struct share_entry *e = cmd->job;
     struct share_group *g = CONTAINER(e->member->share, struct share_group, share);
-    bool waits = is_for_later(e, cmd);
     g->commands--;
     switch (cmd->result) {
     case COMMAND_REFUSED: share_back(e); break;
     case COMMAND_STALE: stale(e, cmd); break;
     case COMMAND_DURABLE:
     case COMMAND_DUPLICATE:
-        if (has_no_place(cmd))
-            share_back(e);
-        else if (e->how == SHARE_MOVE)
+        if (e->how == SHARE_MOVE)
             moved(sh, e, cmd);
         else if (e->how == SHARE_TAKE)
             taken(sh, g, e);
@@ -204,7 +191,7 @@ void shares_done(struct shard *sh, struct command *cmd)
     }
     if (g->has_ended)
         group_free_if_over(g);
-    else if (!waits)
+    else if (cmd->result != COMMAND_REFUSED) /* else what comes next tries again */
         group_mark(sh, g);
 }
 

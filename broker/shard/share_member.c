@@ -233,7 +233,7 @@ static struct conn_publish packet_of(const struct share_entry *e)
         .msg = e->msg,
         .id = e->id,
         .qos = e->qos,
-        .dup = e->dup && e->qos > 0,
+        .dup = e->dup && e->qos == 1, /* QoS 2 leaves its queue before it is given: it is new */
         .retain = e->retain,
         .is_shared = true,
         .share_id = e->sub_id,

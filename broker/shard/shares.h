@@ -94,12 +94,6 @@ static inline struct bytes membership_text(const struct membership *ms)
     return bytes_of(ms->text, ms->text_bytes);
 }
 
-/* What a queue has no room for is dropped, but for what comes from a group: that stays with it. */
-static inline bool shares_count_dropped(const struct command *c, const struct command_target *t)
-{
-    return t->dropped > 0 && !(t->is_skipped && c->job != NULL);
-}
-
 void shares_init(struct shares *s);
 void shares_fini(struct shard *sh);
 

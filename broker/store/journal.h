@@ -116,14 +116,16 @@ struct command {
                          of the entry in the queue session_no */
     void *job;
     bool deferred;
-    bool keeps_will;   /* OFFLINE */
-    bool retains;      /* MOVE: its message becomes the retained one, too */
-    bool was_stored;   /* RELEASE, the journal's own: the id is in the tables */
-    uint16_t in_id;    /* ENQUEUE: the publisher's packet id, to be known until it is released; 0: none. Then
-                          session_no and claim_no are the publisher's. RELEASE: this one */
-    uint32_t sub_id;   /* SUBSCRIBE: the subscription identifier of all its filters; 0: none */
-    uint64_t due_ms;   /* ENQUEUE into DELAYED_QUEUE: when, since 1970; else 0 */
-    uint64_t sent;     /* OFFLINE: the highest seq that the client may have seen */
+    bool keeps_will; /* OFFLINE */
+    bool retains;    /* MOVE: its message becomes the retained one, too */
+    bool is_kept;    /* ENQUEUE, when it is submitted: its message was acknowledged long ago, so no limit and
+                        no want of room stands in its way */
+    bool was_stored; /* RELEASE, the journal's own: the id is in the tables */
+    uint16_t in_id;  /* ENQUEUE: the publisher's packet id, to be known until it is released; 0: none. Then
+                        session_no and claim_no are the publisher's. RELEASE: this one */
+    uint32_t sub_id; /* SUBSCRIBE: the subscription identifier of all its filters; 0: none */
+    uint64_t due_ms; /* ENQUEUE into DELAYED_QUEUE: when, since 1970; else 0 */
+    uint64_t sent;   /* OFFLINE: the highest seq that the client may have seen */
     uint32_t expiry_s; /* CLAIM, EXPIRY */
     uint32_t targets_count;
     struct msg *msg;               /* CLAIM: the will's, or NULL */

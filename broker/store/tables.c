@@ -154,7 +154,7 @@ static bool fits(const struct tables *t, const struct queue *q, uint32_t bytes)
 static bool refuses(const struct tables *t, const struct command *c)
 {
     return backlog_is_limited(&t->conf.limits) && t->conf.limits.policy == BACKLOG_REFUSE &&
-           c->kind == COMMAND_ENQUEUE;
+           c->kind == COMMAND_ENQUEUE && !c->is_kept;
 }
 
 static bool is_refused(struct tables *t, const struct command *c)
@@ -176,7 +176,7 @@ static uint64_t life_of(const struct queue *q)
  * than its credit: those may be beyond the limit. */
 static bool is_beyond_limits(const struct command *c)
 {
-    return c->kind == COMMAND_MOVE && c->session_no != DELAYED_QUEUE;
+    return c->is_kept || (c->kind == COMMAND_MOVE && c->session_no != DELAYED_QUEUE);
 }
 
 static bool admit_target(struct tables *t, const struct command *c, struct command_target *to)

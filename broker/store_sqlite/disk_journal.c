@@ -169,7 +169,7 @@ static void look_at_space(struct store_disk *s)
 /* Everything but a publish goes on when the disk is nearly full: it is what makes room, or small. */
 static bool is_refused(struct store_disk *s, struct command *c)
 {
-    if (c->kind != COMMAND_ENQUEUE) return tables_admit(s->tables, c) != COMMAND_DURABLE;
+    if (c->kind != COMMAND_ENQUEUE || c->is_kept) return tables_admit(s->tables, c) != COMMAND_DURABLE;
     look_at_space(s);
     return s->is_low || tables_admit(s->tables, c) != COMMAND_DURABLE;
 }
@@ -287,7 +287,7 @@ static bool may_pass(struct store_disk *s, struct mail *m, uint64_t held)
     if (m->kind != MAIL_COMMAND) return m->kind != MAIL_STOP;
     const struct command *c = CONTAINER(m, struct command, mail);
     look_at_space(s);
-    if (c->kind == COMMAND_ENQUEUE) return s->is_low;
+    if (c->kind == COMMAND_ENQUEUE) return s->is_low && !c->is_kept;
     bool acknowledges = is_lazy(c->kind) || c->kind == COMMAND_RECEIVED;
     return acknowledges && (held & bit_of(c->session_no)) == 0;
 }

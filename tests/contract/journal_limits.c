@@ -111,3 +111,21 @@ CONTRACT(a_dropped_target_is_not_one_that_was_never_there)
     CHECK_INT(0, run(r, enqueue(to, 0)).dropped);
     close_rig(r);
 }
+
+CONTRACT(what_was_acknowledged_long_ago_comes_into_a_full_queue_and_costs_it_nothing)
+{
+    static const enum backlog_policy policies[] = { BACKLOG_DROP_NEW, BACKLOG_DROP_OLDEST, BACKLOG_REFUSE };
+    for (int i = 0; i < 3; i++) {
+        struct rig *r = open_rig(of, (struct backlog_limits){ .messages_max = 2, .policy = policies[i] });
+        const uint64_t to[] = { 5, 0 };
+        claim(r, 5, 1);
+        const uint64_t *p = fill(r, 5, 2);
+        struct command *c = enqueue(to, 0);
+        c->is_kept = true;
+        struct arrival e = run(r, c);
+        CHECK_INT(COMMAND_DURABLE, e.result);
+        CHECK_INT(0, e.dropped);
+        expect_queue(r, 5, (const uint64_t[]){ p[0], p[1], e.position }, 3);
+        close_rig(r);
+    }
+}

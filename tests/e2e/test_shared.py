@@ -404,6 +404,23 @@ class Shared(kit.Test):
         again = [m for m in got if m.payload in taken]
         self.assertTrue(all(m.dup for m in again), again)
 
+    def test_qos_2_that_waited_across_kill_9_is_new_to_whoever_gets_it(self):
+        b = self.start()
+        kept = self.client(b, "kept", clean=False, expiry=3600)
+        self.assertEqual(kept.subscribe(SHARE, 2), 2)
+        kept.close()
+        b.wait_metric("clients_connected", lambda n: n == 0)
+        self.assertEqual(publish_exactly(self.client(b, "p"), "work/x", [b"waits"]), [b"waits"])
+        self.kill(b)
+        b = self.start()
+        clean = self.client(b, "clean")
+        clean.send(kit.packet(kit.SUBSCRIBE, 2, b"\0\1\0" + kit.text(SHARE) + b"\2"))
+        m = None
+        while m is None:
+            p = clean.receive()
+            m = kit.Message(p, clean.version) if p.kind == kit.PUBLISH else None
+        self.assertEqual((m.payload, m.qos, m.dup), (b"waits", 2, False))
+
     def test_a_group_that_nobody_is_in_ends_with_what_waits_for_it(self):
         b = self.start()
         member = self.client(b, "only", clean=False, expiry=3600)
