@@ -20,6 +20,9 @@
 
 enum { EVENTS_A_TURN = 512, LONGEST_SLEEP_MS = 60 * 1000, RETAINED_TOPICS_MAX = 16 * 1000 * 1000 };
 
+/* The end of the process waits no longer than this for the journal, which may wait for room on the disk. */
+enum { HOME_WAIT_MS = 5000 };
+
 /* Ids that are no connection's: slots count up from 0, generations from 1. */
 enum { ID_MAILBOX = 0, ID_LISTENERS = 1 };
 
@@ -71,6 +74,16 @@ static void hand_over(struct shard *sh)
     mailbox_hand_over(&sh->all->main, &sh->to_main);
 }
 
+/* The process ends, and main waits until what groups have given is home again: or so long. */
+static void answer_when_home(struct shard *sh)
+{
+    bool is_late = sh->now_ms - sh->asked_ms >= HOME_WAIT_MS;
+    if (sh->asked_home == NULL || !(is_late || shares_are_home(sh))) return;
+    outbox_put(&sh->to_main, sh->asked_home);
+    sh->asked_home = NULL;
+    sh->is_settled = true;
+}
+
 /* Commands go to the journal, and mail to other shards, before the writes: they work while we write. */
 static void end_turn(struct shard *sh)
 {
@@ -86,6 +99,7 @@ static void end_turn(struct shard *sh)
     feed_turn(sh);
     shares_turn(sh);
     fence_turn(sh);
+    answer_when_home(sh);
     hand_over(sh); /* what flushing gave rise to */
     conn_free_dead(sh);
 }
@@ -133,7 +147,8 @@ static int wait_ms(struct shard *sh)
         uint64_t at = sh->alarm_ms[i];
         if (at != 0 && !sh->closing) wait = at <= now ? 0 : wait < at - now ? wait : at - now;
     }
-    if (wait > LONGEST_SLEEP_MS) return LONGEST_SLEEP_MS;
+    uint64_t longest = sh->asked_home != NULL ? HOME_WAIT_MS : LONGEST_SLEEP_MS;
+    if (wait > longest) wait = longest;
     /* A tick late at most, instead of a wake-up for each timer within a tick. */
     return (int)((wait + WHEEL_TICK_MS - 1) / WHEEL_TICK_MS * WHEEL_TICK_MS);
 }
@@ -179,15 +194,20 @@ static void loop(void *arg)
 
 struct shard_call {
     struct mail mail;
-    void (*run)(struct shard *sh, void *arg);
+    void (*run)(struct shard *sh, void *arg); /* NULL: to be answered when its groups have all at home */
     void *arg;
 };
 
 void shard_mail_call(struct shard *sh, struct mail *m)
 {
     struct shard_call *call = CONTAINER(m, struct shard_call, mail);
-    call->run(sh, call->arg);
     m->kind = MAIL_CALL;
+    if (call->run == NULL) {
+        sh->asked_home = m;
+        sh->asked_ms = sh->now_ms;
+        return;
+    }
+    call->run(sh, call->arg);
     outbox_put(&sh->to_main, m);
 }
 
@@ -248,6 +268,7 @@ static void call_close(struct shard *sh, void *arg)
 void shards_close_clients(struct shards *s)
 {
     call_all(s, call_close, NULL);
+    call_all(s, NULL, NULL); /* behind the mail of all of them that their clients are gone */
 }
 
 static void call_stop(struct shard *sh, void *arg)

@@ -76,7 +76,8 @@ struct shard {
     struct shards *all;
     unsigned index;
     int epoll_fd;
-    bool stopping, closing;
+    bool stopping, closing, is_settled; /* settled: nothing more goes to the journal for groups */
+    struct mail *asked_home;            /* main's, to be given back then */
     struct mailbox mailbox;
     struct thread thread;
     struct outbox *to; /* one for each shard: what this turn has for it */
@@ -84,8 +85,8 @@ struct shard {
     struct credit *credit;      /* what is under way from here to each shard */
     struct list credit_waiters; /* connections not read until credit comes */
 
-    uint64_t now_ms, wall_ms;  /* of this turn */
-    uint64_t alarm_ms[ALARMS]; /* 0: not set */
+    uint64_t now_ms, wall_ms, asked_ms; /* of this turn; of the one in which main has asked */
+    uint64_t alarm_ms[ALARMS];          /* 0: not set */
     struct wheel *conn_wheel, *session_wheel;
 
     struct conn_slot *slots;

@@ -99,7 +99,6 @@ static bool submit_move(struct shard *sh, struct share_group *g, struct share_en
 {
     bool is_move = e->how == SHARE_MOVE;
     struct command_size size = { .targets = is_move, .seats = is_move };
-    if (sh->closing) return false;
     struct command *c = command_new(e->seq != 0 ? COMMAND_MOVE : COMMAND_ENQUEUE, &size);
     if (c == NULL) return false;
     c->session_no = e->seq != 0 ? g->group_no : 0;
@@ -124,7 +123,7 @@ static bool submit_move(struct shard *sh, struct share_group *g, struct share_en
 static void submit_again(struct shard *sh, struct share_group *g, struct share_entry *e)
 {
     struct command_size size = { .targets = 1, .seats = 1 };
-    struct command *c = sh->closing || g->has_ended ? NULL : command_new(COMMAND_ENQUEUE, &size);
+    struct command *c = sh->is_settled || g->has_ended ? NULL : command_new(COMMAND_ENQUEUE, &size);
     if (c == NULL) {
         share_back(e); /* in RAM only */
         return;
@@ -259,7 +258,7 @@ void share_mail_home(struct shard *sh, struct mail *mail)
 
 /* --- out */
 
-static void pump(struct shard *sh, struct share_group *g)
+static void hand_out(struct shard *sh, struct share_group *g)
 {
     for (struct share_entry *e = share_next(&g->share); e != NULL; e = share_next(&g->share)) {
         if (e->how == SHARE_GIVE) {
@@ -269,9 +268,7 @@ static void pump(struct shard *sh, struct share_group *g)
             break;
         }
     }
-    if (sh->closing) return;
     if (share_wants_page(&g->share)) ask_page(sh, g);
-    if (g->share.acks_dirty) put_acks(sh, g);
 }
 
 void shares_turn(struct shard *sh)
@@ -280,6 +277,17 @@ void shares_turn(struct shard *sh)
     while (!list_empty(dirty)) {
         struct share_group *g = CONTAINER(dirty->next, struct share_group, of_dirty);
         list_remove(&g->of_dirty);
-        pump(sh, g);
+        if (!sh->closing) hand_out(sh, g);
+        if (g->share.acks_dirty && !sh->is_settled) put_acks(sh, g);
     }
+}
+
+bool shares_are_home(const struct shard *sh)
+{
+    size_t at = 0;
+    const struct map *groups = &sh->shares.by_text;
+    if (!list_empty(&sh->shares.ended)) return false;
+    for (const struct share_group *g = map_next(groups, &at); g != NULL; g = map_next(groups, &at))
+        if (g->share.out > 0 || g->commands > 0) return false;
+    return true;
 }

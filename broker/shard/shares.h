@@ -137,6 +137,8 @@ bool shares_note_target(struct shard *sh, uint64_t group_no);
 void shares_hit(struct shard *sh, struct share_group *g, struct msg *m, const struct command_seat *seat);
 void shares_apply(struct shard *sh, const struct command *c, const struct command_target *t);
 void shares_turn(struct shard *sh);
+/* Has everything that was given come home, and every command been answered? */
+bool shares_are_home(const struct shard *sh);
 void group_mark(struct shard *sh, struct share_group *g);
 /* A command that was made here is complete: cmd.job is an entry. */
 void shares_done(struct shard *sh, struct command *cmd);

@@ -421,6 +421,28 @@ class Shared(kit.Test):
             m = kit.Message(p, clean.version) if p.kind == kit.PUBLISH else None
         self.assertEqual((m.payload, m.qos, m.dup), (b"waits", 2, False))
 
+    def test_a_stop_in_good_order_keeps_qos_2_that_was_with_a_member_and_not_sent(self):
+        b, crews = self.start(), ["$share/red/work/#", "$share/blue/work/#", "$share/green/work/#"]
+        kept = self.client(b, "kept", clean=False, expiry=3600)
+        clean = self.client(b, "clean", receive_max=1)
+        for crew in crews:
+            self.assertEqual(kept.subscribe(crew, 2), 2)
+        kept.close()
+        b.wait_metric("clients_connected", lambda n: n == 1)
+        for crew in crews:
+            self.assertEqual(clean.subscribe(crew, 2), 2)
+        self.assertEqual(publish_exactly(self.client(b, "p"), "work/x", [b"thrice"]), [b"thrice"])
+        self.assertEqual(clean.message().payload, b"thrice")
+        self.stop_well(b)
+        b.is_over = True
+        b = self.start()
+        kept = self.client(b, "kept", clean=False, expiry=3600)
+        got = 0
+        while got < len(crews) - 1:  # but for the one that was sent
+            p = kept.receive()
+            got += p.kind == kit.PUBLISH
+        kept.close()
+
     def test_a_group_that_nobody_is_in_ends_with_what_waits_for_it(self):
         b = self.start()
         member = self.client(b, "only", clean=False, expiry=3600)
