@@ -45,13 +45,22 @@ static size_t marks_of(const struct fold *f)
     return marks;
 }
 
+/* Should the process die between two transactions of the fold, the second must be a repeat again for the next
+ * one: then what was released in between has to have been there. */
+static bool has_repeats(const struct fold *f)
+{
+    for (size_t i = 0; i < f->count; i++)
+        if (f->commands[i]->result == COMMAND_DUPLICATE && f->commands[i]->in_id != 0) return true;
+    return false;
+}
+
 /* Is what it finishes, or marks, in the tables, or about to be? All that brings something in says yes. */
-static bool finishes(struct store_disk *s, const struct command *c)
+static bool finishes(struct store_disk *s, const struct fold *f, const struct command *c)
 {
     switch (c->kind) {
     case COMMAND_ACK: return tables_ack_matters(s->tables, c, s->folds_gathered);
     case COMMAND_RECEIVED: return tables_received_matters(s->tables, c);
-    case COMMAND_RELEASE: return c->was_stored;
+    case COMMAND_RELEASE: return c->was_stored || f->repeats_ids;
     case COMMAND_MOVE: return tables_move_matters(s->tables, c);
     default: return true;
     }
@@ -63,7 +72,7 @@ static void mark_acknowledgements(struct store_disk *s, struct fold *f)
     for (size_t i = f->count; i-- > 0;) {
         const struct command *c = f->commands[i];
         f->acts[i] = c->result == COMMAND_DURABLE;
-        if (f->acts[i]) f->acts[i] = finishes(s, c);
+        if (f->acts[i]) f->acts[i] = finishes(s, f, c);
     }
 }
 
@@ -82,23 +91,27 @@ static bool mark_targets(struct store_disk *s, const struct command *c, bool *li
 }
 
 /* Is its packet id to be known? Whether its message was new or a duplicate. */
-static bool mark_in_id(struct store_disk *s, const struct command *c, bool *live)
+static bool mark_in_id(struct store_disk *s, const struct fold *f, const struct command *c, bool *live)
 {
-    if (db_marks(c) > c->targets_count) live[c->targets_count] = tables_in_id_leaves(s->tables, c);
-    return db_marks(c) > c->targets_count && live[c->targets_count];
+    if (db_marks(c) == c->targets_count) return false;
+    bool is_known = tables_in_id_leaves(s->tables, c);
+    bool was_known = c->result == COMMAND_DURABLE || c->result == COMMAND_DUPLICATE;
+    live[c->targets_count] = is_known || (f->repeats_ids && was_known);
+    return live[c->targets_count];
 }
 
 /* Is there anything to write? */
 static bool mark(struct store_disk *s, struct fold *f)
 {
     bool *live = f->live, any = false;
+    f->repeats_ids = has_repeats(f);
     mark_acknowledgements(s, f);
     for (size_t i = 0; i < f->count; i++) {
         const struct command *c = f->commands[i];
         if (command_has_targets(c->kind)) {
             bool takes = c->kind == COMMAND_MOVE && f->acts[i];
             bool brings = mark_targets(s, c, live);
-            f->acts[i] = mark_in_id(s, c, live) || brings || takes;
+            f->acts[i] = mark_in_id(s, f, c, live) || brings || takes;
         }
         live += db_marks(c);
         any |= f->acts[i];

@@ -56,6 +56,7 @@ struct fold {
     bool *acts; /* for each command: does it change the tables? */
     uint64_t upto, heartbeat_ms;
     struct origins origins; /* before the first of them */
+    bool repeats_ids;       /* a packet id came twice: each is written, be it released by now */
     bool gave_up;           /* there was no room, and no time */
 };
 
