@@ -24,6 +24,10 @@ enum {
     /* One read of a socket. Larger: fewer calls under load; the block is one for each shard. */
     SCRATCH_BYTES = 128 * 1024,
 
+    /* Handshakes of TLS in one turn of the loop; one of them is done whatever it takes. The others' messages
+     * wait so long at most: less than they notice, and enough for more handshakes than clients ask for. */
+    SHAKE_MS_A_TURN = 2,
+
     /* An output chunk: about 40 small PUBLISHes. */
     OUT_CHUNK_BYTES = 4096,
     OUT_CHUNKS_KEPT = 1024, /* free chunks that a shard keeps */

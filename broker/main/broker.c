@@ -12,8 +12,10 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 struct open_listener {
+    const struct config_listener *config;
     struct listener net;
     struct gauge open;
     struct shards_listener of_shards[LISTENER_FDS_MAX];
@@ -31,6 +33,8 @@ struct broker {
     bool runs; /* the loops, and the store behind them */
     struct open_listener *listeners;
     size_t listeners_count;
+    struct shards_view view;
+    struct shards_door *doors; /* of the view: one for each listener */
 };
 
 static unsigned shards_wanted(const struct config *config)
@@ -83,15 +87,14 @@ static enum err open_listener(struct broker *b, const struct config_listener *l)
                   LOG_STR("set_at", l->origin));
         return rc;
     }
-    b->listeners_count++;
+    o->config = l;
+    size_t door = b->listeners_count++;
     log_event(b->log, EVENT_LISTENER_OPEN, LOG_STR("address", shown), LOG_NUM("port", o->net.port));
     for (unsigned i = 0; i < o->net.fds_count; i++)
         o->of_shards[i] = (struct shards_listener){
             .fd = o->net.fds[i],
             .port = o->net.port,
-            .max_connections = l->max_connections,
-            .max_topic_alias = (uint16_t)l->max_topic_alias,
-            .refused_qos = l->max_qos < 2 ? (uint8_t)(l->max_qos + 1) : 0,
+            .door = (uint16_t)door,
             .open = &o->open,
         };
     return ERR_OK;
@@ -115,6 +118,36 @@ static enum err open_listeners(struct broker *b)
     for (size_t i = 0; i < b->config->listeners_count && rc == ERR_OK; i++)
         rc = open_listener(b, &b->config->listeners[i]);
     return rc;
+}
+
+static enum err make_door(struct broker *b, size_t i)
+{
+    char text[EDGE_TEXT_BYTES];
+    struct edge_conf conf = { 0 };
+    struct shards_door *d = &b->doors[i];
+    d->config = b->listeners[i].config;
+    enum err rc = edge_new(&d->edge, &conf, text);
+    if (rc != ERR_OK)
+        log_event(b->log, EVENT_LISTENER_FAILED, LOG_NUM("port", b->listeners[i].net.port),
+                  LOG_STR("error", text), LOG_STR("set_at", d->config->origin));
+    return rc;
+}
+
+/* What all shards see of the configuration. */
+static enum err make_view(struct broker *b)
+{
+    b->doors = calloc(b->listeners_count, sizeof *b->doors);
+    if (b->doors == NULL) return ERR_NOMEM;
+    b->view = (struct shards_view){ b->config, b->doors, b->listeners_count };
+    enum err rc = ERR_OK;
+    for (size_t i = 0; i < b->listeners_count && rc == ERR_OK; i++) rc = make_door(b, i);
+    return rc;
+}
+
+static void free_view(struct broker *b)
+{
+    for (size_t i = 0; i < b->view.doors_count; i++) edge_unref(&b->doors[i].edge);
+    free(b->doors);
 }
 
 static bool is_on_disk(const struct config *config)
@@ -205,7 +238,7 @@ static enum err start_shards(struct broker *b)
 {
     struct shards_conf conf = {
         .count = shards_wanted(b->config),
-        .config = b->config,
+        .view = &b->view,
         .log = b->log,
         .clock = &b->clock.clock,
     };
@@ -236,6 +269,7 @@ enum err broker_start(struct broker **out, const struct config *config, const st
     enum err rc = open_log(b);
     if (rc == ERR_OK) log_warnings(b, notes);
     if (rc == ERR_OK) rc = open_listeners(b);
+    if (rc == ERR_OK) rc = make_view(b); /* keys may be root's to read */
     if (rc == ERR_OK) rc = make_state_dir(b);
     /* Ports may be privileged; files and clients' bytes are for the user that stays. */
     if (rc == ERR_OK) rc = drop_to_user(config->user);
@@ -264,6 +298,7 @@ void broker_stop(struct broker **owner)
     shards_free(&b->shards);
     metrics_free(&b->metrics);
     log_close(&b->log);
+    free_view(b);
     free(b->listeners);
     free(b);
 }

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/listener.h"
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -83,31 +81,11 @@ void listener_close(struct listener *l)
     l->fds_count = 0;
 }
 
-enum err listener_accept(int fd, struct transport *out)
+enum err listener_accept(int fd, int *out)
 {
-    int peer = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    *out = (struct transport){ &transport_tcp, peer };
-    if (peer < 0) {
-        if (errno == EAGAIN || errno == EWOULDBLOCK) return ERR_AGAIN;
-        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) return ERR_FULL;
-        return ERR_CLOSED;
-    }
-    return ERR_OK;
-}
-
-void transport_peer(const struct transport *t, char text[PEER_TEXT_BYTES])
-{
-    struct sockaddr_storage a = { 0 };
-    socklen_t n = sizeof a;
-    char host[INET6_ADDRSTRLEN] = "?";
-    uint16_t port = 0;
-    if (getpeername(t->fd, (struct sockaddr *)&a, &n) == 0) {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)&a;
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&a;
-        bool is_v4 = a.ss_family == AF_INET;
-        inet_ntop(a.ss_family, is_v4 ? (const void *)&v4->sin_addr : (const void *)&v6->sin6_addr, host,
-                  sizeof host);
-        port = ntohs(is_v4 ? v4->sin_port : v6->sin6_port);
-    }
-    snprintf(text, PEER_TEXT_BYTES, "%s:%u", host, port);
+    *out = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (*out >= 0) return ERR_OK;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return ERR_AGAIN;
+    if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) return ERR_FULL;
+    return ERR_CLOSED;
 }

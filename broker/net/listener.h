@@ -15,11 +15,10 @@
 #define NET_LISTENER_H
 
 #include "base/err.h"
-#include "net/transport.h"
-#include <netinet/in.h>
-#include <sys/socket.h>
+#include <stdbool.h>
+#include <stdint.h>
 
-enum { LISTENER_BACKLOG = 4096, LISTENER_FDS_MAX = 4, PEER_TEXT_BYTES = INET6_ADDRSTRLEN + 8 };
+enum { LISTENER_BACKLOG = 4096, LISTENER_FDS_MAX = 4 };
 
 struct listener_conf {
     const char *address; /* NULL: all of this machine's */
@@ -39,9 +38,6 @@ void listener_close(struct listener *l);
 
 /* Accepts one connection of a descriptor of a listener. ERR_AGAIN: none waits. ERR_FULL: descriptors ran out.
  * ERR_CLOSED: it was gone before it could be accepted; try again. */
-enum err listener_accept(int fd, struct transport *out);
-
-/* "address:port" of the other side. */
-void transport_peer(const struct transport *t, char text[PEER_TEXT_BYTES]);
+enum err listener_accept(int fd, int *out);
 
 #endif

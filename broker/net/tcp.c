@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "net/address.h"
 #include "net/transport.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -39,10 +41,18 @@ static void tcp_end(struct transport *t)
     shutdown(t->fd, SHUT_WR);
 }
 
+static enum err tcp_identity(const struct transport *t, enum transport_identity which, char *out, size_t size)
+{
+    (void)t, (void)which, (void)out, (void)size;
+    return ERR_NOTFOUND;
+}
+
 static void tcp_close(struct transport *t)
 {
     if (t->fd >= 0) close(t->fd);
     t->fd = -1;
+    free(t->from);
+    t->from = NULL;
 }
 
 const struct transport_ops transport_tcp = {
@@ -50,6 +60,7 @@ const struct transport_ops transport_tcp = {
     .watch = tcp_watch,
     .read = tcp_read,
     .write = tcp_write,
+    .identity = tcp_identity,
     .end = tcp_end,
     .close = tcp_close,
 };

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * transport - bytes to and from one peer. The interface; tcp.c is one implementation.
+ * transport - bytes to and from one peer. The interface; each other file of its kind implements it.
  *
- * Thread:  the connection's shard.
- * Memory:  a value of two words in the connection; an implementation with state of its own hangs it on.
+ * A connection has one transport, which may stand on another one: WebSocket on TLS on TCP.
+ *
+ * Thread:  the connection's shard; a hand-off gives it to another with the connection.
+ * Memory:  a value in the connection; what an implementation needs beyond that hangs on `state`.
  * Limits:  TRANSPORT_PARTS_MAX runs of bytes a write.
- * Errors:  ERR_AGAIN: nothing now, the loop will tell; ERR_CLOSED: the peer is gone; ERR_SYS.
- * Tests:   tests/unit/test_net.c
+ * Errors:  ERR_AGAIN: nothing now, the loop will tell; ERR_CLOSED: the peer is gone, in good order or not;
+ *          ERR_SYNTAX: it does not speak this transport; ERR_SYS.
+ * Tests:   tests/contract/transport_contract.c, on every implementation; tests/unit/test_net.c
  */
 #ifndef NET_TRANSPORT_H
 #define NET_TRANSPORT_H
 
+#include "base/bytes.h"
 #include "base/err.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,27 +23,49 @@
 
 enum { TRANSPORT_PARTS_MAX = 64 };
 
+/* What a transport asks of the loop after a call, beyond telling it of input. */
+enum {
+    TRANSPORT_WANTS_WRITE = 1, /* a read goes on only when the descriptor takes output */
+    TRANSPORT_HAS_INPUT = 2,   /* a read gives something, and no event will say so */
+    TRANSPORT_SHAKES = 4,      /* its handshake goes on: the next read may cost milliseconds */
+    TRANSPORT_HAS_OUTPUT = 8,  /* of its own, a PONG perhaps: a write without parts when output is taken */
+};
+
 struct epoll_event;
+struct net_address;
 struct transport_ops;
 
 struct transport {
     const struct transport_ops *ops;
     int fd;
+    uint8_t needs;            /* TRANSPORT_*; true after each call */
+    void *state;              /* of the implementation */
+    struct net_address *from; /* of the client, when a proxy has told; NULL: what the descriptor says */
 };
+
+/* Whom the transport knows its peer as: from its certificate or pre-shared key. */
+enum transport_identity { TRANSPORT_COMMON_NAME, TRANSPORT_SUBJECT, TRANSPORT_PSK };
 
 struct transport_ops {
     const char *name;
     /* Does what epoll_ctl does for this loop: from now on it hears of the transport what `e` says. */
     enum err (*watch)(struct transport *t, int epoll_fd, int op, struct epoll_event *e);
-    /* Reads at most size bytes; *got is above 0 when ERR_OK. */
+    /* Reads at most size bytes; *got is above 0 when ERR_OK. A handshake is part of reading: ERR_AGAIN until
+     * it is done. */
     enum err (*read)(struct transport *t, void *at, size_t size, size_t *got);
-    /* Writes as much as goes now, from the first of the parts on. */
+    /* Writes as much as goes now, from the first of the parts on. After ERR_AGAIN, or when not all has gone,
+     * the next call begins with the same bytes. */
     enum err (*write)(struct transport *t, struct iovec *parts, int count, size_t *wrote);
+    /* Text that ends with a NUL. ERR_NOTFOUND: it does not know; ERR_SYNTAX: what it knows is no text, has a
+     * NUL inside, or does not fit. */
+    enum err (*identity)(const struct transport *t, enum transport_identity which, char *out, size_t size);
     /* No more will be written; what was written still reaches the peer. */
     void (*end)(struct transport *t);
+    /* And frees `state` and `from`. */
     void (*close)(struct transport *t);
 };
 
+/* The bottom of all: a socket, of TCP or of this machine. */
 extern const struct transport_ops transport_tcp;
 
 #endif

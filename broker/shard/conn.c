@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/conn.h"
 #include "base/check.h"
+#include "net/address.h"
 #include "net/listener.h"
 #include "shard/alias.h"
 #include "shard/connect.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 /*
- * Transitions:  accept -> conn_accept        hand-off -> conn_mail_handoff   input -> conn_event, read_more
+ * Transitions:  accept -> conn_accept        hand-off, input -> conn_in.c
  *               end    -> conn_end(_quietly) network gone -> conn_drop       freed -> conn_free_dead
  *
  * A connection is never freed while the turn runs: whoever ends one may stand under its parser.
@@ -61,24 +63,33 @@ struct conn *conn_find(struct shard *sh, uint64_t id)
     return c == NULL || c->state == CONN_CLOSED ? NULL : c;
 }
 
-uint8_t conn_max_qos(const struct conn *c)
-{
-    uint8_t refused = c->listener->refused_qos;
-    return refused == 0 ? 2 : (uint8_t)(refused - 1);
-}
-
 /* --- in and out of this shard */
+
+static bool wants_output(const struct conn *c)
+{
+    return c->wants_write || (c->transport.needs & (TRANSPORT_WANTS_WRITE | TRANSPORT_HAS_OUTPUT)) != 0;
+}
 
 static void watch(struct shard *sh, struct conn *c, int op)
 {
     uint32_t in = c->paused == 0 ? EPOLLIN : 0;
-    uint32_t out = c->wants_write ? EPOLLOUT : 0;
+    c->watches_output = wants_output(c);
+    uint32_t out = c->watches_output ? EPOLLOUT : 0;
     struct epoll_event e = { .events = in | out, .data.u64 = c->id };
     if (c->transport.ops->watch(&c->transport, sh->epoll_fd, op, &e) != ERR_OK) conn_doom(sh, c);
 }
 
-/* Takes a connection into the loop. False: no room; it is the caller's still. */
-static bool adopt(struct shard *sh, struct conn *c)
+void conn_watch(struct shard *sh, struct conn *c)
+{
+    watch(sh, c, EPOLL_CTL_MOD);
+}
+
+void conn_watch_output(struct shard *sh, struct conn *c)
+{
+    if (wants_output(c) != c->watches_output) conn_watch(sh, c);
+}
+
+bool conn_join(struct shard *sh, struct conn *c)
 {
     if (!slot_take(sh, c)) return false;
     metrics_add(sh->metrics, METRIC_connections_open, 1);
@@ -88,15 +99,16 @@ static bool adopt(struct shard *sh, struct conn *c)
     return true; /* even when it is doomed already */
 }
 
-static void give_away(struct shard *sh, struct conn *c)
+void conn_leave(struct shard *sh, struct conn *c)
 {
     c->transport.ops->watch(&c->transport, sh->epoll_fd, EPOLL_CTL_DEL, NULL);
     wheel_stop(sh->conn_wheel, &c->timer);
     slot_release(sh, c);
+    c->is_queued = false; /* by an id that is gone now */
     metrics_sub(sh->metrics, METRIC_connections_open, 1);
 }
 
-static void destroy(struct shard *sh, struct conn *c)
+void conn_destroy(struct shard *sh, struct conn *c)
 {
     out_clear(&c->out, &sh->pool);
     c->transport.ops->close(&c->transport);
@@ -112,8 +124,10 @@ static void destroy(struct shard *sh, struct conn *c)
 
 static void log_peer(struct shard *sh, const struct conn *c, enum event e)
 {
-    char peer[PEER_TEXT_BYTES];
-    transport_peer(&c->transport, peer);
+    struct net_address from;
+    char peer[ADDRESS_TEXT_BYTES];
+    transport_address(&c->transport, &from);
+    address_print(&from, peer);
     log_event(sh->log, e, LOG_STR("peer", peer), LOG_NUM("port", c->listener->port));
 }
 
@@ -133,17 +147,29 @@ void conn_begin(struct shard *sh, const struct transport *t, struct shards_liste
     if (log_wants(sh->log, EVENT_CONNECTION_OPEN)) log_peer(sh, c, EVENT_CONNECTION_OPEN);
     c->max_packet = PACKET_BYTES_MAX;
     list_init(&c->credit_waiter);
-    if (!adopt(sh, c)) destroy(sh, c);
+    if (!conn_join(sh, c)) conn_destroy(sh, c);
+}
+
+/* A connection that its listener has room for. */
+static void let_in(struct shard *sh, struct shards_listener *l, int fd)
+{
+    struct transport t;
+    const struct shards_door *door = &sh->view->doors[l->door];
+    if (edge_open(door->edge, fd, &t) == ERR_OK)
+        conn_begin(sh, &t, l);
+    else
+        gauge_give(l->open);
 }
 
 void conn_accept(struct shard *sh, uint32_t listener)
 {
     enum { ACCEPTS_A_TURN = 64, AGAIN_MS = 500 };
     struct shards_listener *l = sh->listeners[listener];
+    uint32_t most = sh->view->doors[l->door].config->max_connections;
     if (sh->alarm_ms[ALARM_ACCEPT] != 0) return;
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-        struct transport t;
-        enum err rc = listener_accept(l->fd, &t);
+        int fd;
+        enum err rc = listener_accept(l->fd, &fd);
         if (rc == ERR_AGAIN) return;
         if (rc == ERR_CLOSED) continue;
         if (rc == ERR_FULL) {
@@ -151,143 +177,14 @@ void conn_accept(struct shard *sh, uint32_t listener)
             shard_pause_accepting(sh, AGAIN_MS);
             return;
         }
-        if (gauge_take(l->open, l->max_connections)) {
-            conn_begin(sh, &t, l);
+        if (gauge_take(l->open, most)) {
+            let_in(sh, l, fd);
         } else {
             log_event(sh->log, EVENT_LISTENER_FULL, LOG_NUM("port", l->port),
-                      LOG_NUM("max_connections", l->max_connections));
-            t.ops->close(&t);
+                      LOG_NUM("max_connections", most));
+            close(fd);
         }
     }
-}
-
-/* --- input */
-
-static uint32_t packet_max(const struct shard *sh, const struct conn *c)
-{
-    if (c->state == CONN_NEW || c->state == CONN_AUTH) return CONNECT_BYTES_MAX;
-    return sh->config->max_packet_size > 0 ? sh->config->max_packet_size : PACKET_BYTES_MAX;
-}
-
-static bool is_read(const struct conn *c)
-{
-    return c->state == CONN_NEW || c->state == CONN_AUTH || c->state == CONN_OPEN;
-}
-
-/* Runs the packets in `in`. Gives how many bytes are done with; *want is the size of the packet cut off. */
-static size_t run_packets(struct shard *sh, struct conn *c, struct bytes in, uint32_t *want)
-{
-    size_t done = 0, packets = 0;
-    *want = 0;
-    while (done < in.len && c->paused == 0 && is_read(c)) {
-        struct frame f;
-        struct bytes left = bytes_of(in.at + done, in.len - done);
-        enum mqtt_rc rc = c->version == MQTT_V31 ? frame_split_v31(left, packet_max(sh, c), &f)
-                                                 : frame_split(left, packet_max(sh, c), &f);
-        if (rc == MQTT_RC_OK && f.total == 0) {
-            *want = f.want;
-            break;
-        }
-        if (rc == MQTT_RC_OK && c->state == CONN_NEW && connect_hand_over(sh, c, &f, left)) return in.len;
-        if (rc == MQTT_RC_OK) {
-            done += f.total;
-            packets++;
-            rc = dispatch(sh, c, &f);
-        }
-        if (rc != MQTT_RC_OK) conn_end(sh, c, rc);
-        if (c->out.bytes > OUT_BYTES_READ_MAX && c->state == CONN_OPEN) conn_pause(sh, c, PAUSE_OUTPUT);
-    }
-    metrics_add(sh->metrics, METRIC_packets_received_total, packets);
-    return c->state == CONN_ENDING || c->state == CONN_CLOSED ? in.len : done;
-}
-
-static void in_clear(struct conn *c)
-{
-    free(c->in);
-    c->in = NULL;
-    c->in_bytes = c->in_room = 0;
-}
-
-static bool in_make_room(struct conn *c, size_t room)
-{
-    if (room <= c->in_room) return true;
-    uint8_t *in = realloc(c->in, room);
-    if (in == NULL) return false;
-    c->in = in;
-    c->in_room = (uint32_t)room;
-    return true;
-}
-
-/* Copies bytes to the front of c->in; they may lie in it already. False without memory. */
-static bool in_store(struct conn *c, struct bytes b)
-{
-    bool inside = c->in != NULL && b.at >= c->in && b.at < c->in + c->in_room;
-    if (inside) {
-        memmove(c->in, b.at, b.len);
-    } else {
-        if (!in_make_room(c, b.len)) return false;
-        memcpy(c->in, b.at, b.len);
-    }
-    c->in_bytes = (uint32_t)b.len;
-    return true;
-}
-
-/* Keeps what no packet has used. */
-static void in_keep(struct shard *sh, struct conn *c, struct bytes left)
-{
-    if (c->state == CONN_CLOSED) return; /* handed over, or dropped: not ours to touch */
-    if (left.len == 0)
-        in_clear(c);
-    else if (!in_store(c, left))
-        conn_drop(sh, c);
-}
-
-/* Runs what is there. A large packet that is still incomplete gets a buffer of its own, which grows with what
- * has really come: a peer cannot make us hold more than twice what it sent. */
-static void run_input(struct shard *sh, struct conn *c, struct bytes in)
-{
-    uint32_t want;
-    uint64_t id = c->id;
-    size_t done = run_packets(sh, c, in, &want);
-    if (conn_find(sh, id) != c) return; /* handed over, or gone */
-    in_keep(sh, c, bytes_of(in.at + done, in.len - done));
-    if (want > SCRATCH_BYTES / 2 && c->state != CONN_CLOSED) {
-        size_t room = (size_t)c->in_bytes * 2 > SCRATCH_BYTES ? (size_t)c->in_bytes * 2 : SCRATCH_BYTES;
-        if (!in_make_room(c, room < want ? room : want)) conn_drop(sh, c);
-    }
-}
-
-static void read_more(struct shard *sh, struct conn *c)
-{
-    bool own = c->in_room > SCRATCH_BYTES / 2; /* an incomplete large packet */
-    uint8_t *at = own ? c->in : sh->scratch;
-    size_t room = own ? c->in_room : SCRATCH_BYTES;
-    size_t got;
-    if (!own && c->in_bytes > 0) memcpy(at, c->in, c->in_bytes);
-
-    enum err rc = c->transport.ops->read(&c->transport, at + c->in_bytes, room - c->in_bytes, &got);
-    if (rc == ERR_AGAIN) return;
-    if (rc != ERR_OK) {
-        conn_drop(sh, c);
-        return;
-    }
-    metrics_add(sh->metrics, METRIC_bytes_received_total, got);
-    c->seen_ms = sh->now_ms;
-    if (c->state == CONN_ENDING) return; /* thrown away */
-    run_input(sh, c, bytes_of(at, c->in_bytes + got));
-}
-
-void conn_event(struct shard *sh, uint64_t id, uint32_t events)
-{
-    struct conn *c = conn_find(sh, id);
-    if (c == NULL) return;
-    if ((events & EPOLLOUT) != 0) conn_mark_dirty(sh, c);
-    if ((events & EPOLLIN) != 0 && c->paused == 0) {
-        read_more(sh, c);
-        return;
-    }
-    /* Paused and the peer is gone for good: its data can wait no longer. */
-    if ((events & (EPOLLERR | EPOLLHUP)) != 0) conn_drop(sh, c);
 }
 
 /* --- pauses */
@@ -309,19 +206,6 @@ void conn_resume(struct shard *sh, struct conn *c, uint8_t why)
     sh->ready = c;
 }
 
-void conn_run_ready(struct shard *sh)
-{
-    while (sh->ready != NULL) {
-        struct conn *c = sh->ready;
-        sh->ready = c->next_ready;
-        c->is_ready = false;
-        if (c->state == CONN_CLOSED || c->paused != 0) continue;
-        c->seen_ms = sh->now_ms; /* its keepalive did not run meanwhile */
-        watch(sh, c, EPOLL_CTL_MOD);
-        if (c->in_bytes > 0 && c->state != CONN_CLOSED) run_input(sh, c, bytes_of(c->in, c->in_bytes));
-    }
-}
-
 /* --- the end */
 
 static void bury(struct shard *sh, struct conn *c)
@@ -329,7 +213,7 @@ static void bury(struct shard *sh, struct conn *c)
     if (c->state == CONN_CLOSED) return;
     c->state = CONN_CLOSED;
     conn_cut(sh, c);
-    give_away(sh, c);
+    conn_leave(sh, c);
     c->is_dead = true;
     c->next_dead = sh->dead;
     sh->dead = c;
@@ -418,7 +302,7 @@ void conn_free_dead(struct shard *sh)
     while (sh->dead != NULL) {
         struct conn *c = sh->dead;
         sh->dead = c->next_dead;
-        destroy(sh, c);
+        conn_destroy(sh, c);
     }
 }
 
@@ -463,6 +347,8 @@ static void flush(struct shard *sh, struct conn *c)
         return;
     }
     enum err rc = out_flush(&c->out, &sh->pool, &c->transport, &wrote);
+    if (rc == ERR_OK && (c->transport.needs & TRANSPORT_HAS_OUTPUT) != 0)
+        rc = c->transport.ops->write(&c->transport, NULL, 0, &(size_t){ 0 });
     metrics_add(sh->metrics, METRIC_bytes_sent_total, wrote);
     if (rc != ERR_OK && rc != ERR_AGAIN) {
         conn_drop(sh, c);
@@ -473,10 +359,8 @@ static void flush(struct shard *sh, struct conn *c)
         if (c->out.bytes <= OUT_BYTES_READ_MAX / 2) conn_resume(sh, c, PAUSE_OUTPUT);
     }
     bool wants = rc == ERR_AGAIN;
-    if (wants != c->wants_write) {
-        c->wants_write = wants;
-        watch(sh, c, EPOLL_CTL_MOD);
-    }
+    c->wants_write = wants;
+    conn_watch_output(sh, c);
     if (c->state == CONN_ENDING && !wants) c->transport.ops->end(&c->transport);
     if (c->state != CONN_OPEN || wants) return;
     if (c->blocked) {
@@ -495,34 +379,4 @@ void conn_flush_dirty(struct shard *sh)
         c->is_dirty = false;
         if (c->state != CONN_CLOSED) flush(sh, c);
     }
-}
-
-/* --- hand-off */
-
-bool connect_hand_over(struct shard *sh, struct conn *c, const struct frame *f, struct bytes unread)
-{
-    struct connect p;
-    if (c->handed_over || f->type != PACKET_CONNECT) return false;
-    if (connect_decode(f->body, &p) != MQTT_RC_OK || p.client_id.len == 0) return false;
-    unsigned to = shard_of_client(sh->all, p.client_id);
-    if (to == sh->index) return false;
-
-    if (!in_store(c, unread)) {
-        conn_drop(sh, c);
-        return true;
-    }
-    c->handed_over = true;
-    give_away(sh, c);
-    shard_post(sh, to, &c->mail, MAIL_HANDOFF);
-    return true;
-}
-
-void conn_mail_handoff(struct shard *sh, struct mail *m)
-{
-    struct conn *c = CONTAINER(m, struct conn, mail);
-    if (sh->closing || !adopt(sh, c)) {
-        destroy(sh, c);
-        return;
-    }
-    run_input(sh, c, bytes_of(c->in, c->in_bytes));
 }

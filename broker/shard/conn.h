@@ -28,6 +28,7 @@
 #include "shard/out.h"
 #include "wheel/wheel.h"
 
+struct acks;
 struct alias_in;
 struct alias_out;
 struct conn_auth;
@@ -49,18 +50,10 @@ enum {
     PAUSE_JOURNAL = 64
 };
 
-/* PUBACKs and PUBRECs leave in the order of their PUBLISHes: those of journaled ones wait here, and all after
- * them. */
-struct acks_slot {
-    uint16_t id;
-    uint8_t type; /* PACKET_PUBACK or PACKET_PUBREC */
-    uint8_t code;
-    bool done;
-};
-struct acks {
-    uint32_t head, tail, room; /* count up for ever, masked on use */
-    uint32_t pubacks;          /* that wait */
-    struct acks_slot slots[];
+/* Connections in a queue; one that is gone is not found by its id. */
+struct conn_ids {
+    uint64_t *at;
+    size_t count, room;
 };
 
 struct conn {
@@ -83,7 +76,8 @@ struct conn {
     uint32_t deferred;    /* publishes that reach even clean receivers at their completion */
     uint16_t keepalive_s;
     uint8_t version, state, paused;
-    bool is_dirty, is_dead, is_ready, wants_write, blocked, handed_over, session_present, limited_keepalive;
+    bool is_dirty, is_dead, is_ready, is_queued, wants_write, watches_output, blocked, handed_over;
+    bool session_present, limited_keepalive;
     uint16_t alias_max; /* the client's Topic Alias Maximum; 0: it takes none */
     bool wants_reasons, wants_response_info;
     struct conn_auth *auth; /* with an authentication method */
@@ -99,14 +93,23 @@ void conn_accept(struct shard *sh, uint32_t listener);
 /* Takes the transport of a new connection, which its listener has counted already. */
 void conn_begin(struct shard *sh, const struct transport *t, struct shards_listener *l);
 
-/* epoll says so. */
+/* conn_in.c: epoll says so. */
 void conn_event(struct shard *sh, uint64_t id, uint32_t events);
+/* What earlier turns have left: input that transports hold back, and handshakes, within a budget of time. */
+void conn_run_more(struct shard *sh);
+void conn_run_shaking(struct shard *sh);
+
+/* Into the loop, out of it, and the end of it all. False: no room; it is the caller's still. */
+bool conn_join(struct shard *sh, struct conn *c);
+void conn_leave(struct shard *sh, struct conn *c);
+void conn_destroy(struct shard *sh, struct conn *c);
+
+/* Tells epoll what it waits for now; and, if that has changed, for output. */
+void conn_watch(struct shard *sh, struct conn *c);
+void conn_watch_output(struct shard *sh, struct conn *c);
 
 /* NULL when that connection is gone. */
 struct conn *conn_find(struct shard *sh, uint64_t id);
-
-/* The highest that its listener takes. */
-uint8_t conn_max_qos(const struct conn *c);
 
 void conn_timer(struct wheel_timer *t, void *shard);
 
@@ -134,17 +137,6 @@ void conn_fan_send(struct shard *sh, struct conn *c, bool retain);
 /* Adds a Reason String for this code to a packet of so many bytes, if the client wants and can take it. */
 void conn_give_reason(const struct conn *c, struct props *props, uint8_t code, uint32_t bytes);
 void conn_send_ack(struct shard *sh, struct conn *c, enum packet_type type, uint16_t id, uint8_t code);
-
-/* In order: a place for a PUBLISH whose PUBACK or PUBREC comes later; its ticket fills it. */
-enum err conn_ack_wait(struct shard *sh, struct conn *c, enum packet_type type, uint16_t id,
-                       uint32_t *ticket);
-struct acks_slot *conn_ack_slot(const struct conn *c, uint32_t ticket);
-void conn_ack_done(struct shard *sh, struct conn *c, uint32_t ticket, uint8_t code);
-/* A publish that reaches even clean receivers at its completion: one more on its way, one less. */
-void conn_defer(struct shard *sh, struct conn *c);
-void conn_deferred_done(struct shard *sh, struct conn *c);
-/* Now, or behind those that wait. */
-void conn_ack_now(struct shard *sh, struct conn *c, enum packet_type type, uint16_t id, uint8_t code);
 
 /* Bytes of its publishes that the journal has, so that a fast one cannot bury a slow disk. */
 void conn_journal_take(struct shard *sh, struct conn *c, const struct command *cmd);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "shard/acks.h"
 #include "shard/alias.h"
 #include "shard/shard_int.h"
 #include "shard/subscribe.h"

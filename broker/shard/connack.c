@@ -43,9 +43,11 @@ static void fill(const struct shard *sh, const struct conn *c, uint32_t expiry_s
     if (c->version != MQTT_V5) return;
     if (conf->receive_maximum < UINT16_MAX)
         PROPS_SET(&a->props, receive_max, (uint16_t)conf->receive_maximum);
-    if (conn_max_qos(c) < 2) PROPS_SET(&a->props, max_qos, conn_max_qos(c));
+    uint32_t qos = conn_door(sh, c)->max_qos;
+    if (qos < 2) PROPS_SET(&a->props, max_qos, (uint8_t)qos);
     if (!conf->retain_available) PROPS_SET(&a->props, retain_available, 0);
-    if (c->listener->max_topic_alias > 0) PROPS_SET(&a->props, topic_alias_max, c->listener->max_topic_alias);
+    uint32_t aliases = conn_door(sh, c)->max_topic_alias;
+    if (aliases > 0) PROPS_SET(&a->props, topic_alias_max, (uint16_t)aliases);
     if (conf->max_packet_size > 0) PROPS_SET(&a->props, max_packet_size, conf->max_packet_size);
     if (c->limited_keepalive) PROPS_SET(&a->props, server_keepalive, c->keepalive_s);
     if (c->assigned_id != NULL) PROPS_SET(&a->props, assigned_client_id, bytes_of_text(c->assigned_id));

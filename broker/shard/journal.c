@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "shard/acks.h"
 #include "shard/connect.h"
 #include "shard/delayed.h"
 #include "shard/qos2.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/rng.h"
-#include "net/listener.h"
+#include "net/address.h"
 #include "shard/connect.h"
 #include "shard/shard_int.h"
 #include "topic/topic.h"
@@ -28,7 +28,7 @@ static enum mqtt_rc check_will(const struct shard *sh, const struct conn *c, con
     if (!topic_name_valid(p->will.topic)) return MQTT_RC_TOPIC_INVALID;
     /* A will has a delay of its own. */
     if (!topic_delay_split(p->will.topic, &seconds, &rest) || seconds > 0) return MQTT_RC_TOPIC_INVALID;
-    if (p->will.qos > conn_max_qos(c)) return MQTT_RC_QOS_NOT_SUPPORTED; /* [MQTT-3.2.2-12] */
+    if (p->will.qos > conn_door(sh, c)->max_qos) return MQTT_RC_QOS_NOT_SUPPORTED; /* [MQTT-3.2.2-12] */
     return p->will.retain && !sh->config->retain_available ? MQTT_RC_RETAIN_NOT_SUPPORTED : MQTT_RC_OK;
 }
 
@@ -213,9 +213,11 @@ static void answer(struct shard *sh, struct conn *c, bool destroyed)
 
 static void log_connected(struct shard *sh, const struct conn *c, const struct connect *p)
 {
-    char peer[PEER_TEXT_BYTES];
+    struct net_address from;
+    char peer[ADDRESS_TEXT_BYTES];
     struct bytes user = p->has_username ? p->username : bytes_of_text("");
-    transport_peer(&c->transport, peer);
+    transport_address(&c->transport, &from);
+    address_print(&from, peer);
     log_event(sh->log, EVENT_CLIENT_CONNECTED, LOG_TEXT("client", session_client_id(c->session)),
               LOG_TEXT("user", user), LOG_STR("peer", peer), LOG_NUM("version", c->version),
               LOG_NUM("clean", p->clean_start), LOG_NUM("session_present", c->session_present),

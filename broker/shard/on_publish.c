@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "shard/acks.h"
 #include "shard/alias.h"
 #include "shard/qos2.h"
 #include "shard/route.h"
@@ -9,10 +10,10 @@
 /* PUBLISH from a client (section 3.3), and its PUBACKs for what we sent. */
 
 /* An alias instead of a topic becomes that topic; with one, it stands for it from now on. */
-static enum mqtt_rc resolve_alias(struct conn *c, struct publish *p)
+static enum mqtt_rc resolve_alias(const struct shard *sh, struct conn *c, struct publish *p)
 {
     uint16_t alias = p->props.topic_alias;
-    if (alias > c->listener->max_topic_alias) return MQTT_RC_TOPIC_ALIAS_INVALID; /* [MQTT-3.3.2-9] */
+    if (alias > conn_door(sh, c)->max_topic_alias) return MQTT_RC_TOPIC_ALIAS_INVALID; /* [MQTT-3.3.2-9] */
     if (p->topic.len == 0) {
         p->topic = alias_in_get(c->alias_in, alias);
         return p->topic.len > 0 ? MQTT_RC_OK : MQTT_RC_PROTOCOL; /* section 3.3.4 */
@@ -24,13 +25,13 @@ static enum mqtt_rc check(const struct shard *sh, struct conn *c, struct publish
 {
     if (p->props.subscription_id_count > 0) return MQTT_RC_PROTOCOL; /* [MQTT-3.3.4-6] */
     if (PROPS_HAS(&p->props, topic_alias)) {
-        enum mqtt_rc rc = resolve_alias(c, p);
+        enum mqtt_rc rc = resolve_alias(sh, c, p);
         if (rc != MQTT_RC_OK) return rc;
     }
     /* Too many levels for us. Who can be told is told (is_dropped). */
     bool can_be_told = c->version == MQTT_V5 && p->qos > 0;
     if (!can_be_told && !topic_name_valid(p->topic)) return MQTT_RC_TOPIC_INVALID;
-    if (p->qos > conn_max_qos(c)) return MQTT_RC_QOS_NOT_SUPPORTED;
+    if (p->qos > conn_door(sh, c)->max_qos) return MQTT_RC_QOS_NOT_SUPPORTED;
     if (p->retain && !sh->config->retain_available) return MQTT_RC_RETAIN_NOT_SUPPORTED;
     return MQTT_RC_OK;
 }

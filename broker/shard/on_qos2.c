@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/failpoint.h"
+#include "shard/acks.h"
 #include "shard/qos2.h"
 #include "shard/shard_int.h"
 

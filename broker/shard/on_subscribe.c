@@ -92,7 +92,7 @@ static uint8_t subscribe_one(struct shard *sh, struct subscribe_job *j, uint16_t
                              const struct subscribe_filter *f)
 {
     struct session *s = j->session;
-    uint8_t most = conn_max_qos(j->conn);
+    uint8_t most = (uint8_t)conn_door(sh, j->conn)->max_qos;
     uint8_t granted = f->qos < most ? f->qos : most;
     struct subscribe_wish wish = {
         .options = { .qos = granted, .no_local = f->no_local, .retain_as_published = f->retain_as_published },

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/route.h"
+#include "shard/acks.h"
 #include "shard/delayed.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>

@@ -140,6 +140,7 @@ static void run_alarms(struct shard *sh)
 
 static int wait_ms(struct shard *sh)
 {
+    if (sh->more.count > 0 || sh->shaking.count > 0) return 0;
     uint64_t now = clock_mono_ms(sh->clock);
     uint64_t a = wheel_wait_ms(sh->conn_wheel, now), b = wheel_wait_ms(sh->session_wheel, now);
     uint64_t wait = a < b ? a : b;
@@ -170,6 +171,8 @@ void shard_turn(struct shard *sh, const struct epoll_event *events, int count)
     read_clocks(sh);
     run_events(sh, events, count);
     run_mail(sh);
+    conn_run_more(sh);
+    conn_run_shaking(sh);
     if (!sh->closing) {
         run_alarms(sh);
         wheel_advance(sh->conn_wheel, sh->now_ms, conn_timer, sh);
@@ -241,6 +244,17 @@ static void call_listen(struct shard *sh, void *arg)
 void shards_listen(struct shards *s, struct shards_listener *listener)
 {
     call_all(s, call_listen, listener);
+}
+
+static void call_change(struct shard *sh, void *arg)
+{
+    sh->view = arg;
+    sh->config = sh->view->config;
+}
+
+void shards_change(struct shards *s, const struct shards_view *view)
+{
+    call_all(s, call_change, (void *)(uintptr_t)view);
 }
 
 /* The operator may have named a server for those who have to go. */
@@ -338,6 +352,8 @@ static void shard_free(struct shard *sh)
     free(sh->hits);
     free(sh->targets);
     free(sh->listeners);
+    free(sh->more.at);
+    free(sh->shaking.at);
     free(sh);
 }
 
@@ -364,7 +380,8 @@ static enum err shard_new(struct shards *all, unsigned index)
     sh->all = all;
     sh->index = index;
     sh->epoll_fd = sh->mailbox.event_fd = -1;
-    sh->config = all->conf.config;
+    sh->view = all->conf.view;
+    sh->config = sh->view->config;
     sh->log = all->conf.log;
     sh->metrics = metrics_shard(all->conf.metrics, index);
     sh->clock = all->conf.clock;

@@ -18,15 +18,29 @@
 #include "hook/auth.h"
 #include "log/log.h"
 #include "metrics/metrics.h"
+#include "net/edge.h"
 #include "store/journal.h"
 #include "store/restore.h"
 #include "store/store.h"
 
 struct shards;
 
+/* What holds for the connections of one listener. */
+struct shards_door {
+    const struct config_listener *config;
+    struct edge *edge;
+};
+
+/* What holds, of the configuration. Never changed: a reload makes another one. */
+struct shards_view {
+    const struct config *config;
+    const struct shards_door *doors;
+    size_t doors_count;
+};
+
 struct shards_conf {
     unsigned count;
-    const struct config *config;
+    const struct shards_view *view; /* the first */
     struct log *log;
     struct metrics *metrics; /* `count` blocks, and one more for the journal */
     const struct clock *clock;
@@ -36,10 +50,8 @@ struct shards_conf {
 struct shards_listener {
     int fd;
     uint16_t port;
-    uint32_t max_connections; /* UINT32_MAX: no limit */
-    uint16_t max_topic_alias; /* that a client may give; 0: none */
-    uint8_t refused_qos;      /* this and higher ones are; 0: none is */
-    struct gauge *open;       /* connections of the listener, all its descriptors together */
+    uint16_t door;      /* its place in each view */
+    struct gauge *open; /* connections of the listener, all its descriptors together */
 };
 
 enum err shards_new(struct shards **out, const struct shards_conf *conf);
@@ -66,6 +78,9 @@ struct shards_past {
 /* Runs the loops. */
 enum err shards_start(struct shards *s, const struct journal *journal, const struct store *store,
                       const struct shards_past *past);
+
+/* From now on this holds. Every shard has it when this returns, and nobody uses the one before. */
+void shards_change(struct shards *s, const struct shards_view *view);
 
 /* Accepts from a descriptor. All shards have it when this returns. Borrows the listener until shards_free. */
 void shards_listen(struct shards *s, struct shards_listener *listener);

@@ -20,6 +20,7 @@
 #include "session/session.h"
 #include "shard/alarm.h"
 #include "shard/conn.h"
+#include "shard/sessions.h"
 #include "shard/shard.h"
 #include "shard/shares.h"
 #include "sys/sys.h"
@@ -94,6 +95,7 @@ struct shard {
     struct conn *dirty; /* with output from this turn */
     struct conn *dead;  /* freed at the end of the turn */
     struct conn *ready; /* no longer paused, with input left */
+    struct conn_ids more, shaking;
     struct out_pool pool;
     struct msg *fan_msg;      /* what is being delivered to many */
     struct fan_packet fan[2]; /* for version 3, for version 5 */
@@ -124,7 +126,8 @@ struct shard {
     struct barrier *barriers; /* one for each shard */
     unsigned barrier_open;    /* answers still to come */
 
-    const struct config *config;
+    const struct shards_view *view;
+    const struct config *config; /* the view's */
     struct log *log;
     struct metrics_shard *metrics;
     const struct clock *clock;
@@ -142,6 +145,12 @@ static inline unsigned shard_of_client(const struct shards *all, struct bytes cl
 static inline unsigned shard_of_topic(const struct shards *all, uint64_t topic_hash)
 {
     return (unsigned)((topic_hash >> 32) % all->count);
+}
+
+/* What its listener was told. */
+static inline const struct config_listener *conn_door(const struct shard *sh, const struct conn *c)
+{
+    return sh->view->doors[c->listener->door].config;
 }
 
 static inline void shard_post(struct shard *sh, unsigned to, struct mail *m, enum mail_kind kind)
@@ -163,17 +172,6 @@ static inline uint64_t client_hash(const struct shard *sh, const struct session 
 /* shard.c */
 void shard_submit(struct shard *sh); /* what this turn has for the other shards, then for the journal */
 void shard_pause_accepting(struct shard *sh, uint32_t for_ms);
-
-/* sessions.c: the registry, and what ends a session */
-struct session *sessions_find(struct shard *sh, struct bytes client_id);
-struct session *sessions_find_no(struct shard *sh, uint64_t session_no);
-struct session *sessions_create(struct shard *sh, struct bytes client_id, bool persistent);
-enum err sessions_restore(struct shard *sh, const struct restore_session *r);
-void sessions_destroy(struct shard *sh, struct session *s); /* gives its subscriptions and queue up */
-void sessions_offline(struct shard *sh, struct session *s, bool will); /* its connection is gone */
-void sessions_timer(struct wheel_timer *t, void *shard);
-void sessions_will(struct shard *sh, struct session *s);                        /* publishes and forgets it */
-struct msg *sessions_will_msg(const struct shard *sh, const struct session *s); /* for the journal; or NULL */
 
 /* journal.c: commands out, completions in */
 void journal_put(struct shard *sh, struct command *c);

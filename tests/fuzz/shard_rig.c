@@ -44,11 +44,9 @@ static struct metrics *metrics;
 static struct link links[RIG_LINKS];
 static struct rig_ears ears;
 static struct gauge open_links;
-static struct shards_listener listener = { .fd = -1,
-                                           .port = PORT,
-                                           .max_connections = UINT32_MAX,
-                                           .max_topic_alias = RIG_TOPIC_ALIASES,
-                                           .open = &open_links };
+static struct shards_listener listener = { .fd = -1, .port = PORT, .open = &open_links };
+static struct shards_door door;
+static struct shards_view view;
 static uint64_t now_ms, random_state;
 static int descriptors;
 static long blocks, blocks_at_begin, blocks_of_index;
@@ -260,7 +258,7 @@ int rig_open(unsigned shard)
     l->used = true;
     l->room = LINK_ALL_ROOM;
     l->epoll_fd = -1;
-    struct transport t = { &link_ops, i };
+    struct transport t = { .ops = &link_ops, .fd = i };
     CHECK(gauge_take(&open_links, UINT32_MAX));
     struct shard *sh = all->at[shard % all->count];
     sh->now_ms = now_ms; /* as in a turn */
@@ -516,7 +514,10 @@ void rig_begin(const struct rig_conf *conf)
     blocks_at_begin = blocks;
     enum err rc = metrics_new(&metrics, conf->shards + 1);
     CHECK(rc == ERR_OK);
-    struct shards_conf of_shards = { conf->shards, &config, NULL, metrics, &clock_of_rig };
+    config.default_listener.max_topic_alias = RIG_TOPIC_ALIASES;
+    door.config = &config.default_listener;
+    view = (struct shards_view){ &config, &door, 1 };
+    struct shards_conf of_shards = { conf->shards, &view, NULL, metrics, &clock_of_rig };
     scratches_used = 0;
     is_making = true;
     rc = shards_new(&all, &of_shards);

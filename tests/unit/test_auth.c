@@ -11,6 +11,7 @@
 #include "net/listener.h"
 #include "shard/shard.h"
 #include "store/store_mem.h"
+#include "unit/one_door.h"
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@ enum { PACKET_BYTES = 4096, PATIENCE_S = 60, CONNECT_TIMEOUT_S = 1 };
 
 struct rig {
     struct config config;
+    struct one_door door;
     struct log *log;
     struct metrics *metrics;
     struct store_mem *mem;
@@ -138,6 +140,7 @@ static struct rig *rig_new(void)
     struct log_conf log = { .clock = &clock_system };
     struct listener_conf listener = { "127.0.0.1", 0, AF_INET, true };
     config_init(&r->config);
+    one_door_init(&r->door, &r->config);
     r->config.allow_anonymous = false;
     r->config.connect_timeout_s = CONNECT_TIMEOUT_S;
     pthread_mutex_init(&r->lock, NULL);
@@ -145,7 +148,7 @@ static struct rig *rig_new(void)
     CHECK_INT(ERR_OK, log_open(&r->log, &log));
     CHECK_INT(ERR_OK, metrics_new(&r->metrics, 2));
     struct shards_conf conf = {
-        .count = 1, .config = &r->config, .log = r->log, .metrics = r->metrics, .clock = &clock_system
+        .count = 1, .view = &r->door.view, .log = r->log, .metrics = r->metrics, .clock = &clock_system
     };
     CHECK_INT(ERR_OK, shards_new(&r->shards, &conf));
     r->method = (struct auth_method){ .name = "TEST", .ask = method_ask, .end = method_end, .ctx = r };
@@ -156,9 +159,8 @@ static struct rig *rig_new(void)
     struct store store = store_mem_store(r->mem);
     CHECK_INT(ERR_OK, shards_start(r->shards, &journal, &store, &(struct shards_past){ 0 }));
     CHECK_INT(ERR_OK, listener_open(&r->listener, &listener));
-    r->of_shards = (struct shards_listener){
-        .fd = r->listener.fds[0], .port = r->listener.port, .max_connections = UINT32_MAX, .open = &r->open
-    };
+    r->of_shards =
+        (struct shards_listener){ .fd = r->listener.fds[0], .port = r->listener.port, .open = &r->open };
     shards_listen(r->shards, &r->of_shards);
     return r;
 }
@@ -171,6 +173,7 @@ static void rig_free(struct rig *r)
     store_mem_stop(&r->mem);
     shards_stop(r->shards);
     shards_free(&r->shards);
+    one_door_fini(&r->door);
     CHECK_INT(r->began, r->ended);
     metrics_free(&r->metrics);
     log_close(&r->log);

@@ -11,6 +11,7 @@
 #include "net/listener.h"
 #include "shard/shard.h"
 #include "store/store_mem.h"
+#include "unit/one_door.h"
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <sched.h>
@@ -43,6 +44,7 @@ struct gate {
 struct rig {
     struct gate gate;
     struct config config;
+    struct one_door door;
     struct log *log;
     struct metrics *metrics;
     struct store_mem *store;
@@ -214,7 +216,7 @@ static void start_shards(struct rig *r)
 {
     struct store_mem_conf store = { .sink = { sink_post, sink_complete, sink_flush, &r->gate },
                                     .clock = &clock_system };
-    struct shards_conf conf = { 1, &r->config, r->log, r->metrics, &clock_system };
+    struct shards_conf conf = { 1, &r->door.view, r->log, r->metrics, &clock_system };
     CHECK_INT(ERR_OK, shards_new(&r->shards, &conf));
     r->gate.shards = shards_sink(r->shards);
     CHECK_INT(ERR_OK, store_mem_start(&r->store, &store));
@@ -232,14 +234,14 @@ static struct rig *rig_new(void)
     pthread_mutex_init(&r->gate.lock, NULL);
     pthread_cond_init(&r->gate.changed, NULL);
     config_init(&r->config);
+    one_door_init(&r->door, &r->config);
     r->config.allow_anonymous = true;
     CHECK_INT(ERR_OK, log_open(&r->log, &log));
     CHECK_INT(ERR_OK, metrics_new(&r->metrics, 2));
     start_shards(r);
     CHECK_INT(ERR_OK, listener_open(&r->listener, &listener));
-    r->of_shards = (struct shards_listener){
-        .fd = r->listener.fds[0], .port = r->listener.port, .max_connections = UINT32_MAX, .open = &r->open
-    };
+    r->of_shards =
+        (struct shards_listener){ .fd = r->listener.fds[0], .port = r->listener.port, .open = &r->open };
     shards_listen(r->shards, &r->of_shards);
     return r;
 }
@@ -252,6 +254,7 @@ static void rig_free(struct rig *r)
     store_mem_stop(&r->store);
     shards_stop(r->shards);
     shards_free(&r->shards);
+    one_door_fini(&r->door);
     metrics_free(&r->metrics);
     log_close(&r->log);
     pthread_cond_destroy(&r->gate.changed);

@@ -11,6 +11,7 @@
 #include "net/listener.h"
 #include "shard/shard.h"
 #include "store/store_mem.h"
+#include "unit/one_door.h"
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@ enum { SHARDS = 3, PACKET_BYTES = 4096, KIND_ANSWER = 77, MESSAGES = 6, PATIENCE
 
 struct rig {
     struct config config;
+    struct one_door door;
     struct log *log;
     struct metrics *metrics;
     struct store_mem *mem;
@@ -72,11 +74,12 @@ static struct rig *rig_new(void)
     struct log_conf log = { .clock = &clock_system };
     struct listener_conf listener = { "127.0.0.1", 0, AF_INET, true };
     config_init(&r->config);
+    one_door_init(&r->door, &r->config);
     r->config.allow_anonymous = true;
     CHECK_INT(ERR_OK, mailbox_open(&r->mailbox));
     CHECK_INT(ERR_OK, log_open(&r->log, &log));
     CHECK_INT(ERR_OK, metrics_new(&r->metrics, SHARDS + 1));
-    struct shards_conf conf = { SHARDS, &r->config, r->log, r->metrics, &clock_system };
+    struct shards_conf conf = { SHARDS, &r->door.view, r->log, r->metrics, &clock_system };
     CHECK_INT(ERR_OK, shards_new(&r->shards, &conf));
     r->sink = shards_sink(r->shards);
     struct store_mem_conf mem = { .sink = { post, complete, flush, r }, .clock = &clock_system };
@@ -85,9 +88,8 @@ static struct rig *rig_new(void)
     struct store store = store_mem_store(r->mem);
     CHECK_INT(ERR_OK, shards_start(r->shards, &journal, &store, &(struct shards_past){ 0 }));
     CHECK_INT(ERR_OK, listener_open(&r->listener, &listener));
-    r->of_shards = (struct shards_listener){
-        .fd = r->listener.fds[0], .port = r->listener.port, .max_connections = UINT32_MAX, .open = &r->open
-    };
+    r->of_shards =
+        (struct shards_listener){ .fd = r->listener.fds[0], .port = r->listener.port, .open = &r->open };
     shards_listen(r->shards, &r->of_shards);
     return r;
 }
@@ -104,6 +106,7 @@ static void rig_free(struct rig *r)
     if (r->mem != NULL) close_shards(r);
     shards_stop(r->shards);
     shards_free(&r->shards);
+    one_door_fini(&r->door);
     metrics_free(&r->metrics);
     log_close(&r->log);
     mailbox_close(&r->mailbox);

@@ -10,6 +10,7 @@
 #include "shard/shard_int.h"
 #include "shard/turn_int.h"
 #include "store/store_mem.h"
+#include "unit/one_door.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ struct moved {
 
 struct rig {
     struct config config;
+    struct one_door door;
     struct log *log;
     struct metrics *metrics;
     struct store_mem *mem;
@@ -145,13 +147,14 @@ static struct rig *new_rig(uint32_t delayed_max)
     struct rig *r = calloc(1, sizeof *r);
     assert_non_null(r);
     config_init(&r->config);
+    one_door_init(&r->door, &r->config);
     r->config.max_delayed_messages = delayed_max;
     r->config.sys_interval = 0;
     r->clock = (struct clock){ mono, wall, r };
     CHECK_INT(ERR_OK, log_open(&r->log, &(struct log_conf){ .clock = &r->clock }));
     CHECK_INT(ERR_OK, metrics_new(&r->metrics, SHARDS + 1));
     struct shards_conf conf = {
-        .count = SHARDS, .config = &r->config, .log = r->log, .metrics = r->metrics, .clock = &r->clock
+        .count = SHARDS, .view = &r->door.view, .log = r->log, .metrics = r->metrics, .clock = &r->clock
     };
     CHECK_INT(ERR_OK, shards_new(&r->shards, &conf));
     struct store_mem_conf mem = { .sink = shards_sink(r->shards), .clock = &r->clock };
@@ -168,6 +171,7 @@ static void free_rig(struct rig *r)
     settle(r);
     store_mem_free(&r->mem);
     shards_free(&r->shards);
+    one_door_fini(&r->door);
     metrics_free(&r->metrics);
     log_close(&r->log);
     free(r);

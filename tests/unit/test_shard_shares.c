@@ -10,12 +10,14 @@
 #include "shard/subscribe.h"
 #include "shard/turn_int.h"
 #include "store/store_mem.h"
+#include "unit/one_door.h"
 #include <stdlib.h>
 
 enum { MEMBER = 1000, WINDOW = 10 };
 
 struct rig {
     struct config config;
+    struct one_door door;
     struct log *log;
     struct metrics *metrics;
     struct store_mem *mem;
@@ -116,11 +118,12 @@ static struct rig *new_rig(uint32_t messages_max)
     struct rig *r = calloc(1, sizeof *r);
     assert_non_null(r);
     config_init(&r->config);
+    one_door_init(&r->door, &r->config);
     r->config.sys_interval = 0;
     CHECK_INT(ERR_OK, log_open(&r->log, &(struct log_conf){ .clock = &clock_system }));
     CHECK_INT(ERR_OK, metrics_new(&r->metrics, 2));
     struct shards_conf conf = {
-        .count = 1, .config = &r->config, .log = r->log, .metrics = r->metrics, .clock = &clock_system
+        .count = 1, .view = &r->door.view, .log = r->log, .metrics = r->metrics, .clock = &clock_system
     };
     CHECK_INT(ERR_OK, shards_new(&r->shards, &conf));
     r->shard = r->shards->at[0];
@@ -144,6 +147,7 @@ static void free_rig(struct rig *r)
     settle(r);
     store_mem_free(&r->mem);
     shards_free(&r->shards);
+    one_door_fini(&r->door);
     metrics_free(&r->metrics);
     log_close(&r->log);
     free(r);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * edge - what a listener puts between a socket and MQTT: the layers that each of its connections has.
+ *
+ *   PROXY header, then TLS, then WebSocket; each of them or none.
+ *
+ * Thread:  made on main; edge_open on any shard; never changed after it is made.
+ * Memory:  counted: a reload makes another one, and connections keep theirs while they need it.
+ * Limits:  those of the layers.
+ * Errors:  edge_new says in text what is wrong with which file or value, and what is allowed.
+ * Tests:   tests/contract/transport_contract.c
+ */
+#ifndef NET_EDGE_H
+#define NET_EDGE_H
+
+#include "base/err.h"
+#include "net/transport.h"
+
+struct edge;
+
+enum { EDGE_TEXT_BYTES = 1024 };
+
+struct edge_conf {
+    int layers; /* none yet */
+};
+
+enum err edge_new(struct edge **out, const struct edge_conf *conf, char text[EDGE_TEXT_BYTES]);
+struct edge *edge_ref(struct edge *e);
+void edge_unref(struct edge **owner);
+
+/* Takes the descriptor: closes it when it fails. */
+enum err edge_open(struct edge *e, int fd, struct transport *out);
+
+#endif

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/check.h"
+#include "shard/conn.h"
+#include "shard/connect.h"
+#include "shard/shard_int.h"
+#include <stdlib.h>
+#include <sys/epoll.h>
+
+/*
+ * Bytes from a peer into packets.
+ *
+ *   event -> conn_event -> read_more -> run_input -> run_packets -> dispatch
+ *
+ * Two queues live longer than a turn: connections whose transport has more input than a read took (`more`),
+ * read again in the next turn, so that one of them cannot hold the others up; and those whose handshake goes
+ * on (`shaking`), which share a budget of time in each turn. They hold ids: one that is gone is not found.
+ */
+
+/* --- queues */
+
+static bool ids_put(struct conn_ids *q, uint64_t id)
+{
+    if (q->count == q->room) {
+        size_t room = q->room == 0 ? 64 : q->room * 2;
+        uint64_t *at = realloc(q->at, room * sizeof *at);
+        if (at == NULL) return false;
+        q->at = at;
+        q->room = room;
+    }
+    q->at[q->count++] = id;
+    return true;
+}
+
+static void ids_drop_first(struct conn_ids *q, size_t n)
+{
+    q->count -= n;
+    if (q->count > 0) memmove(q->at, q->at + n, q->count * sizeof *q->at);
+}
+
+static void queue(struct shard *sh, struct conn *c, struct conn_ids *q)
+{
+    if (c->is_queued) return;
+    c->is_queued = ids_put(q, c->id);
+    if (!c->is_queued) conn_doom(sh, c);
+}
+
+/* --- input */
+
+static uint32_t packet_max(const struct shard *sh, const struct conn *c)
+{
+    if (c->state == CONN_NEW || c->state == CONN_AUTH) return CONNECT_BYTES_MAX;
+    return sh->config->max_packet_size > 0 ? sh->config->max_packet_size : PACKET_BYTES_MAX;
+}
+
+static bool is_read(const struct conn *c)
+{
+    return c->state == CONN_NEW || c->state == CONN_AUTH || c->state == CONN_OPEN;
+}
+
+/* Runs the packets in `in`. Gives how many bytes are done with; *want is the size of the packet cut off. */
+static size_t run_packets(struct shard *sh, struct conn *c, struct bytes in, uint32_t *want)
+{
+    size_t done = 0, packets = 0;
+    *want = 0;
+    while (done < in.len && c->paused == 0 && is_read(c)) {
+        struct frame f;
+        struct bytes left = bytes_of(in.at + done, in.len - done);
+        enum mqtt_rc rc = c->version == MQTT_V31 ? frame_split_v31(left, packet_max(sh, c), &f)
+                                                 : frame_split(left, packet_max(sh, c), &f);
+        if (rc == MQTT_RC_OK && f.total == 0) {
+            *want = f.want;
+            break;
+        }
+        if (rc == MQTT_RC_OK && c->state == CONN_NEW && connect_hand_over(sh, c, &f, left)) return in.len;
+        if (rc == MQTT_RC_OK) {
+            done += f.total;
+            packets++;
+            rc = dispatch(sh, c, &f);
+        }
+        if (rc != MQTT_RC_OK) conn_end(sh, c, rc);
+        if (c->out.bytes > OUT_BYTES_READ_MAX && c->state == CONN_OPEN) conn_pause(sh, c, PAUSE_OUTPUT);
+    }
+    metrics_add(sh->metrics, METRIC_packets_received_total, packets);
+    return c->state == CONN_ENDING || c->state == CONN_CLOSED ? in.len : done;
+}
+
+static void in_clear(struct conn *c)
+{
+    free(c->in);
+    c->in = NULL;
+    c->in_bytes = c->in_room = 0;
+}
+
+static bool in_make_room(struct conn *c, size_t room)
+{
+    if (room <= c->in_room) return true;
+    uint8_t *in = realloc(c->in, room);
+    if (in == NULL) return false;
+    c->in = in;
+    c->in_room = (uint32_t)room;
+    return true;
+}
+
+/* Copies bytes to the front of c->in; they may lie in it already. False without memory. */
+static bool in_store(struct conn *c, struct bytes b)
+{
+    bool inside = c->in != NULL && b.at >= c->in && b.at < c->in + c->in_room;
+    if (inside) {
+        memmove(c->in, b.at, b.len);
+    } else {
+        if (!in_make_room(c, b.len)) return false;
+        memcpy(c->in, b.at, b.len);
+    }
+    c->in_bytes = (uint32_t)b.len;
+    return true;
+}
+
+/* Keeps what no packet has used. */
+static void in_keep(struct shard *sh, struct conn *c, struct bytes left)
+{
+    if (c->state == CONN_CLOSED) return; /* handed over, or dropped: not ours to touch */
+    if (left.len == 0)
+        in_clear(c);
+    else if (!in_store(c, left))
+        conn_drop(sh, c);
+}
+
+/* Runs what is there. A large packet that is still incomplete gets a buffer of its own, which grows with what
+ * has really come: a peer cannot make us hold more than twice what it sent. */
+static void run_input(struct shard *sh, struct conn *c, struct bytes in)
+{
+    uint32_t want;
+    uint64_t id = c->id;
+    size_t done = run_packets(sh, c, in, &want);
+    if (conn_find(sh, id) != c) return; /* handed over, or gone */
+    in_keep(sh, c, bytes_of(in.at + done, in.len - done));
+    if (want > SCRATCH_BYTES / 2 && c->state != CONN_CLOSED) {
+        size_t room = (size_t)c->in_bytes * 2 > SCRATCH_BYTES ? (size_t)c->in_bytes * 2 : SCRATCH_BYTES;
+        if (!in_make_room(c, room < want ? room : want)) conn_drop(sh, c);
+    }
+}
+
+/* What a call of the transport has left for the loop to do. */
+static void heed(struct shard *sh, struct conn *c)
+{
+    if (c->state == CONN_CLOSED) return;
+    if ((c->transport.needs & TRANSPORT_HAS_OUTPUT) != 0) conn_mark_dirty(sh, c);
+    if ((c->transport.needs & TRANSPORT_HAS_INPUT) != 0 && c->paused == 0) queue(sh, c, &sh->more);
+    conn_watch_output(sh, c);
+}
+
+static void read_more(struct shard *sh, struct conn *c)
+{
+    bool own = c->in_room > SCRATCH_BYTES / 2; /* an incomplete large packet */
+    uint8_t *at = own ? c->in : sh->scratch;
+    size_t room = own ? c->in_room : SCRATCH_BYTES;
+    size_t got;
+    uint64_t id = c->id;
+    if (!own && c->in_bytes > 0) memcpy(at, c->in, c->in_bytes);
+
+    enum err rc = c->transport.ops->read(&c->transport, at + c->in_bytes, room - c->in_bytes, &got);
+    if (rc != ERR_OK && rc != ERR_AGAIN) {
+        conn_drop(sh, c);
+        return;
+    }
+    if (rc == ERR_OK) {
+        metrics_add(sh->metrics, METRIC_bytes_received_total, got);
+        c->seen_ms = sh->now_ms;
+        if (c->state != CONN_ENDING) run_input(sh, c, bytes_of(at, c->in_bytes + got)); /* else thrown away */
+    }
+    if (conn_find(sh, id) == c) heed(sh, c);
+}
+
+void conn_event(struct shard *sh, uint64_t id, uint32_t events)
+{
+    struct conn *c = conn_find(sh, id);
+    if (c == NULL) return;
+    if ((events & EPOLLOUT) != 0) conn_mark_dirty(sh, c);
+    bool can_read = (events & EPOLLIN) != 0 ||
+                    ((events & EPOLLOUT) != 0 && (c->transport.needs & TRANSPORT_WANTS_WRITE) != 0);
+    if (can_read && c->paused == 0) {
+        if ((c->transport.needs & TRANSPORT_SHAKES) != 0)
+            queue(sh, c, &sh->shaking);
+        else
+            read_more(sh, c);
+        return;
+    }
+    /* Paused and the peer is gone for good: its data can wait no longer. */
+    if ((events & (EPOLLERR | EPOLLHUP)) != 0) conn_drop(sh, c);
+}
+
+static void read_queued(struct shard *sh, uint64_t id)
+{
+    struct conn *c = conn_find(sh, id);
+    if (c == NULL) return;
+    c->is_queued = false;
+    if (c->paused == 0) read_more(sh, c);
+}
+
+void conn_run_more(struct shard *sh)
+{
+    size_t count = sh->more.count; /* what comes meanwhile is the next turn's */
+    for (size_t i = 0; i < count; i++) read_queued(sh, sh->more.at[i]);
+    ids_drop_first(&sh->more, count);
+}
+
+void conn_run_shaking(struct shard *sh)
+{
+    if (sh->shaking.count == 0) return;
+    uint64_t until = clock_mono_ms(sh->clock) + SHAKE_MS_A_TURN;
+    size_t done = 0;
+    do read_queued(sh, sh->shaking.at[done++]);
+    while (done < sh->shaking.count && clock_mono_ms(sh->clock) < until);
+    ids_drop_first(&sh->shaking, done);
+}
+
+void conn_run_ready(struct shard *sh)
+{
+    while (sh->ready != NULL) {
+        struct conn *c = sh->ready;
+        sh->ready = c->next_ready;
+        c->is_ready = false;
+        if (c->state == CONN_CLOSED || c->paused != 0) continue;
+        c->seen_ms = sh->now_ms; /* its keepalive did not run meanwhile */
+        uint64_t id = c->id;
+        conn_watch(sh, c);
+        if (c->in_bytes > 0 && c->state != CONN_CLOSED) run_input(sh, c, bytes_of(c->in, c->in_bytes));
+        if (conn_find(sh, id) == c) heed(sh, c);
+    }
+}
+
+/* --- hand-off */
+
+bool connect_hand_over(struct shard *sh, struct conn *c, const struct frame *f, struct bytes unread)
+{
+    struct connect p;
+    if (c->handed_over || f->type != PACKET_CONNECT) return false;
+    if (connect_decode(f->body, &p) != MQTT_RC_OK || p.client_id.len == 0) return false;
+    unsigned to = shard_of_client(sh->all, p.client_id);
+    if (to == sh->index) return false;
+
+    if (!in_store(c, unread)) {
+        conn_drop(sh, c);
+        return true;
+    }
+    c->handed_over = true;
+    conn_leave(sh, c);
+    shard_post(sh, to, &c->mail, MAIL_HANDOFF);
+    return true;
+}
+
+void conn_mail_handoff(struct shard *sh, struct mail *m)
+{
+    struct conn *c = CONTAINER(m, struct conn, mail);
+    if (sh->closing || !conn_join(sh, c)) {
+        conn_destroy(sh, c);
+        return;
+    }
+    uint64_t id = c->id;
+    run_input(sh, c, bytes_of(c->in, c->in_bytes));
+    if (conn_find(sh, id) == c) heed(sh, c);
+}
