@@ -28,7 +28,8 @@ enum {
     TRANSPORT_WANTS_WRITE = 1, /* a read goes on only when the descriptor takes output */
     TRANSPORT_HAS_INPUT = 2,   /* a read gives something, and no event will say so */
     TRANSPORT_SHAKES = 4,      /* its handshake goes on: the next read may cost milliseconds */
-    TRANSPORT_HAS_OUTPUT = 8,  /* of its own, a PONG perhaps: a write without parts when output is taken */
+    TRANSPORT_HAS_OUTPUT = 8, /* of its own, a PONG perhaps: a write without parts when output is taken; after
+                               * a read that failed they are last words, to be flushed before the end */
 };
 
 struct epoll_event;
@@ -40,6 +41,7 @@ struct transport {
     int fd;
     uint8_t needs;            /* TRANSPORT_*; true after each call */
     void *state;              /* of the implementation */
+    const char *why;          /* after ERR_SYNTAX: what the peer did wrong, in words; a static text */
     struct net_address *from; /* of the client, when a proxy has told; NULL: what the descriptor says */
 };
 

@@ -263,6 +263,28 @@ void conn_end_quietly(struct shard *sh, struct conn *c)
     conn_mark_dirty(sh, c);
 }
 
+static void log_fault(struct shard *sh, const struct conn *c)
+{
+    struct net_address from;
+    char peer[ADDRESS_TEXT_BYTES];
+    const char *why = c->transport.why != NULL ? c->transport.why : err_text(ERR_SYNTAX);
+    metrics_add(sh->metrics, METRIC_transport_errors_total, 1);
+    transport_address(&c->transport, &from);
+    address_print(&from, peer);
+    log_event(sh->log, EVENT_PEER_TRANSPORT, LOG_STR("peer", peer), LOG_NUM("port", c->listener->port),
+              LOG_STR("transport", c->transport.ops->name), LOG_STR("reason", why));
+}
+
+void conn_failed(struct shard *sh, struct conn *c, enum err rc)
+{
+    bool ends = c->state == CONN_ENDING || c->state == CONN_CLOSED;
+    if (rc == ERR_SYNTAX && !ends) log_fault(sh, c);
+    if (!ends && (c->transport.needs & TRANSPORT_HAS_OUTPUT) != 0)
+        conn_end_quietly(sh, c);
+    else
+        conn_drop(sh, c);
+}
+
 static void say_disconnect(struct shard *sh, struct conn *c, enum mqtt_rc why)
 {
     struct session_end e = { .code = (uint8_t)why };
@@ -360,8 +382,9 @@ static void flush(struct shard *sh, struct conn *c)
     }
     bool wants = rc == ERR_AGAIN;
     c->wants_write = wants;
+    if (c->state == CONN_ENDING && !wants)
+        c->transport.ops->end(&c->transport); /* may have output of its own */
     conn_watch_output(sh, c);
-    if (c->state == CONN_ENDING && !wants) c->transport.ops->end(&c->transport);
     if (c->state != CONN_OPEN || wants) return;
     if (c->blocked) {
         c->blocked = false;

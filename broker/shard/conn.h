@@ -150,6 +150,8 @@ void conn_resume(struct shard *sh, struct conn *c, uint8_t why);
 void conn_end(struct shard *sh, struct conn *c, enum mqtt_rc why);
 /* Says nothing more and ends once what was written has gone. */
 void conn_end_quietly(struct shard *sh, struct conn *c);
+/* A read has failed: says of whom the transport complains, lets it say its last words, or drops at once. */
+void conn_failed(struct shard *sh, struct conn *c, enum err rc);
 /* The network is gone. May publish the will, so never in the middle of a delivery: conn_doom is for that. */
 void conn_drop(struct shard *sh, struct conn *c);
 /* Drops it when the turn's output is flushed. */

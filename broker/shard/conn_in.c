@@ -160,7 +160,7 @@ static void read_more(struct shard *sh, struct conn *c)
 
     enum err rc = c->transport.ops->read(&c->transport, at + c->in_bytes, room - c->in_bytes, &got);
     if (rc != ERR_OK && rc != ERR_AGAIN) {
-        conn_drop(sh, c);
+        conn_failed(sh, c, rc);
         return;
     }
     if (rc == ERR_OK) {
