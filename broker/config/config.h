@@ -15,7 +15,9 @@
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
 
+#include "base/bytes.h"
 #include "base/err.h"
+#include "config/notes.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,57 +29,25 @@ enum {
     CONFIG_FILES_MAX = 256,              /* of one include_dir */
     CONFIG_TEXT_BYTES = 1024,            /* a text option with its NUL */
     CONFIG_ADDRESS_BYTES = 256,          /* a host name with its NUL */
+    CONFIG_PATH_BYTES = 108,             /* the path of a Unix socket with its NUL, as the system has it */
+    CONFIG_LIST_BYTES = 4096,            /* the texts of a list, all together */
     CONFIG_ORIGIN_BYTES = 160,           /* FILE:LINE with its NUL; a longer path keeps its end */
+    CONFIG_ORIGINS_MAX = 1024,           /* files and flags that set something */
     CONFIG_LISTENERS_MAX = 64,
     CONFIG_PORTS_MAX = 10, /* flags -p, as mosquitto */
     CONFIG_DESTS_MAX = 8,
-    CONFIG_NOTES_MAX = 100, /* kept; the others are counted */
 };
-
-/* --- what went wrong */
-
-struct config_note {
-    bool is_error; /* else a warning */
-    char *text;
-};
-
-struct config_notes {
-    struct config_note at[CONFIG_NOTES_MAX];
-    size_t count;  /* kept */
-    size_t errors; /* all, kept or not */
-    size_t missed; /* not kept */
-};
-
-void config_notes_init(struct config_notes *n);
-void config_notes_fini(struct config_notes *n);
 
 /* --- the options */
 
-/* In the order of the words in listener.def. */
+/* In the order of their words in listener.def. */
 enum config_protocol { CONFIG_PROTOCOL_MQTT };
 enum config_domain { CONFIG_DOMAIN_ANY, CONFIG_DOMAIN_IPV4, CONFIG_DOMAIN_IPV6 };
 
-/* In the order of their words in config.c. */
+/* In the order of their words in options.def. */
 enum config_queue_policy { CONFIG_QUEUE_DROP_NEW, CONFIG_QUEUE_DROP_OLDEST, CONFIG_QUEUE_REFUSE };
 enum config_durability { CONFIG_DURABILITY_MEMORY, CONFIG_DURABILITY_OS, CONFIG_DURABILITY_DISK };
-
-typedef uint32_t conf_word;
-
-struct config_listener {
-    uint16_t port;                      /* 0: choose a free one and print it */
-    char address[CONFIG_ADDRESS_BYTES]; /* empty: all addresses */
-    char origin[CONFIG_ORIGIN_BYTES];
-#define LISTENER_NUMBER(name, def, min, max, doc) uint32_t name;
-#define LISTENER_WORD(name, words, doc)           conf_word name;
-#include "config/listener.def"
-#undef LISTENER_NUMBER
-#undef LISTENER_WORD
-};
-
-struct config_dest {
-    char sink[16]; /* stderr stdout file */
-    char path[CONFIG_TEXT_BYTES];
-};
+enum config_damaged { CONFIG_DAMAGED_REFUSE, CONFIG_DAMAGED_SET_ASIDE };
 
 typedef bool conf_bool;
 typedef uint32_t conf_u32;
@@ -85,48 +55,109 @@ typedef uint64_t conf_u64;
 typedef uint32_t conf_seconds;
 typedef uint32_t conf_limit;    /* 0: none */
 typedef uint32_t conf_duration; /* seconds; UINT32_MAX: never */
+typedef uint32_t conf_word;     /* its place among the words of its row */
 typedef char conf_text[CONFIG_TEXT_BYTES];
 
+/* Their places in a struct's origins: CONFIG_ID_shards, CONFIG_LISTENER_max_qos, CONFIG_SECURITY_... */
 enum config_id {
-#define GROUP(title)
-#define OPTION(name, type, def, min, max, when, doc) CONFIG_ID_##name,
-#define OPTION_TEXT(name, def, bytes_max, when, doc) CONFIG_ID_##name,
-#define DIRECTIVE(name, syntax, def, when, doc)      CONFIG_ID_##name,
+#define OPTION(name, ...)      CONFIG_ID_##name,
+#define OPTION_WORD(name, ...) CONFIG_ID_##name,
+#define OPTION_TEXT(name, ...) CONFIG_ID_##name,
+#define DIRECTIVE(name, ...)   CONFIG_ID_##name,
 #include "config/options.def"
-#undef OPTION
-#undef OPTION_TEXT
-#undef DIRECTIVE
     CONFIG_OPTIONS_COUNT
+};
+
+enum config_listener_id {
+#define LISTENER_NUMBER(name, ...)  CONFIG_LISTENER_##name,
+#define LISTENER_BOOL(name, ...)    CONFIG_LISTENER_##name,
+#define LISTENER_WORD(name, ...)    CONFIG_LISTENER_##name,
+#define LISTENER_TEXT(name, ...)    CONFIG_LISTENER_##name,
+#define LISTENER_TEXT_AS(name, ...) CONFIG_LISTENER_##name,
+#define LISTENER_LIST(name, ...)    CONFIG_LISTENER_##name,
+#include "config/listener.def"
+    CONFIG_LISTENER_OPTIONS_COUNT
+};
+
+enum config_security_id {
+#define SECURITY_BOOL(name, ...) CONFIG_SECURITY_##name,
+#define SECURITY_TEXT(name, ...) CONFIG_SECURITY_##name,
+#define SECURITY_LIST(name, ...) CONFIG_SECURITY_##name,
+#include "config/security.def"
+    CONFIG_SECURITY_OPTIONS_COUNT
+};
+
+/* Where a value was set: a line of one of the files of its configuration, or a flag, which has no line. */
+struct config_origin {
+    uint32_t file; /* 0: nowhere, it is the default */
+    uint32_t line;
+};
+
+struct config_security {
+#define SECURITY_BOOL(name, def, when, doc)       bool name;
+#define SECURITY_TEXT(name, bytes_max, when, doc) char name[(bytes_max) + 1];
+#define SECURITY_LIST(name, bytes_max, when, doc) char name[(bytes_max) + 1];
+#include "config/security.def"
+    struct config_origin origins[CONFIG_SECURITY_OPTIONS_COUNT];
+};
+
+struct config_listener {
+    uint16_t port;                      /* 0: choose a free one and print it */
+    char address[CONFIG_ADDRESS_BYTES]; /* empty: all addresses */
+    char path[CONFIG_PATH_BYTES];       /* of a Unix socket; empty: a TCP port */
+    char origin[CONFIG_ORIGIN_BYTES];   /* of its listener line */
+#define LISTENER_NUMBER(name, def, min, max, when, doc)      uint32_t name;
+#define LISTENER_BOOL(name, def, when, doc)                  bool name;
+#define LISTENER_WORD(name, words, when, doc)                conf_word name;
+#define LISTENER_TEXT(name, bytes_max, when, doc)            char name[(bytes_max) + 1];
+#define LISTENER_TEXT_AS(name, option, bytes_max, when, doc) char name[(bytes_max) + 1];
+#define LISTENER_LIST(name, bytes_max, when, doc)            char name[(bytes_max) + 1];
+#include "config/listener.def"
+    struct config_security security; /* what holds here, after config_finish */
+    struct config_origin origins[CONFIG_LISTENER_OPTIONS_COUNT];
+};
+
+struct config_dest {
+    char sink[16]; /* stderr stdout file */
+    char path[CONFIG_TEXT_BYTES];
 };
 
 struct config {
 #define OPTION(name, type, def, min, max, when, doc) conf_##type name;
+#define OPTION_WORD(name, words, def, when, doc)     conf_word name;
 #define OPTION_TEXT(name, def, bytes_max, when, doc) conf_text name;
-#define DIRECTIVE(name, syntax, def, when, doc)
 #include "config/options.def"
-#undef GROUP
-#undef OPTION
-#undef OPTION_TEXT
-#undef DIRECTIVE
-    enum config_durability durability;
-    enum config_queue_policy max_queued_policy;
-    bool sets_damaged_aside;
     unsigned log_types; /* 1 << level of each: error 0, warning 1, notice 2, information 3, debug 4 */
     struct config_dest log_dests[CONFIG_DESTS_MAX];
     size_t log_dests_count;
-
-    /* Filled by config_finish. */
-    struct config_listener listeners[CONFIG_LISTENERS_MAX];
     size_t listeners_count;
     bool local_only; /* nothing was configured: this machine only */
 
     /* Of this module alone. */
+    struct config_security security; /* without per_listener_settings: everyone's */
     struct config_listener default_listener;
     bool default_listener_is_used;
     uint16_t ports[CONFIG_PORTS_MAX];
     size_t ports_count;
-    char origins[CONFIG_OPTIONS_COUNT][CONFIG_ORIGIN_BYTES]; /* empty: the default */
+    size_t files_count;
+    struct config_origin origins[CONFIG_OPTIONS_COUNT];
+
+    /* The first *_count of each; what is behind them is never touched, and takes no memory. */
+    struct config_listener listeners[CONFIG_LISTENERS_MAX]; /* filled by config_finish */
+    char files[CONFIG_ORIGINS_MAX][CONFIG_ORIGIN_BYTES];
 };
+
+/* Is it set anywhere, or is it the default? */
+static inline bool config_is_set(const struct config *c, enum config_id id)
+{
+    return c->origins[id].file != 0;
+}
+
+/* FILE:LINE, a flag, or "default". */
+void config_origin_print(const struct config *c, struct config_origin at, char out[CONFIG_ORIGIN_BYTES]);
+
+/* The next text of a LIST: `for (at = l->x; config_list_next(&at, &text);)`. False at its end. */
+bool config_list_next(const char **at, struct bytes *text);
 
 /* The defaults. */
 void config_init(struct config *c);
@@ -146,7 +177,6 @@ enum err config_override_port(struct config *c, const char *value, struct config
 enum err config_finish(struct config *c, struct config_notes *notes);
 
 const char *config_durability_word(enum config_durability d);
-const char *config_queue_policy_word(enum config_queue_policy p);
 
 /* --- print */
 

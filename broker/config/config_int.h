@@ -36,10 +36,11 @@ bool note_value(const struct place *p, const char *option, const char *value, co
 /* "option 'x': value 'y' WHY". Always false. */
 bool note_refusal(const struct place *p, const char *option, const char *value, const char *why);
 
-/* FILE:LINE of p. */
-void place_origin(const struct place *p, char out[CONFIG_ORIGIN_BYTES]);
+/* FILE:LINE of p, for people; and the short form that is kept for an option. */
+void place_print(const struct place *p, char out[CONFIG_ORIGIN_BYTES]);
+struct config_origin place_origin(const struct place *p);
 
-/* --- value.c */
+/* --- the table: options.def, security.def and listener.def one after another */
 
 enum config_type {
     CONFIG_TYPE_bool,
@@ -48,10 +49,15 @@ enum config_type {
     CONFIG_TYPE_seconds,
     CONFIG_TYPE_limit,
     CONFIG_TYPE_duration,
+    CONFIG_TYPE_word,
     CONFIG_TYPE_text,
+    CONFIG_TYPE_list,
     CONFIG_TYPE_directive,
     CONFIG_TYPE_group,
 };
+
+/* Which struct has the field: struct config, config_security or config_listener. */
+enum config_scope { CONFIG_SCOPE_GLOBAL, CONFIG_SCOPE_SECURITY, CONFIG_SCOPE_LISTENER };
 
 enum config_when { CONFIG_WHEN_START, CONFIG_WHEN_RELOAD };
 
@@ -60,12 +66,13 @@ typedef bool directive(const struct place *p, const char *value);
 struct option {
     const char *name;
     enum config_type type;
-    enum config_id id;
+    enum config_scope scope;
+    unsigned id; /* its place in the origins of that struct */
     enum config_when when;
-    size_t at;              /* offset in struct config */
-    uint64_t def, min, max; /* of a text: max is its bytes */
+    size_t at;              /* offset in that struct */
+    uint64_t def, min, max; /* of a text or list: max is its bytes */
     const char *def_text;   /* of a text or a directive */
-    const char *syntax;     /* of a directive */
+    const char *syntax;     /* of a directive; of a word: all words, those with ! are not built */
     directive *run;
     const char *doc;
 };
@@ -73,46 +80,45 @@ struct option {
 extern const struct option config_options[];
 extern const size_t config_options_count; /* groups included */
 
+const struct option *option_find(const char *name);
+
+/* The struct that has the field for an option of this place, and its origins. */
+void *option_base(const struct place *p, const struct option *o);
+const struct config_origin *option_origins(const void *base, enum config_scope scope);
+
+/* Sets every option of a scope to its default. */
+void options_init(void *base, enum config_scope scope);
+
+/* --- value.c */
+
 /* Each says false, and has noted why, when the value is not allowed. */
 bool value_set(const struct place *p, const struct option *o, const char *value);
 bool value_number(const char *text, uint64_t *out);
+void value_init(void *base, const struct option *o);
 
 /* "true or false", "0 to 65535": what the option takes. */
 void value_allowed(const struct option *o, char *out, size_t size);
-void value_print(const struct config *c, const struct option *o, char *out, size_t size);
+
+/* base is the struct that the option's scope is about. The texts of a list are lines. */
+void value_print(const void *base, const struct option *o, char *out, size_t size);
 void value_print_default(const struct option *o, char *out, size_t size);
+
+/* --- word.c */
+
+/* The place of a word among words; false and noted if it is none of them or not built. */
+bool word_set(const struct place *p, const struct option *o, const char *value, uint32_t *out);
+void word_print(const char *words, uint64_t index, char *out, size_t size);
+void words_print(const char *words, char *out, size_t size); /* those that are built */
 
 /* --- listener.c */
 
-struct listener_option {
-    const char *name;
-    size_t at; /* offset in struct config_listener */
-    uint32_t def, min, max;
-    const char *words; /* NULL: a number */
-    const char *doc;
-};
-
-extern const struct listener_option config_listener_options[];
-extern const size_t config_listener_options_count;
-
-const struct listener_option *listener_option_find(const char *name);
-bool listener_option_set(const struct place *p, const struct listener_option *o, const char *value);
-void listener_option_allowed(const struct listener_option *o, char *out, size_t size);
-void listener_option_print(const struct config_listener *l, const struct listener_option *o, char *out,
-                           size_t size);
 void listener_init(struct config_listener *l);
+bool listener_binds_alike(const struct config_listener *a, const struct config_listener *b);
 
 /* --- directive.c */
 
-#define GROUP(title)
-#define OPTION(name, type, def, min, max, when, doc)
-#define OPTION_TEXT(name, def, bytes_max, when, doc)
 #define DIRECTIVE(name, syntax, def, when, doc) directive directive_##name;
 #include "config/options.def"
-#undef GROUP
-#undef OPTION
-#undef OPTION_TEXT
-#undef DIRECTIVE
 
 /* --- file.c */
 

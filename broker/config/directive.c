@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/config_int.h"
+#include <assert.h>
 #include <ctype.h>
 #include <string.h>
 
@@ -15,13 +16,23 @@ static bool read_port(const char *text, uint16_t *out)
 static bool address_set(const struct place *p, const char *option, struct config_listener *l,
                         const char *address)
 {
-    if (strchr(address, '/') != NULL)
-        return note_refusal(p, option, address,
-                            "is a path, and Unix sockets are not built yet; allowed: an address");
     bool ok = address[0] != '\0' && strlen(address) < CONFIG_ADDRESS_BYTES;
     for (const char *c = address; ok && *c != '\0'; c++) ok = isgraph((unsigned char)*c) != 0;
     if (!ok) return note_value(p, option, address, "one host name or IP address of at most 255 bytes");
     snprintf(l->address, sizeof l->address, "%s", address);
+    return true;
+}
+
+/* A Unix socket has no port, and mosquitto wants that said with a 0. */
+static bool path_set(const struct place *p, struct config_listener *l, const char *path)
+{
+    if (l->port != 0)
+        return note_refusal(p, "listener", path, "is a path, which has no port; allowed: listener 0 PATH");
+    bool ok = path[0] == '/' && strlen(path) < CONFIG_PATH_BYTES;
+    for (const char *c = path; ok && *c != '\0'; c++) ok = isprint((unsigned char)*c) != 0;
+    if (!ok) return note_value(p, "listener", path, "an absolute path of at most 107 bytes");
+    static_assert(CONFIG_PATH_BYTES == 108, "the text above says so");
+    snprintf(l->path, sizeof l->path, "%s", path);
     return true;
 }
 
@@ -36,7 +47,7 @@ static struct config_listener *section_new(const struct place *p)
     struct config_listener *l = &c->listeners[c->listeners_count++];
     listener_init(l);
     l->port = 0; /* until its line has been read: two wrong lines are not the same listener */
-    place_origin(p, l->origin);
+    place_print(p, l->origin);
     return l;
 }
 
@@ -50,7 +61,9 @@ bool directive_listener(const struct place *p, const char *value)
     struct config_listener *l = section_new(p);
     if (l == NULL) return false;
     if (n >= sizeof port || !read_port(port, &l->port))
-        return note_value(p, "listener", value, "a port from 0 to 65535, then an address or nothing");
+        return note_value(p, "listener", value,
+                          "a port from 0 to 65535, then an address or nothing; or 0 and a path");
+    if (strchr(address, '/') != NULL) return path_set(p, l, address);
     return address[0] == '\0' || address_set(p, "listener", l, address);
 }
 
@@ -58,7 +71,7 @@ bool directive_listener(const struct place *p, const char *value)
 static bool use_default(const struct place *p)
 {
     p->config->default_listener_is_used = true;
-    place_origin(p, p->config->default_listener.origin);
+    place_print(p, p->config->default_listener.origin);
     return true;
 }
 
@@ -72,35 +85,6 @@ bool directive_port(const struct place *p, const char *value)
 bool directive_bind_address(const struct place *p, const char *value)
 {
     return address_set(p, "bind_address", &p->config->default_listener, value) && use_default(p);
-}
-
-bool directive_durability(const struct place *p, const char *value)
-{
-    for (enum config_durability d = 0; d <= CONFIG_DURABILITY_DISK; d++) {
-        if (strcmp(value, config_durability_word(d)) != 0) continue;
-        p->config->durability = d;
-        return true;
-    }
-    return note_value(p, "durability", value, "disk, os or memory");
-}
-
-bool directive_persistence_damaged(const struct place *p, const char *value)
-{
-    bool aside = strcmp(value, "set-aside") == 0;
-    if (!aside && strcmp(value, "refuse") != 0)
-        return note_value(p, "persistence_damaged", value, "refuse or set-aside");
-    p->config->sets_damaged_aside = aside;
-    return true;
-}
-
-bool directive_max_queued_policy(const struct place *p, const char *value)
-{
-    for (enum config_queue_policy q = 0; q <= CONFIG_QUEUE_REFUSE; q++) {
-        if (strcmp(value, config_queue_policy_word(q)) != 0) continue;
-        p->config->max_queued_policy = q;
-        return true;
-    }
-    return note_value(p, "max_queued_policy", value, "drop-new, drop-oldest or refuse");
 }
 
 /* --- log */
@@ -121,7 +105,7 @@ static bool dest_add(const struct place *p, const char *sink, const char *path)
 bool directive_log_dest(const struct place *p, const char *value)
 {
     struct config *c = p->config;
-    bool is_first = c->origins[CONFIG_ID_log_dest][0] == '\0';
+    bool is_first = !config_is_set(c, CONFIG_ID_log_dest);
     if (strcmp(value, "syslog") == 0 || strcmp(value, "topic") == 0 || strcmp(value, "dlt") == 0) {
         note_error(p, "log_dest", "value '%s' is not built yet; allowed: stderr, stdout, file PATH or none",
                    value);
@@ -154,7 +138,7 @@ static const char *const log_words_finer[] = { "subscribe", "unsubscribe", "webs
 bool directive_log_type(const struct place *p, const char *value)
 {
     struct config *c = p->config;
-    bool is_first = c->origins[CONFIG_ID_log_type][0] == '\0';
+    bool is_first = !config_is_set(c, CONFIG_ID_log_type);
     unsigned before = is_first ? 0 : c->log_types;
     if (strcmp(value, "none") == 0) {
         c->log_types = 0;

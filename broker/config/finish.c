@@ -12,6 +12,7 @@ static void local_add(struct config *c, const char *address, uint16_t port)
 {
     struct config_listener *l = &c->listeners[c->listeners_count++];
     listener_init(l);
+    l->security = c->default_listener.security; /* with per_listener_settings; else everyone's comes later */
     l->port = port;
     snprintf(l->address, sizeof l->address, "%s", address);
     snprintf(l->origin, sizeof l->origin, "%s", c->ports_count > 0 ? "-p" : "default");
@@ -63,22 +64,17 @@ static void add_default(const struct place *p)
         c->listeners[c->listeners_count++] = c->default_listener;
 }
 
-static bool binds_alike(const struct config_listener *a, const struct config_listener *b)
-{
-    return a->port == b->port && a->port != 0 && a->socket_domain == b->socket_domain &&
-           strcmp(a->address, b->address) == 0;
-}
-
 static void check_doubles(const struct place *p)
 {
     const struct config *c = p->config;
     for (size_t i = 0; i < c->listeners_count; i++) {
         for (size_t j = 0; j < i; j++) {
             const struct config_listener *l = &c->listeners[i], *other = &c->listeners[j];
-            if (!binds_alike(l, other)) continue;
+            bool is_free_port = l->port == 0 && l->path[0] == '\0';
+            if (is_free_port || !listener_binds_alike(l, other)) continue;
             struct place at = { .config = p->config, .notes = p->notes, .file = l->origin };
-            note_error(&at, "listener", "value '%u %s' was given before at %s; allowed: once", l->port,
-                       l->address, other->origin);
+            note_error(&at, "listener", "value '%u %s%s' was given before at %s; allowed: once", l->port,
+                       l->address, l->path, other->origin);
         }
     }
 }
@@ -86,12 +82,27 @@ static void check_doubles(const struct place *p)
 /* What clients are told has to be text for them, too. */
 static void check_plain(const struct place *p, enum config_id id, const char *option, const char *value)
 {
-    struct place at_origin = { .config = p->config, .notes = p->notes, .file = p->config->origins[id] };
+    char origin[CONFIG_ORIGIN_BYTES];
+    struct place at_origin = { .config = p->config, .notes = p->notes, .file = origin };
+    config_origin_print(p->config, p->config->origins[id], origin);
     for (const char *at = value; *at != '\0'; at++) {
         if (isprint((unsigned char)*at)) continue;
         note_value(&at_origin, option, value, "printable ASCII");
         return;
     }
+}
+
+/* What holds at a listener. */
+static void settle_security(const struct place *p, struct config_listener *l)
+{
+    const struct config *c = p->config;
+    if (!c->per_listener_settings) l->security = c->security;
+    if (l->security.origins[CONFIG_SECURITY_allow_anonymous].file == 0)
+        l->security.allow_anonymous = c->local_only;
+    struct place at = { .config = p->config, .notes = p->notes, .file = l->origin };
+    if (!l->security.allow_anonymous && (c->per_listener_settings || l == c->listeners))
+        note_warning(&at, "allow_anonymous",
+                     "is false, and clients cannot be authenticated yet: every client will be refused");
 }
 
 enum err config_finish(struct config *c, struct config_notes *notes)
@@ -109,9 +120,6 @@ enum err config_finish(struct config *c, struct config_notes *notes)
     check_plain(&p, CONFIG_ID_response_information, "response_information", c->response_information);
     check_plain(&p, CONFIG_ID_server_reference, "server_reference", c->server_reference);
 
-    if (c->origins[CONFIG_ID_allow_anonymous][0] == '\0') c->allow_anonymous = c->local_only;
-    if (!c->allow_anonymous)
-        note_warning(&p, "allow_anonymous",
-                     "is false, and clients cannot be authenticated yet: every client will be refused");
+    for (size_t i = 0; i < c->listeners_count; i++) settle_security(&p, &c->listeners[i]);
     return notes->errors == before ? ERR_OK : ERR_SYNTAX;
 }

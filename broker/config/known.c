@@ -89,7 +89,6 @@ const char *known_nearest(const char *name)
     struct nearest n = { .to = name, .distance = (unsigned)(strlen(name) / 3 + 1) };
     for (size_t i = 0; i < config_options_count; i++)
         if (config_options[i].type != CONFIG_TYPE_group) nearer(&n, config_options[i].name);
-    for (size_t i = 0; i < config_listener_options_count; i++) nearer(&n, config_listener_options[i].name);
     for (size_t i = 0; i < ROWS_COUNT; i++)
         if (strchr(rows[i].name, '*') == NULL) nearer(&n, rows[i].name);
     return n.name;

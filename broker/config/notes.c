@@ -18,15 +18,47 @@ void config_notes_fini(struct config_notes *n)
     config_notes_init(n);
 }
 
-void place_origin(const struct place *p, char out[CONFIG_ORIGIN_BYTES])
+/* The end of a long name tells more than its beginning. */
+static void file_print(const char *file, char *out, size_t room)
 {
-    char line[16] = "";
-    if (p->line > 0) snprintf(line, sizeof line, ":%u", p->line);
+    size_t len = strlen(file);
+    log_escape(out, room, bytes_of_text(len < room ? file : file + len - (room - 1)));
+}
 
-    size_t room = CONFIG_ORIGIN_BYTES - strlen(line), len = strlen(p->file);
-    const char *end = len < room ? p->file : p->file + len - (room - 1); /* the end tells more */
-    log_escape(out, room, bytes_of_text(end));
-    memcpy(out + strlen(out), line, strlen(line) + 1); /* room left a place for it */
+static void line_add(char out[CONFIG_ORIGIN_BYTES], unsigned line)
+{
+    size_t n = strlen(out);
+    if (line > 0) snprintf(out + n, CONFIG_ORIGIN_BYTES - n, ":%u", line);
+}
+
+enum { LINE_BYTES = sizeof ":4294967295" - 1 };
+
+void place_print(const struct place *p, char out[CONFIG_ORIGIN_BYTES])
+{
+    file_print(p->file, out, CONFIG_ORIGIN_BYTES - LINE_BYTES);
+    line_add(out, p->line);
+}
+
+/* The file is most often the one of the line before. */
+struct config_origin place_origin(const struct place *p)
+{
+    struct config *c = p->config;
+    char file[CONFIG_ORIGIN_BYTES];
+    file_print(p->file, file, CONFIG_ORIGIN_BYTES - LINE_BYTES);
+    size_t at = c->files_count;
+    while (at > 0 && strcmp(c->files[at - 1], file) != 0) at--;
+    if (at == 0 && c->files_count < CONFIG_ORIGINS_MAX) {
+        snprintf(c->files[c->files_count], CONFIG_ORIGIN_BYTES, "%s", file);
+        at = ++c->files_count;
+    }
+    /* One too many: better the wrong file than one that looks unset. */
+    return (struct config_origin){ .file = (uint32_t)(at > 0 ? at : c->files_count), .line = p->line };
+}
+
+void config_origin_print(const struct config *c, struct config_origin at, char out[CONFIG_ORIGIN_BYTES])
+{
+    snprintf(out, CONFIG_ORIGIN_BYTES, "%s", at.file == 0 ? "default" : c->files[at.file - 1]);
+    line_add(out, at.line);
 }
 
 static void add(struct config_notes *n, bool is_error, const char *text)
@@ -44,7 +76,7 @@ __attribute__((format(printf, 4, 0))) static void note(const struct place *p, bo
                                                        const char *option, const char *format, va_list args)
 {
     char text[NOTE_BYTES], origin[CONFIG_ORIGIN_BYTES], name[80], message[NOTE_BYTES / 2];
-    place_origin(p, origin);
+    place_print(p, origin);
     vsnprintf(message, sizeof message, format, args);
     if (option == NULL) {
         snprintf(text, sizeof text, "%s: %s", origin, message);

@@ -13,58 +13,16 @@ static const char *const when_texts[] = {
     [CONFIG_WHEN_RELOAD] = "May change while the broker runs (SIGHUP).",
 };
 
-/* --- what holds */
-
-static void print_listener(const struct config_listener *l, FILE *to)
-{
-    char value[VALUE_BYTES];
-    fprintf(to, "listener %u%s%s  # %s\n", l->port, l->address[0] != '\0' ? " " : "", l->address, l->origin);
-    for (size_t i = 0; i < config_listener_options_count; i++) {
-        const struct listener_option *o = &config_listener_options[i];
-        listener_option_print(l, o, value, sizeof value);
-        /* "any" is what holds when nothing is said; it is not a word of the file's format. */
-        if (strcmp(value, "any") != 0) fprintf(to, "%s %s\n", o->name, value);
-    }
-}
-
-static void print_word(const char *name, const char *word, const char *origin, FILE *to)
-{
-    fprintf(to, "%s %s  # %s\n", name, word, origin[0] != '\0' ? origin : "default");
-}
-
-static void print_log(const struct config *c, FILE *to)
-{
-    static const char *const words[] = { "error", "warning", "notice", "information", "debug" };
-    const char *dest = c->origins[CONFIG_ID_log_dest], *type = c->origins[CONFIG_ID_log_type];
-    if (dest[0] == '\0') dest = "default";
-    if (type[0] == '\0') type = "default";
-    if (c->log_dests_count == 0) fprintf(to, "log_dest none  # %s\n", dest);
-    for (size_t i = 0; i < c->log_dests_count; i++)
-        fprintf(to, "log_dest %s%s%s  # %s\n", c->log_dests[i].sink,
-                c->log_dests[i].path[0] != '\0' ? " " : "", c->log_dests[i].path, dest);
-    if (c->log_types == 0) fprintf(to, "log_type none  # %s\n", type);
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if ((c->log_types & 1u << i) != 0) fprintf(to, "log_type %s  # %s\n", words[i], type);
-}
-
-void config_print_effective(const struct config *c, FILE *to)
-{
-    char value[VALUE_BYTES];
-    for (size_t i = 0; i < config_options_count; i++) {
-        const struct option *o = &config_options[i];
-        if (o->type == CONFIG_TYPE_group || o->type == CONFIG_TYPE_directive) continue;
-        value_print(c, o, value, sizeof value);
-        const char *origin = c->origins[o->id][0] != '\0' ? c->origins[o->id] : "default";
-        fprintf(to, "%s %s  # %s\n", o->name, value[0] != '\0' ? value : "(none)", origin);
-    }
-    print_word("durability", config_durability_word(c->durability), c->origins[CONFIG_ID_durability], to);
-    print_word("persistence_damaged", c->sets_damaged_aside ? "set-aside" : "refuse",
-               c->origins[CONFIG_ID_persistence_damaged], to);
-    print_word("max_queued_policy", config_queue_policy_word(c->max_queued_policy),
-               c->origins[CONFIG_ID_max_queued_policy], to);
-    print_log(c, to);
-    for (size_t i = 0; i < c->listeners_count; i++) print_listener(&c->listeners[i], to);
-}
+/* What stands below the heading of options that are not the whole broker's. */
+static const char *const scope_texts[] = {
+    [CONFIG_SCOPE_GLOBAL] = NULL,
+    [CONFIG_SCOPE_SECURITY] =
+        "With per_listener_settings these are options of a listener; otherwise they are for all of them, "
+        "wherever they stand.",
+    [CONFIG_SCOPE_LISTENER] =
+        "After a listener line they are that listener's; before the first one they are the default "
+        "listener's, and call it into being.",
+};
 
 /* --- the manual */
 
@@ -81,27 +39,10 @@ static void print_option_md(const struct option *o, FILE *to)
                 def[0] != '\0' ? def : "empty", allowed, when_texts[o->when]);
 }
 
-static void listener_default(const struct listener_option *o, char *out, size_t size)
+static void print_group_md(const struct option *o, FILE *to)
 {
-    struct config_listener l;
-    listener_init(&l);
-    listener_option_print(&l, o, out, size);
-}
-
-static void print_listener_options_md(FILE *to)
-{
-    char def[VALUE_BYTES], allowed[VALUE_BYTES];
-    fputs("## Options of a listener\n\n"
-          "After a `listener` line they are that listener's; before the first one they are the default\n"
-          "listener's, and call it into being.\n\n",
-          to);
-    for (size_t i = 0; i < config_listener_options_count; i++) {
-        const struct listener_option *o = &config_listener_options[i];
-        listener_default(o, def, sizeof def);
-        listener_option_allowed(o, allowed, sizeof allowed);
-        fprintf(to, "### %s\n\n%s\n\nDefault: %s. Allowed: %s. %s\n\n", o->name, o->doc, def, allowed,
-                when_texts[CONFIG_WHEN_START]);
-    }
+    fprintf(to, "## %s\n\n", o->name);
+    if (scope_texts[o->scope] != NULL) fprintf(to, "%s\n\n", scope_texts[o->scope]);
 }
 
 static void print_elsewhere_md(FILE *to)
@@ -130,11 +71,10 @@ void config_print_reference(FILE *to)
     for (size_t i = 0; i < config_options_count; i++) {
         const struct option *o = &config_options[i];
         if (o->type == CONFIG_TYPE_group)
-            fprintf(to, "## %s\n\n", o->name);
+            print_group_md(o, to);
         else
             print_option_md(o, to);
     }
-    print_listener_options_md(to);
     print_elsewhere_md(to);
 }
 
@@ -159,17 +99,6 @@ static void print_wrapped(const char *text, FILE *to)
     fputs("\n", to);
 }
 
-static void print_listener_sample(FILE *to)
-{
-    char def[VALUE_BYTES];
-    for (size_t i = 0; i < config_listener_options_count; i++) {
-        const struct listener_option *o = &config_listener_options[i];
-        listener_default(o, def, sizeof def);
-        print_wrapped(o->doc, to);
-        fprintf(to, "#%s %s\n\n", o->name, def);
-    }
-}
-
 void config_print_sample(FILE *to)
 {
     char def[VALUE_BYTES];
@@ -180,6 +109,8 @@ void config_print_sample(FILE *to)
         const struct option *o = &config_options[i];
         if (o->type == CONFIG_TYPE_group) {
             fprintf(to, "# --- %s\n\n", o->name);
+            if (scope_texts[o->scope] != NULL) print_wrapped(scope_texts[o->scope], to);
+            if (scope_texts[o->scope] != NULL) fputs("\n", to);
             continue;
         }
         value_print_default(o, def, sizeof def);
@@ -187,8 +118,6 @@ void config_print_sample(FILE *to)
         const char *value = o->type == CONFIG_TYPE_directive ? o->syntax : def;
         fprintf(to, "#%s%s%s\n\n", o->name, value[0] != '\0' ? " " : "", value);
     }
-    fputs("# --- Options of a listener, after its listener line\n\n", to);
-    print_listener_sample(to);
 }
 
 /* --- the manual page */
@@ -206,19 +135,12 @@ void config_print_man(FILE *to)
         const struct option *o = &config_options[i];
         if (o->type == CONFIG_TYPE_group) {
             fprintf(to, ".SS %s\n", o->name);
+            if (scope_texts[o->scope] != NULL) fprintf(to, "%s\n", scope_texts[o->scope]);
             continue;
         }
         value_print_default(o, def, sizeof def);
         value_allowed(o, allowed, sizeof allowed);
         print_man_item(o->name, allowed, o->doc, to);
         fprintf(to, "Default: %s. %s\n", def[0] != '\0' ? def : "empty", when_texts[o->when]);
-    }
-    fputs(".SS Options of a listener\nAfter a\n.B listener\nline they are that listener's.\n", to);
-    for (size_t i = 0; i < config_listener_options_count; i++) {
-        const struct listener_option *o = &config_listener_options[i];
-        listener_default(o, def, sizeof def);
-        listener_option_allowed(o, allowed, sizeof allowed);
-        print_man_item(o->name, allowed, o->doc, to);
-        fprintf(to, "Default: %s.\n", def);
     }
 }

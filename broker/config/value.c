@@ -58,51 +58,75 @@ static bool read_duration(const char *text, uint64_t *out)
     return false;
 }
 
+/* A listener's number whose maximum is all that fits stands for no limit there. */
+static bool has_no_limit(const struct option *o)
+{
+    return o->scope == CONFIG_SCOPE_LISTENER && o->type == CONFIG_TYPE_u32 && o->max == UINT32_MAX;
+}
+
 /* A value and whether its type allows it; the range is the caller's to check. */
 static bool read_value(const struct option *o, const char *text, uint64_t *out)
 {
     switch (o->type) {
     case CONFIG_TYPE_bool: return read_bool(text, out);
     case CONFIG_TYPE_duration: return read_duration(text, out);
-    default: return value_number(text, out);
+    default: break;
     }
+    if (!has_no_limit(o) || strcmp(text, "-1") != 0) return value_number(text, out);
+    *out = UINT32_MAX;
+    return true;
 }
 
-static void *field(struct config *c, const struct option *o)
+static void *field(void *base, const struct option *o)
 {
-    return (char *)c + o->at;
+    return (char *)base + o->at;
 }
 
-static uint64_t get(const struct config *c, const struct option *o)
+static uint64_t get(const void *base, const struct option *o)
 {
-    const void *at = (const char *)c + o->at;
+    const void *at = (const char *)base + o->at;
     if (o->type == CONFIG_TYPE_bool) return *(const bool *)at;
     return o->type == CONFIG_TYPE_u64 ? *(const uint64_t *)at : *(const uint32_t *)at;
 }
 
-static void set(struct config *c, const struct option *o, uint64_t v)
+static void set(void *base, const struct option *o, uint64_t v)
 {
     if (o->type == CONFIG_TYPE_bool)
-        *(bool *)field(c, o) = v != 0;
+        *(bool *)field(base, o) = v != 0;
     else if (o->type == CONFIG_TYPE_u64)
-        *(uint64_t *)field(c, o) = v;
+        *(uint64_t *)field(base, o) = v;
     else
-        *(uint32_t *)field(c, o) = (uint32_t)v;
+        *(uint32_t *)field(base, o) = (uint32_t)v;
 }
 
+static bool is_text(const struct option *o)
+{
+    return o->type == CONFIG_TYPE_text || o->type == CONFIG_TYPE_list;
+}
+
+void value_init(void *base, const struct option *o)
+{
+    if (is_text(o))
+        snprintf(field(base, o), o->max + 1, "%s", o->def_text);
+    else
+        set(base, o, o->def);
+}
+
+/* A list keeps the texts before, a line each. */
 static bool set_text(const struct place *p, const struct option *o, const char *value)
 {
     char allowed[64];
+    char *to = field(option_base(p, o), o);
+    size_t used = o->type == CONFIG_TYPE_list ? strlen(to) : 0;
     value_allowed(o, allowed, sizeof allowed);
-    if (value[0] == '\0' || strlen(value) > o->max) return note_value(p, o->name, value, allowed);
-    snprintf(field(p->config, o), CONFIG_TEXT_BYTES, "%s", value);
+    if (value[0] == '\0' || strchr(value, '\n') != NULL || strlen(value) + used + (used > 0) > o->max)
+        return note_value(p, o->name, value, allowed);
+    snprintf(to + used, o->max + 1 - used, "%s%s", used > 0 ? "\n" : "", value);
     return true;
 }
 
-bool value_set(const struct place *p, const struct option *o, const char *value)
+static bool set_number(const struct place *p, const struct option *o, const char *value)
 {
-    if (o->type == CONFIG_TYPE_text) return set_text(p, o, value);
-
     uint64_t v;
     bool ok = read_value(o, value, &v);
     if (ok && !(o->type == CONFIG_TYPE_limit && v == 0)) ok = v >= o->min && v <= o->max;
@@ -111,8 +135,24 @@ bool value_set(const struct place *p, const struct option *o, const char *value)
         value_allowed(o, allowed, sizeof allowed);
         return note_value(p, o->name, value, allowed);
     }
-    set(p->config, o, v);
+    set(option_base(p, o), o, v);
     return true;
+}
+
+bool value_set(const struct place *p, const struct option *o, const char *value)
+{
+    if (is_text(o)) return set_text(p, o, value);
+    if (o->type != CONFIG_TYPE_word) return set_number(p, o, value);
+    uint32_t index;
+    if (!word_set(p, o, value, &index)) return false;
+    set(option_base(p, o), o, index);
+    return true;
+}
+
+static void range_print(const struct option *o, char *out, size_t size)
+{
+    snprintf(out, size, "%sa number from %" PRIu64 " to %" PRIu64,
+             has_no_limit(o) ? "-1 for no limit, or " : "", o->min, o->max);
 }
 
 void value_allowed(const struct option *o, char *out, size_t size)
@@ -121,12 +161,14 @@ void value_allowed(const struct option *o, char *out, size_t size)
     case CONFIG_TYPE_bool: snprintf(out, size, "true or false"); break;
     case CONFIG_TYPE_duration: snprintf(out, size, "never, or a number with h, d, w, m or y, as 14d"); break;
     case CONFIG_TYPE_text: snprintf(out, size, "1 to %" PRIu64 " bytes", o->max); break;
+    case CONFIG_TYPE_list: snprintf(out, size, "several times, %" PRIu64 " bytes in all", o->max); break;
     case CONFIG_TYPE_directive: snprintf(out, size, "%s", o->syntax); break;
+    case CONFIG_TYPE_word: words_print(o->syntax, out, size); break;
     case CONFIG_TYPE_limit: snprintf(out, size, "0, or %" PRIu64 " to %" PRIu64, o->min, o->max); break;
     case CONFIG_TYPE_seconds:
         snprintf(out, size, "%" PRIu64 " to %" PRIu64 " seconds", o->min, o->max);
         break;
-    default: snprintf(out, size, "a number from %" PRIu64 " to %" PRIu64, o->min, o->max); break;
+    default: range_print(o, out, size); break;
     }
 }
 
@@ -147,16 +189,20 @@ static void print_number(const struct option *o, uint64_t v, char *out, size_t s
         snprintf(out, size, "%s", v != 0 ? "true" : "false");
     else if (o->type == CONFIG_TYPE_duration)
         print_duration(v, out, size);
+    else if (o->type == CONFIG_TYPE_word)
+        word_print(o->syntax, v, out, size);
+    else if (has_no_limit(o) && v == UINT32_MAX)
+        snprintf(out, size, "-1");
     else
         snprintf(out, size, "%" PRIu64, v);
 }
 
-void value_print(const struct config *c, const struct option *o, char *out, size_t size)
+void value_print(const void *base, const struct option *o, char *out, size_t size)
 {
-    if (o->type == CONFIG_TYPE_text)
-        snprintf(out, size, "%s", (const char *)c + o->at);
+    if (is_text(o))
+        snprintf(out, size, "%s", (const char *)base + o->at);
     else
-        print_number(o, get(c, o), out, size);
+        print_number(o, get(base, o), out, size);
 }
 
 void value_print_default(const struct option *o, char *out, size_t size)

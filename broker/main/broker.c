@@ -74,8 +74,16 @@ static int family_of(const struct config_listener *l)
     }
 }
 
+static enum err refuse_path(struct broker *b, const struct config_listener *l)
+{
+    log_event(b->log, EVENT_LISTENER_FAILED, LOG_STR("address", l->path),
+              LOG_STR("error", "Unix sockets are not built yet"), LOG_STR("set_at", l->origin));
+    return ERR_NOTFOUND;
+}
+
 static enum err open_listener(struct broker *b, const struct config_listener *l)
 {
+    if (l->path[0] != '\0') return refuse_path(b, l);
     struct open_listener *o = &b->listeners[b->listeners_count];
     const char *address = l->address[0] == '\0' ? NULL : l->address;
     struct listener_conf conf = { address, l->port, family_of(l), b->config->set_tcp_nodelay };
@@ -218,7 +226,7 @@ static enum err run_on_disk(struct broker *b)
     struct store_disk_conf conf = {
         .sink = shards_sink(b->shards),
         .dir = b->state_dir,
-        .sets_damaged_aside = b->config->sets_damaged_aside,
+        .sets_damaged_aside = b->config->persistence_damaged == CONFIG_DAMAGED_SET_ASIDE,
         .sync = b->config->durability == CONFIG_DURABILITY_DISK,
         .limits = limits_of(b->config),
         .log = b->log,

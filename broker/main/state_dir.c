@@ -11,7 +11,7 @@
 
 enum err state_dir_choose(char *path, size_t bytes, const struct config *config)
 {
-    bool is_set = config->origins[CONFIG_ID_persistence_location][0] != '\0';
+    bool is_set = config_is_set(config, CONFIG_ID_persistence_location);
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
     int n;
     if (is_set || geteuid() == 0 || (state == NULL && home == NULL))

@@ -40,7 +40,7 @@ static enum mqtt_rc check(const struct shard *sh, const struct conn *c, const st
     bool may_lack_id = p->version == MQTT_V5 || (p->version == MQTT_V311 && p->clean_start);
     if (p->client_id.len == 0 && !may_lack_id) return MQTT_RC_CLIENT_ID_INVALID;
     /* Without a source of accounts nobody can vouch for a user name either; an authentication method can. */
-    if (!sh->config->allow_anonymous && !PROPS_HAS(&p->props, auth_method))
+    if (!conn_door(sh, c)->security.allow_anonymous && !PROPS_HAS(&p->props, auth_method))
         return p->has_username ? MQTT_RC_BAD_USERNAME_PASSWORD : MQTT_RC_NOT_AUTHORIZED;
     return MQTT_RC_OK;
 }

@@ -229,7 +229,7 @@ static void choose_options(struct config *c, void *ctx)
 {
     const uint8_t *choice = ctx;
     static const uint32_t inflight[] = { 20, 1, 2, 0 }, queued[] = { 0, 0, 0, 1, 2, 5, 10, 30 };
-    c->allow_anonymous = (choice[1] & 0x3f) != 0x3f;
+    c->default_listener.security.allow_anonymous = (choice[1] & 0x3f) != 0x3f;
     c->max_inflight_messages = inflight[choice[0] >> 1 & 3];
     c->max_queued_messages = queued[choice[0] >> 3 & 7];
     c->max_queued_policy = (choice[0] >> 6) % 3;

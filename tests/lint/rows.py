@@ -12,14 +12,15 @@ import sys
 
 # (the table, a row with its name as the first group, what the name is in the code)
 TABLES = [
-    ('broker/config/options.def', r'^OPTION(?:_TEXT)?\((\w+),(?!.*\bUNUSED,$)', r'\bconfig(?:->|\.)%s\b'),
+    ('broker/config/options.def', r'^OPTION(?:_TEXT|_WORD)?\((\w+),(?!.*\bUNUSED,$)', r'\bconfig(?:->|\.)%s\b'),
     ('broker/config/listener.def', r'^LISTENER_\w+\((\w+),', r'(?:->|\.)%s\b'),
+    ('broker/config/security.def', r'^SECURITY_\w+\((\w+),', r'(?:->|\.)%s\b'),
     ('broker/log/events.def', r'^EVENT\((\w+),', r'\bEVENT_%s\b'),
     ('broker/metrics/metrics.def', r'^METRIC\((\w+),', r'\bMETRIC_%s\b'),
     ('broker/base/failpoint.def', r'^FAILPOINT\((\w+),', r'\bFAIL_%s\b'),
 ]
-# Said by the log itself, which no other module does; a protocol with one value needs no reader.
-OWN = {'LOG_LOST', 'LOG_SUPPRESSED', 'protocol'}
+# Said by the log itself, which no other module does; read by the configuration itself; one value needs no reader.
+OWN = {'LOG_LOST', 'LOG_SUPPRESSED', 'per_listener_settings', 'protocol'}
 
 
 def code_outside(root, folder):

@@ -98,10 +98,11 @@ def clean_tree(root):
     write(root, 'broker/config/options.def', 'OPTION(wide, u32, 1, 0, 2, START,\n       "Read.")\n'
           'OPTION_TEXT(later, "x", 9, UNUSED,\n            "Not yet.")\n')
     write(root, 'broker/config/listener.def', 'LISTENER_WORD(kind, "a b", "Read.")\n')
+    write(root, 'broker/config/security.def', 'SECURITY_BOOL(shut, false, START, "Read.")\n')
     write(root, 'broker/log/events.def', 'EVENT(UP, "up", INFO, NONE, "Logged.")\n')
     write(root, 'broker/metrics/metrics.def', 'METRIC(ups, COUNTER, "ups", "Counted.")\n')
     write(root, 'broker/base/failpoint.def', 'FAILPOINT(half_way, "Passed.")\n')
-    uses = '/* config->wide l.kind EVENT_UP METRIC_ups FAIL_half_way */\nint uses(void);\n'
+    uses = '/* config->wide l.kind s.shut EVENT_UP METRIC_ups FAIL_half_way */\nint uses(void);\n'
     write(root, 'broker/high/uses.h', header('uses', uses))
 
 
@@ -141,6 +142,7 @@ PLANTS = [
 
     ('rows', replace('broker/high/uses.h', 'config->wide', 'config->wider'), 'options.def: wide: nothing uses it'),
     ('rows', replace('broker/high/uses.h', 'l.kind', 'kind'), 'listener.def: kind: nothing uses it'),
+    ('rows', replace('broker/high/uses.h', 's.shut', 'shut'), 'security.def: shut: nothing uses it'),
     ('rows', replace('broker/high/uses.h', 'EVENT_UP', 'EVENT_UPPER'), 'events.def: UP: nothing uses it'),
     ('rows', replace('broker/high/uses.h', 'METRIC_ups', ''), 'metrics.def: ups: nothing uses it'),
     ('rows', replace('broker/high/uses.h', 'FAIL_half_way', ''), 'failpoint.def: half_way: nothing uses it'),

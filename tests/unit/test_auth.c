@@ -141,7 +141,7 @@ static struct rig *rig_new(void)
     struct listener_conf listener = { "127.0.0.1", 0, AF_INET, true };
     config_init(&r->config);
     one_door_init(&r->door, &r->config);
-    r->config.allow_anonymous = false;
+    r->config.default_listener.security.allow_anonymous = false;
     r->config.connect_timeout_s = CONNECT_TIMEOUT_S;
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->changed, NULL);

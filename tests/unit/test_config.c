@@ -98,7 +98,7 @@ TEST(without_a_listener_only_this_machine_is_served_and_anyone_may_connect)
 {
     struct bench *b = bench_read("");
     CHECK_TRUE(b->config.local_only);
-    CHECK_TRUE(b->config.allow_anonymous);
+    CHECK_TRUE(b->config.listeners[0].security.allow_anonymous);
     CHECK_INT(2, b->config.listeners_count);
     assert_string_equal("127.0.0.1", b->config.listeners[0].address);
     assert_string_equal("::1", b->config.listeners[1].address);
@@ -112,7 +112,7 @@ TEST(with_a_listener_clients_must_say_who_they_are)
 {
     struct bench *b = bench_read("listener 1884\n");
     CHECK_TRUE(!b->config.local_only);
-    CHECK_TRUE(!b->config.allow_anonymous);
+    CHECK_TRUE(!b->config.listeners[0].security.allow_anonymous);
     check_noted(b, false, "allow_anonymous");
     bench_free(b);
 }
@@ -120,10 +120,10 @@ TEST(with_a_listener_clients_must_say_who_they_are)
 TEST(allow_anonymous_means_what_it_says_wherever_it_stands)
 {
     struct bench *b = bench_read("allow_anonymous true\nlistener 1884\n");
-    CHECK_TRUE(b->config.allow_anonymous);
+    CHECK_TRUE(b->config.listeners[0].security.allow_anonymous);
     bench_free(b);
     b = bench_read("allow_anonymous false\n");
-    CHECK_TRUE(!b->config.allow_anonymous);
+    CHECK_TRUE(!b->config.listeners[0].security.allow_anonymous);
     bench_free(b);
 }
 
@@ -170,7 +170,8 @@ TEST(every_type_takes_its_values)
                                  "max_queued_bytes 18446744073709551615\nmax_packet_size 20\n"
                                  "message_size_limit 268435455\nmax_keepalive 0\nconnect_timeout_s 1\n");
     const struct config *c = &b->config;
-    CHECK_TRUE(c->allow_anonymous && !c->set_tcp_nodelay && !c->retain_available);
+    CHECK_TRUE(b->config.listeners[0].security.allow_anonymous && !c->set_tcp_nodelay &&
+               !c->retain_available);
     CHECK_TRUE(c->max_queued_bytes == UINT64_MAX);
     CHECK_INT(20, c->max_packet_size);
     CHECK_INT(268435455, c->message_size_limit);
@@ -212,6 +213,54 @@ TEST(a_listener_line_begins_a_section_of_its_own_options)
     CHECK_INT(CONFIG_DOMAIN_IPV6, c->listeners[1].socket_domain);
     CHECK_INT(CONFIG_PROTOCOL_MQTT, c->listeners[1].protocol);
     CHECK_INT(UINT32_MAX, c->listeners[1].max_connections);
+    bench_free(b);
+}
+
+TEST(a_listener_with_a_path_is_a_unix_socket_and_has_no_port)
+{
+    struct bench *b = bench_read("listener 0 /run/mqtt a.sock\nallow_anonymous true\n");
+    assert_string_equal("/run/mqtt a.sock", b->config.listeners[0].path);
+    CHECK_INT(0, b->config.listeners[0].port);
+    bench_free(b);
+}
+
+TEST(the_same_path_twice_is_an_error)
+{
+    struct bench *b = bench_new();
+    CHECK_INT(ERR_OK, read_text(b, "listener 0 /run/a\nlistener 0 /run/a\n"));
+    CHECK_INT(ERR_SYNTAX, config_finish(&b->config, &b->notes));
+    check_noted(b, true, ":2: option 'listener': value '0 /run/a' was given before at ");
+    bench_free(b);
+}
+
+/* --- per_listener_settings */
+
+TEST(who_may_connect_is_everyones_wherever_it_stands)
+{
+    struct bench *b = bench_read("listener 1884\nallow_anonymous true\nlistener 1885\n");
+    CHECK_TRUE(b->config.listeners[0].security.allow_anonymous);
+    CHECK_TRUE(b->config.listeners[1].security.allow_anonymous);
+    bench_free(b);
+}
+
+TEST(with_per_listener_settings_who_may_connect_is_each_listeners_own)
+{
+    struct bench *b = bench_read("per_listener_settings true\nlistener 1884\nallow_anonymous true\n"
+                                 "listener 1885\nlistener 1886\nallow_anonymous true\n");
+    CHECK_TRUE(b->config.listeners[0].security.allow_anonymous);
+    CHECK_TRUE(!b->config.listeners[1].security.allow_anonymous);
+    CHECK_TRUE(b->config.listeners[2].security.allow_anonymous);
+    bench_free(b);
+}
+
+TEST(per_listener_settings_after_who_may_connect_is_an_error)
+{
+    struct bench *b = bench_new();
+    CHECK_INT(ERR_SYNTAX, read_text(b, "allow_anonymous true\nper_listener_settings true\n"));
+    check_noted(b, true,
+                ":2: option 'per_listener_settings': value 'true' comes too late; allowed: before "
+                "every option about who may connect");
+    CHECK_TRUE(!b->config.per_listener_settings);
     bench_free(b);
 }
 
@@ -281,7 +330,7 @@ TEST(the_flag_p_moves_local_only_mode_to_its_ports)
     CHECK_INT(4, b->config.listeners_count); /* each port on both addresses, none twice */
     CHECK_INT(2000, b->config.listeners[1].port);
     CHECK_INT(2001, b->config.listeners[2].port);
-    CHECK_TRUE(b->config.local_only && b->config.allow_anonymous);
+    CHECK_TRUE(b->config.local_only && b->config.listeners[0].security.allow_anonymous);
     bench_free(b);
 }
 
@@ -397,16 +446,19 @@ TEST(an_error_of_a_listener_names_what_is_allowed)
 {
     check_refused("listener",
                   "option 'listener' has no value; allowed: a port from 0 to 65535, then an address or "
-                  "nothing");
+                  "nothing; or 0 and a path");
     check_refused("listener 65536",
                   "option 'listener': value '65536' is not allowed; allowed: a port from 0 to 65535, "
-                  "then an address or nothing");
+                  "then an address or nothing; or 0 and a path");
     check_refused("listener 1883 a b",
                   "option 'listener': value 'a b' is not allowed; allowed: one host name or IP "
                   "address of at most 255 bytes");
-    check_refused("listener 0 /run/mqtt",
-                  "option 'listener': value '/run/mqtt' is a path, and Unix sockets are not "
-                  "built yet; allowed: an address");
+    check_refused("listener 1883 /run/mqtt",
+                  "option 'listener': value '/run/mqtt' is a path, which has no port; allowed: listener 0 "
+                  "PATH");
+    check_refused("listener 0 run/mqtt",
+                  "option 'listener': value 'run/mqtt' is not allowed; allowed: an absolute path of at "
+                  "most 107 bytes");
     check_refused("port x", "option 'port': value 'x' is not allowed; allowed: a port from 0 to 65535");
     check_refused("bind_address",
                   "option 'bind_address' has no value; allowed: one host name or IP address of at "
@@ -469,9 +521,6 @@ TEST(what_mosquitto_has_and_we_do_not_is_refused_by_name_without_its_value)
     check_refused(
         "plugin_opt_db_password secret",
         "option 'plugin_opt_db_password' is not built yet: plugins cannot be loaded yet; remove it");
-    check_refused("per_listener_settings true",
-                  "option 'per_listener_settings' is not built yet: settings apply to "
-                  "all listeners; set it to false; allowed: false");
 }
 
 TEST(durability_is_one_of_three_words)
@@ -675,7 +724,7 @@ TEST(a_folder_that_is_not_there_is_an_error)
 
 TEST(what_holds_is_printed_with_its_origin)
 {
-    struct bench *b = bench_read("shards 2\nlistener 1884 ::1\n");
+    struct bench *b = bench_read("shards 2\nlistener 1884 ::1\nmax_qos 1\n");
     CHECK_INT(ERR_OK, config_set(&b->config, "max_keepalive", "60", "--keepalive", &b->notes));
     char *text = NULL, want[160];
     size_t size = 0;
@@ -690,6 +739,9 @@ TEST(what_holds_is_printed_with_its_origin)
     assert_non_null(strstr(text, want));
     assert_non_null(strstr(text, "max_keepalive 60  # --keepalive\n"));
     assert_non_null(strstr(text, "max_inflight_messages 20  # default\n"));
+    snprintf(want, sizeof want, "max_qos 1  # %s:3\nmax_topic_alias 10  # default\n", b->path);
+    assert_non_null(strstr(text, want));
+    assert_non_null(strstr(text, "#pid_file  # default\n"));
     free(text);
     bench_free(b);
 }
@@ -699,6 +751,7 @@ static void set_again(struct bench *b, char *text)
 {
     char *rest = NULL;
     for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+        if (line[0] == '#') continue;
         char *origin = strstr(line, "  # ");
         if (origin != NULL) *origin = '\0';
         char *value = strchr(line, ' ');

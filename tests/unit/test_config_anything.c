@@ -15,20 +15,22 @@ static uint64_t next_random(uint64_t *state)
 }
 
 static const char *const names[] = {
-#define GROUP(title)
-#define OPTION(name, type, def, min, max, when, doc) #name,
-#define OPTION_TEXT(name, def, bytes_max, when, doc) #name,
-#define DIRECTIVE(name, syntax, def, when, doc)      #name,
+#define OPTION(name, ...)      #name,
+#define OPTION_WORD(name, ...) #name,
+#define OPTION_TEXT(name, ...) #name,
+#define DIRECTIVE(name, ...)   #name,
 #include "config/options.def"
-#undef GROUP
-#undef OPTION
-#undef OPTION_TEXT
-#undef DIRECTIVE
-#define LISTENER_NUMBER(name, def, min, max, doc) #name,
-#define LISTENER_WORD(name, words, doc)           #name,
+#define SECURITY_BOOL(name, ...) #name,
+#define SECURITY_TEXT(name, ...) #name,
+#define SECURITY_LIST(name, ...) #name,
+#include "config/security.def"
+#define LISTENER_NUMBER(name, ...)          #name,
+#define LISTENER_BOOL(name, ...)            #name,
+#define LISTENER_WORD(name, ...)            #name,
+#define LISTENER_TEXT(name, ...)            #name,
+#define LISTENER_TEXT_AS(name, option, ...) option,
+#define LISTENER_LIST(name, ...)            #name,
 #include "config/listener.def"
-#undef LISTENER_NUMBER
-#undef LISTENER_WORD
 #define ELSEWHERE(name, kind, same, why) name,
 #include "config/options_mosquitto.def"
 #undef ELSEWHERE

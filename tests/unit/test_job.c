@@ -235,7 +235,7 @@ static struct rig *rig_new(void)
     pthread_cond_init(&r->gate.changed, NULL);
     config_init(&r->config);
     one_door_init(&r->door, &r->config);
-    r->config.allow_anonymous = true;
+    r->config.default_listener.security.allow_anonymous = true;
     CHECK_INT(ERR_OK, log_open(&r->log, &log));
     CHECK_INT(ERR_OK, metrics_new(&r->metrics, 2));
     start_shards(r);

@@ -75,7 +75,7 @@ static struct rig *rig_new(void)
     struct listener_conf listener = { "127.0.0.1", 0, AF_INET, true };
     config_init(&r->config);
     one_door_init(&r->door, &r->config);
-    r->config.allow_anonymous = true;
+    r->config.default_listener.security.allow_anonymous = true;
     CHECK_INT(ERR_OK, mailbox_open(&r->mailbox));
     CHECK_INT(ERR_OK, log_open(&r->log, &log));
     CHECK_INT(ERR_OK, metrics_new(&r->metrics, SHARDS + 1));
