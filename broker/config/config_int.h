@@ -95,6 +95,7 @@ void options_init(void *base, enum config_scope scope);
 bool value_set(const struct place *p, const struct option *o, const char *value);
 bool value_number(const char *text, uint64_t *out);
 void value_init(void *base, const struct option *o);
+void value_copy(void *to, const void *from, const struct option *o);
 
 /* "true or false", "0 to 65535": what the option takes. */
 void value_allowed(const struct option *o, char *out, size_t size);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/config_int.h"
+#include "config/keep.h"
 #include <string.h>
 
 void listener_init(struct config_listener *l)
@@ -14,6 +15,23 @@ bool listener_binds_alike(const struct config_listener *a, const struct config_l
 {
     if (a->path[0] != '\0' || b->path[0] != '\0') return strcmp(a->path, b->path) == 0;
     return a->port == b->port && a->socket_domain == b->socket_domain && strcmp(a->address, b->address) == 0;
+}
+
+/* How many before the one at index bind what l does. */
+static size_t place_among(const struct config *c, size_t index, const struct config_listener *l)
+{
+    size_t place = 0;
+    for (size_t i = 0; i < index; i++) place += listener_binds_alike(&c->listeners[i], l);
+    return place;
+}
+
+size_t config_find_listener(const struct config *c, const struct config *other, size_t index)
+{
+    const struct config_listener *l = &other->listeners[index];
+    size_t place = place_among(other, index, l);
+    for (size_t i = 0; i < c->listeners_count; i++)
+        if (listener_binds_alike(&c->listeners[i], l) && place_among(c, i, l) == place) return i;
+    return c->listeners_count;
 }
 
 bool config_list_next(const char **at, struct bytes *text)

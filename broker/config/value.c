@@ -112,6 +112,14 @@ void value_init(void *base, const struct option *o)
         set(base, o, o->def);
 }
 
+void value_copy(void *to, const void *from, const struct option *o)
+{
+    if (is_text(o))
+        snprintf(field(to, o), o->max + 1, "%s", (const char *)from + o->at);
+    else
+        set(to, o, get(from, o));
+}
+
 /* A list keeps the texts before, a line each. */
 static bool set_text(const struct place *p, const struct option *o, const char *value)
 {

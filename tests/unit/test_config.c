@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/config.h"
+#include "config/keep.h"
 #include "kit/test.h"
 #include <stdlib.h>
 #include <string.h>
@@ -792,4 +793,56 @@ TEST(a_long_path_keeps_its_end_in_an_origin)
     CHECK_INT(ERR_SYNTAX, config_set(&b->config, "shards", "x", origin, &b->notes));
     check_noted(b, true, "end.conf: option 'shards'");
     bench_free(b);
+}
+
+/* --- reload */
+
+struct changes {
+    char text[512];
+};
+
+static void add_change(void *ctx, const struct config_change *change)
+{
+    struct changes *c = ctx;
+    size_t n = strlen(c->text);
+    const char *line = strrchr(change->set_at, ':');
+    snprintf(c->text + n, sizeof c->text - n, "%s%s %s -> %s;", change->option, line != NULL ? line : "",
+             change->before, change->after);
+}
+
+TEST(a_reload_keeps_what_is_read_at_start_and_tells_it)
+{
+    struct bench *before = bench_read("shards 2\nserver_reference a.example\nallow_anonymous true\n");
+    struct bench *now = bench_read("server_reference b.example\nshards 3\nallow_anonymous true\n");
+    struct changes c = { "" };
+    config_keep(&now->config, &before->config, add_change, &c);
+    assert_non_null(strstr(c.text, "shards:2 2 -> 3;"));
+    CHECK_INT(2, now->config.shards);
+    bench_free(now);
+    bench_free(before);
+}
+
+TEST(a_reload_compares_a_listener_with_the_one_at_the_same_address)
+{
+    struct bench *before = bench_read("allow_anonymous true\nlistener 1884\nlistener 1885\nsocket_domain "
+                                      "ipv4\nlistener 0 /run/a\n");
+    struct bench *now = bench_read("allow_anonymous true\nlistener 0 /run/a\nlistener 1886\nlistener 1885\n"
+                                   "socket_domain ipv4\n");
+    CHECK_INT(2, config_find_listener(&before->config, &now->config, 0));
+    CHECK_INT(3, config_find_listener(&before->config, &now->config, 1)); /* new */
+    CHECK_INT(1, config_find_listener(&before->config, &now->config, 2));
+    CHECK_INT(3, config_find_listener(&now->config, &before->config, 0)); /* gone */
+    bench_free(now);
+    bench_free(before);
+}
+
+TEST(listeners_at_free_ports_go_with_each_other_in_their_order)
+{
+    struct bench *before = bench_read("allow_anonymous true\nlistener 0\nlistener 0 127.0.0.1\nlistener 0\n");
+    struct bench *now = bench_read("allow_anonymous true\nlistener 0\nlistener 0\nlistener 0\n");
+    CHECK_INT(0, config_find_listener(&before->config, &now->config, 0));
+    CHECK_INT(2, config_find_listener(&before->config, &now->config, 1));
+    CHECK_INT(3, config_find_listener(&before->config, &now->config, 2));
+    bench_free(now);
+    bench_free(before);
 }
