@@ -10,7 +10,7 @@
  * Limits:  CONFIG_*_MAX below; a file that exceeds one is refused with its line.
  * Errors:  every error of a file is collected in struct config_notes as
  *          "FILE:LINE: option 'x': value 'y' ...; allowed: ..."; the call says ERR_SYNTAX.
- * Tests:   tests/unit/test_config.c
+ * Tests:   tests/unit/test_config.c, test_config_files.c, test_config_listeners.c
  */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H

@@ -3,8 +3,8 @@
  * What a reload cannot change: the options that are read at start keep their values, and their operator is
  * told that the new ones wait for the next start.
  */
-#include "config/config_int.h"
 #include "config/keep.h"
+#include "config/config_int.h"
 #include <string.h>
 
 struct keeper {

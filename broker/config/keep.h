@@ -6,7 +6,7 @@
  * Memory:  the caller's.
  * Limits:  none.
  * Errors:  none.
- * Tests:   tests/unit/test_config.c
+ * Tests:   tests/unit/test_config_listeners.c
  */
 #ifndef CONFIG_KEEP_H
 #define CONFIG_KEEP_H
