@@ -20,3 +20,5 @@ add_executable(test_out unit/test_out.c)
 target_link_libraries(test_out PRIVATE ll_shard ll_test_kit)
 add_test(NAME unit_out COMMAND test_out)
 
+unit_test(worker worker)
+unit_test(access access topic)
