@@ -8,10 +8,11 @@
 static enum err meta_get(struct db *db, const char *name, uint64_t *value)
 {
     sqlite3_stmt *s = db_statement(db, SQL_meta_get);
+    *value = 0;
     if (s == NULL) return db_fail(db, "meta");
     sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
     enum err rc = sqlite3_step(s) == SQLITE_ROW ? ERR_OK : db_fail(db, "meta");
-    *value = rc == ERR_OK ? (uint64_t)sqlite3_column_int64(s, 0) : 0;
+    if (rc == ERR_OK) *value = (uint64_t)sqlite3_column_int64(s, 0);
     sqlite3_reset(s);
     return rc;
 }
