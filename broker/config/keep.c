@@ -46,3 +46,31 @@ void config_keep(struct config *now, const struct config *before, config_each_ch
         keep_scope(&k, &l->security, &before->listeners[at].security, CONFIG_SCOPE_SECURITY);
     }
 }
+
+static unsigned changes_of_scope(const void *now, const void *before, enum config_scope scope)
+{
+    unsigned changes = 0;
+    for (size_t i = 0; i < config_options_count; i++) {
+        const struct option *o = &config_options[i];
+        bool has_value = o->type != CONFIG_TYPE_group && o->type != CONFIG_TYPE_directive;
+        if (o->scope != scope || !has_value || o->when == CONFIG_WHEN_START) continue;
+        char old_value[CONFIG_LIST_BYTES], new_value[CONFIG_LIST_BYTES];
+        value_print(before, o, old_value, sizeof old_value);
+        value_print(now, o, new_value, sizeof new_value);
+        changes += strcmp(old_value, new_value) != 0;
+    }
+    return changes;
+}
+
+unsigned config_changes(const struct config *now, const struct config *before)
+{
+    unsigned changes = changes_of_scope(now, before, CONFIG_SCOPE_GLOBAL);
+    for (size_t i = 0; i < now->listeners_count; i++) {
+        size_t at = config_find_listener(before, now, i);
+        if (at == before->listeners_count) continue;
+        const struct config_listener *l = &now->listeners[i], *old = &before->listeners[at];
+        changes += changes_of_scope(l, old, CONFIG_SCOPE_LISTENER);
+        changes += changes_of_scope(&l->security, &old->security, CONFIG_SCOPE_SECURITY);
+    }
+    return changes;
+}

@@ -28,4 +28,8 @@ typedef void config_each_change(void *ctx, const struct config_change *change);
  * listener are compared with the same listener's. Warnings of `now` stay what they were. */
 void config_keep(struct config *now, const struct config *before, config_each_change *each, void *ctx);
 
+/* How many of the options that may change while running have another value now; those that are lists of lines
+ * (DIRECTIVE) do not count, nor do listeners that are in one of the two only. */
+unsigned config_changes(const struct config *now, const struct config *before);
+
 #endif

@@ -68,8 +68,9 @@ static enum err find_file(struct args *a, int argc, char **argv)
     return rc;
 }
 
-static void print_notes(const struct config_notes *notes)
+void args_print_notes(const struct args *a)
 {
+    const struct config_notes *notes = &a->notes;
     for (size_t i = 0; i < notes->count; i++)
         fprintf(stderr, "%s: %s\n", notes->at[i].is_error ? "error" : "warning", notes->at[i].text);
     if (notes->missed > 0) fprintf(stderr, "and %zu more\n", notes->missed);
@@ -86,7 +87,6 @@ enum err args_read(struct args *a, int argc, char **argv, struct config *config)
     if (a->file != NULL) config_read_file(config, a->file, &a->notes);
     apply_flags(a, argc, argv, config, &a->notes);
     config_finish(config, &a->notes);
-    if (a->notes.errors > 0 || a->test) print_notes(&a->notes);
     return a->notes.errors > 0 ? ERR_SYNTAX : ERR_OK;
 }
 

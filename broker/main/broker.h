@@ -3,7 +3,7 @@
  * broker - everything wired together, started and stopped in order. Owns no logic.
  *
  * Thread:  main.
- * Memory:  borrows the configuration until broker_stop.
+ * Memory:  takes configurations, which are of malloc.
  * Limits:  CONFIG_LISTENERS_MAX listeners.
  * Errors:  what is wrong is in the log (and on stderr before there is one); nothing is left half started.
  * Tests:   tests/e2e
@@ -18,7 +18,11 @@
 struct broker;
 
 /* Warnings among the notes go into the log. */
-enum err broker_start(struct broker **out, const struct config *config, const struct config_notes *notes);
+enum err broker_start(struct broker **out, struct config *config, const struct config_notes *notes);
+
+/* Another configuration, read again: what may change while running changes, all of it or, when anything is
+ * wrong with it or was with reading it, nothing. The notes go into the log. */
+enum err broker_reload(struct broker *b, struct config *config, const struct config_notes *notes);
 
 /* Tells every client, makes what was acknowledged durable, and frees everything. */
 void broker_stop(struct broker **owner);

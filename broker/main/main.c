@@ -6,15 +6,35 @@
 #include <signal.h>
 #include <stdlib.h>
 
-/* Signals are taken here, one at a time, by a thread that may block; the loops never see one. */
-static void wait_for_end(struct broker *b, const sigset_t *signals)
+struct process {
+    int argc;
+    char **argv;
+    struct args args;
+    struct config *config; /* until the broker takes it */
+    struct broker *broker;
+};
+
+/* The same flags, and the file that they name, as they are now. */
+static void reload(const struct process *p)
+{
+    struct args again;
+    struct config *config = malloc(sizeof *config);
+    if (config == NULL) return;
+    args_read(&again, p->argc, p->argv, config);
+    broker_reload(p->broker, config, &again.notes);
+    args_fini(&again);
+}
+
+/* Signals are taken here, one at a time, by a thread that may block; the loops never see one. Of several
+ * SIGHUPs that come during a reload one is kept: what they ask for is read after it. */
+static void wait_for_end(const struct process *p, const sigset_t *signals)
 {
     for (;;) {
         int got = 0;
         if (sigwait(signals, &got) != 0) continue;
         if (got == SIGINT || got == SIGTERM) return;
-        if (got == SIGHUP) log_reopen(broker_log(b));
-        if (got == SIGUSR2) broker_print_metrics(b);
+        if (got == SIGHUP) reload(p);
+        if (got == SIGUSR2) broker_print_metrics(p->broker);
     }
 }
 
@@ -32,20 +52,22 @@ static sigset_t block_signals(void)
     return s;
 }
 
-static int run(const struct args *a, const struct config *config)
+static int run(struct process *p)
 {
-    struct broker *b;
     sigset_t signals = block_signals();
-    if (a->daemon && drop_to_background() != ERR_OK) return EXIT_FAILURE;
+    struct config *config = p->config;
+    if (p->args.daemon && drop_to_background() != ERR_OK) return EXIT_FAILURE;
     if (config->pid_file[0] != '\0' && drop_pid_file(config->pid_file) != ERR_OK) return EXIT_FAILURE;
-    if (broker_start(&b, config, &a->notes) != ERR_OK) return EXIT_FAILURE;
-    wait_for_end(b, &signals);
-    broker_stop(&b);
+    p->config = NULL;
+    if (broker_start(&p->broker, config, &p->args.notes) != ERR_OK) return EXIT_FAILURE;
+    wait_for_end(p, &signals);
+    broker_stop(&p->broker);
     return EXIT_SUCCESS;
 }
 
-static int act(const struct args *a, const struct config *config)
+static int act(struct process *p)
 {
+    const struct args *a = &p->args;
     if (a->help) {
         args_help(stdout);
         return EXIT_SUCCESS;
@@ -55,21 +77,25 @@ static int act(const struct args *a, const struct config *config)
         return EXIT_SUCCESS;
     }
     if (a->print_config) {
-        config_print_effective(config, stdout);
+        config_print_effective(p->config, stdout);
         return EXIT_SUCCESS;
     }
-    if (!a->test) return run(a, config);
+    if (!a->test) return run(p);
     puts("longlinkd: the configuration is fine");
     return EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv)
 {
-    static struct config config;
-    struct args a;
-    if (failpoints_arm(getenv(FAILPOINT_VARIABLE)) != ERR_OK) return EXIT_FAILURE;
-    enum err rc = args_read(&a, argc, argv, &config);
-    int status = rc == ERR_OK ? act(&a, &config) : EXIT_FAILURE;
-    args_fini(&a);
+    struct process p = { .argc = argc, .argv = argv, .config = malloc(sizeof *p.config) };
+    if (p.config == NULL || failpoints_arm(getenv(FAILPOINT_VARIABLE)) != ERR_OK) {
+        free(p.config);
+        return EXIT_FAILURE;
+    }
+    enum err rc = args_read(&p.args, argc, argv, p.config);
+    if (rc != ERR_OK || p.args.test) args_print_notes(&p.args);
+    int status = rc == ERR_OK ? act(&p) : EXIT_FAILURE;
+    args_fini(&p.args);
+    free(p.config);
     return status;
 }

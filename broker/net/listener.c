@@ -81,6 +81,23 @@ void listener_close(struct listener *l)
     l->fds_count = 0;
 }
 
+void listener_nodelay(struct listener *l, bool on)
+{
+    int value = on;
+    for (unsigned i = 0; i < l->fds_count; i++)
+        setsockopt(l->fds[i], IPPROTO_TCP, TCP_NODELAY, &value, sizeof value);
+}
+
+void listener_mute(struct listener *l)
+{
+    for (unsigned i = 0; i < l->fds_count; i++) shutdown(l->fds[i], SHUT_RDWR);
+}
+
+void listener_unmute(struct listener *l)
+{
+    for (unsigned i = 0; i < l->fds_count; i++) listen(l->fds[i], LISTENER_BACKLOG);
+}
+
 enum err listener_accept(int fd, int *out)
 {
     *out = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);

@@ -36,6 +36,14 @@ struct listener {
 enum err listener_open(struct listener *l, const struct listener_conf *conf);
 void listener_close(struct listener *l);
 
+/* For the connections to come. */
+void listener_nodelay(struct listener *l, bool on);
+
+/* Keeps its addresses and listens no more, so that another listener can share or take its port. Who had not
+ * been accepted is refused. */
+void listener_mute(struct listener *l);
+void listener_unmute(struct listener *l);
+
 /* Accepts one connection of a descriptor of a listener. ERR_AGAIN: none waits. ERR_FULL: descriptors ran out.
  * ERR_CLOSED: it was gone before it could be accepted; try again. */
 enum err listener_accept(int fd, int *out);

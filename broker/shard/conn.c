@@ -4,6 +4,7 @@
 #include "net/address.h"
 #include "net/listener.h"
 #include "shard/alias.h"
+#include "shard/change.h"
 #include "shard/connect.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>
@@ -112,13 +113,13 @@ void conn_destroy(struct shard *sh, struct conn *c)
 {
     out_clear(&c->out, &sh->pool);
     c->transport.ops->close(&c->transport);
-    gauge_give(c->listener->open);
     free(c->in);
     free(c->acks);
     auth_conn_gone(c);
     alias_in_free(&c->alias_in);
     alias_out_free(&c->alias_out);
     free(c->assigned_id);
+    gauge_give(c->listener->open); /* its listener may go, once it is no more */
     free(c);
 }
 
@@ -165,6 +166,7 @@ void conn_accept(struct shard *sh, uint32_t listener)
 {
     enum { ACCEPTS_A_TURN = 64, AGAIN_MS = 500 };
     struct shards_listener *l = sh->listeners[listener];
+    if (!shard_is_door(sh, l)) return;
     uint32_t most = sh->view->doors[l->door].config->max_connections;
     if (sh->alarm_ms[ALARM_ACCEPT] != 0) return;
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {

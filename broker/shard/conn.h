@@ -56,6 +56,12 @@ struct conn_ids {
     size_t count, room;
 };
 
+struct conn_slot {
+    struct conn *conn; /* NULL: free */
+    uint32_t generation;
+    uint32_t next_free;
+};
+
 struct conn {
     struct mail mail; /* for a hand-off */
     struct transport transport;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/check.h"
+#include "shard/change.h"
 #include "shard/conn.h"
 #include "shard/connect.h"
 #include "shard/shard_int.h"
@@ -257,6 +258,7 @@ void conn_mail_handoff(struct shard *sh, struct mail *m)
         return;
     }
     uint64_t id = c->id;
+    recheck_conn(sh, c);
     run_input(sh, c, bytes_of(c->in, c->in_bytes));
     if (conn_find(sh, id) == c) heed(sh, c);
 }

@@ -2,6 +2,7 @@
 #include "shard/shard.h"
 #include "base/check.h"
 #include "base/rng.h"
+#include "shard/change.h"
 #include "shard/delayed.h"
 #include "shard/job.h"
 #include "shard/shard_int.h"
@@ -22,9 +23,6 @@ enum { EVENTS_A_TURN = 512, LONGEST_SLEEP_MS = 60 * 1000, RETAINED_TOPICS_MAX = 
 
 /* The end of the process waits no longer than this for the journal, which may wait for room on the disk. */
 enum { HOME_WAIT_MS = 5000 };
-
-/* Ids that are no connection's: slots count up from 0, generations from 1. */
-enum { ID_MAILBOX = 0, ID_LISTENERS = 1 };
 
 static void (*const mail_handlers[])(struct shard *, struct mail *) = {
 #define MAIL(name, handler, doc) [MAIL_##name] = handler,
@@ -104,23 +102,15 @@ static void end_turn(struct shard *sh)
     conn_free_dead(sh);
 }
 
-static void watch_listeners(struct shard *sh, int op)
-{
-    for (size_t i = 0; i < sh->listeners_count; i++) {
-        struct epoll_event e = { .events = EPOLLIN | EPOLLEXCLUSIVE, .data.u64 = ID_LISTENERS + i };
-        epoll_ctl(sh->epoll_fd, op, sh->listeners[i]->fd, &e);
-    }
-}
-
 void shard_pause_accepting(struct shard *sh, uint32_t for_ms)
 {
-    watch_listeners(sh, EPOLL_CTL_DEL);
+    shard_watch_listeners(sh, EPOLL_CTL_DEL);
     sh->alarm_ms[ALARM_ACCEPT] = sh->now_ms + for_ms;
 }
 
 static void accept_again(struct shard *sh)
 {
-    watch_listeners(sh, EPOLL_CTL_ADD);
+    shard_watch_listeners(sh, EPOLL_CTL_ADD);
 }
 
 static void (*const alarm_handlers[ALARMS])(struct shard *) = {
@@ -140,7 +130,7 @@ static void run_alarms(struct shard *sh)
 
 static int wait_ms(struct shard *sh)
 {
-    if (sh->more.count > 0 || sh->shaking.count > 0) return 0;
+    if (sh->more.count > 0 || sh->shaking.count > 0 || sh->rechecks) return 0;
     uint64_t now = clock_mono_ms(sh->clock);
     uint64_t a = wheel_wait_ms(sh->conn_wheel, now), b = wheel_wait_ms(sh->session_wheel, now);
     uint64_t wait = a < b ? a : b;
@@ -173,6 +163,7 @@ void shard_turn(struct shard *sh, const struct epoll_event *events, int count)
     run_mail(sh);
     conn_run_more(sh);
     conn_run_shaking(sh);
+    recheck_turn(sh);
     if (!sh->closing) {
         run_alarms(sh);
         wheel_advance(sh->conn_wheel, sh->now_ms, conn_timer, sh);
@@ -197,8 +188,9 @@ static void loop(void *arg)
 
 struct shard_call {
     struct mail mail;
-    void (*run)(struct shard *sh, void *arg); /* NULL: to be answered when its groups have all at home */
+    enum err (*run)(struct shard *sh, void *arg); /* NULL: to be answered when its groups have all at home */
     void *arg;
+    enum err rc; /* what it said */
 };
 
 void shard_mail_call(struct shard *sh, struct mail *m)
@@ -210,12 +202,11 @@ void shard_mail_call(struct shard *sh, struct mail *m)
         sh->asked_ms = sh->now_ms;
         return;
     }
-    call->run(sh, call->arg);
+    call->rc = call->run(sh, call->arg);
     outbox_put(&sh->to_main, m);
 }
 
-/* Runs a function on every shard's thread, and returns when all have run it. */
-static void call_all(struct shards *s, void (*run)(struct shard *sh, void *arg), void *arg)
+enum err shards_call(struct shards *s, enum err (*run)(struct shard *sh, void *arg), void *arg)
 {
     struct shard_call calls[SHARDS_MAX];
     for (unsigned i = 0; i < s->count; i++) {
@@ -225,36 +216,9 @@ static void call_all(struct shards *s, void (*run)(struct shard *sh, void *arg),
     unsigned back = 0;
     while (back < s->count)
         for (struct mail *m = mailbox_wait(&s->main); m != NULL; m = m->next) back++;
-}
-
-static void call_listen(struct shard *sh, void *arg)
-{
-    struct shards_listener *l = arg;
-    size_t room = (sh->listeners_count + 1) * sizeof *sh->listeners;
-    struct shards_listener **grown = realloc(sh->listeners, room);
-    CHECK(grown != NULL); /* start-up */
-    sh->listeners = grown;
-    sh->listeners[sh->listeners_count] = l;
-    struct epoll_event e = { .events = EPOLLIN | EPOLLEXCLUSIVE,
-                             .data.u64 = ID_LISTENERS + sh->listeners_count };
-    sh->listeners_count++;
-    CHECK(epoll_ctl(sh->epoll_fd, EPOLL_CTL_ADD, l->fd, &e) == 0);
-}
-
-void shards_listen(struct shards *s, struct shards_listener *listener)
-{
-    call_all(s, call_listen, listener);
-}
-
-static void call_change(struct shard *sh, void *arg)
-{
-    sh->view = arg;
-    sh->config = sh->view->config;
-}
-
-void shards_change(struct shards *s, const struct shards_view *view)
-{
-    call_all(s, call_change, (void *)(uintptr_t)view);
+    enum err rc = ERR_OK;
+    for (unsigned i = 0; i < s->count && rc == ERR_OK; i++) rc = calls[i].rc;
+    return rc;
 }
 
 /* The operator may have named a server for those who have to go. */
@@ -263,11 +227,10 @@ static enum mqtt_rc why_closing(const struct shard *sh)
     return sh->config->server_reference[0] != '\0' ? MQTT_RC_USE_ANOTHER_SERVER : MQTT_RC_SHUTTING_DOWN;
 }
 
-static void call_close(struct shard *sh, void *arg)
+static enum err call_close(struct shard *sh, void *arg)
 {
     (void)arg;
-    for (size_t i = 0; i < sh->listeners_count; i++)
-        epoll_ctl(sh->epoll_fd, EPOLL_CTL_DEL, sh->listeners[i]->fd, NULL);
+    shard_watch_listeners(sh, EPOLL_CTL_DEL);
     sh->closing = true;
     for (uint32_t i = 0; i < sh->slots_count; i++) {
         struct conn *c = sh->slots[i].conn;
@@ -277,23 +240,25 @@ static void call_close(struct shard *sh, void *arg)
         conn_flush_dirty(sh);
         conn_drop(sh, c);
     }
+    return ERR_OK;
 }
 
 void shards_close_clients(struct shards *s)
 {
-    call_all(s, call_close, NULL);
-    call_all(s, NULL, NULL); /* behind the mail of all of them that their clients are gone */
+    shards_call(s, call_close, NULL);
+    shards_call(s, NULL, NULL); /* behind the mail of all of them that their clients are gone */
 }
 
-static void call_stop(struct shard *sh, void *arg)
+static enum err call_stop(struct shard *sh, void *arg)
 {
     (void)arg;
     sh->stopping = true;
+    return ERR_OK;
 }
 
 void shards_stop(struct shards *s)
 {
-    call_all(s, call_stop, NULL);
+    shards_call(s, call_stop, NULL);
     for (unsigned i = 0; i < s->count; i++) thread_join(&s->at[i]->thread);
     /* Mail that crossed the end: it only gives things back now, until nothing moves. */
     for (bool moved = true; moved;) {

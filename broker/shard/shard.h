@@ -29,6 +29,7 @@ struct shards;
 struct shards_door {
     const struct config_listener *config;
     struct edge *edge;
+    bool is_gone; /* from the configuration: its connections end */
 };
 
 /* What holds, of the configuration. Never changed: a reload makes another one. */
@@ -79,11 +80,17 @@ struct shards_past {
 enum err shards_start(struct shards *s, const struct journal *journal, const struct store *store,
                       const struct shards_past *past);
 
-/* From now on this holds. Every shard has it when this returns, and nobody uses the one before. */
+/* From now on this holds. Every shard has it when this returns, and nobody uses the one before. Clients that
+ * may be here no more are ended in the turns that follow. */
 void shards_change(struct shards *s, const struct shards_view *view);
 
-/* Accepts from a descriptor. All shards have it when this returns. Borrows the listener until shards_free. */
-void shards_listen(struct shards *s, struct shards_listener *listener);
+/* Accepts from a descriptor. All shards have it when this returns, or none and it says why. They leave who
+ * comes waiting as long as it is no door of their view. Borrows the listener until its last connection has
+ * ended. */
+enum err shards_listen(struct shards *s, struct shards_listener *listener);
+
+/* Accepts from it no more. One that no shard has is fine. */
+void shards_unlisten(struct shards *s, struct shards_listener *listener);
 
 /* What waits for a client, whether it is connected or not: a question of any thread, which comes back as mail
  * when it is answered. This is what the admin's HTTP, and the tool through it, show of a queue. */

@@ -67,12 +67,6 @@ struct fan_packet {
     uint8_t data[FAN_PACKET_BYTES_MAX];
 };
 
-struct conn_slot {
-    struct conn *conn; /* NULL: free */
-    uint32_t generation;
-    uint32_t next_free;
-};
-
 struct shard {
     struct shards *all;
     unsigned index;
@@ -131,8 +125,11 @@ struct shard {
     struct log *log;
     struct metrics_shard *metrics;
     const struct clock *clock;
-    struct shards_listener **listeners;
+    struct shards_listener **listeners; /* NULL: a free place */
     size_t listeners_count;
+    /* After a change of the view: connections are looked at again, from this slot on. */
+    bool rechecks;
+    uint32_t recheck_at;
     struct sys sys;          /* of shard 0 */
     struct delayed *delayed; /* of shard 0 */
 };

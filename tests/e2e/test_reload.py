@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""SIGHUP: the configuration is read again; all of it holds, or nothing has changed. Nobody who may stay notices."""
+import os
+import re
+import signal
+import socket
+import threading
+import unittest
+
+import kit
+
+ADMINISTRATIVE, NOT_ALLOWED = 0x98, 0x83
+
+
+class Case(kit.Test):
+    def reload(self, b, conf=None, listener=None, expect="done"):
+        """Another configuration, in place of the first; gives what the log says since. conf None: as it is."""
+        before = os.path.getsize(b.log)
+        if conf is not None:
+            with open(b.conf + ".new", "w") as f:
+                f.write(f"{listener or 'listener 0 127.0.0.1'}\nallow_anonymous true\nuser root\n"
+                        f"persistence false\n{conf}\n")
+            os.rename(b.conf + ".new", b.conf) # a reload that is under way reads the one or the other
+        b.process.send_signal(signal.SIGHUP)
+
+        def since():
+            with open(b.log, errors="replace") as f:
+                f.seek(before)
+                return f.read()
+
+        kit.wait_until(lambda: re.search(r" reload-\w+ .*\n", since()), "the end of a reload in the log")
+        said = since()
+        self.assertIn(f" reload-{expect} ", said)
+        return said
+
+    def client_at(self, port, client_id="", **more):
+        c = kit.Client(port)
+        self.addCleanup(c.close)
+        c.join(client_id, **more)
+        return c
+
+
+def port_of(said):
+    return int(re.search(r" listener-open .*port=(\d+)", said).group(1))
+
+
+def free_port():
+    s = socket.socket()
+    s.bind(("127.0.0.1", 0))
+    return s.getsockname()[1], s
+
+
+class Listeners(Case):
+    def test_one_that_is_new_accepts_and_the_others_keep_their_sockets_and_clients(self):
+        b = self.broker()
+        here = self.client(b, "here")
+        # option: listener
+        said = self.reload(b, "", "listener 0 127.0.0.1\nlistener 0 127.0.0.1")
+        self.assertEqual(said.count(" listener-open "), 1)
+        there = self.client_at(port_of(said), "there")
+        there.subscribe("a")
+        here.publish("a", b"1")
+        self.assertEqual(there.message().payload, b"1")
+        self.client(b, "again").ping()
+
+    def test_one_that_is_gone_ends_its_clients_and_frees_its_port(self):
+        b = self.broker(listener="listener 0 127.0.0.1\nlistener 0 127.0.0.1")
+        ports = [int(p) for p in re.findall(r" listener-open .*port=(\d+)", b.text())]
+        stays, goes = self.client_at(ports[0], "stays"), self.client_at(ports[1], "goes")
+        old, silent = self.client_at(ports[1], "old", version=kit.V311), kit.Client(ports[1])
+        self.addCleanup(silent.close)
+        b.wait_metric("connections_open", lambda n: n == 4)
+        self.reload(b, "")
+        last = goes.expect_closed()[-1]
+        self.assertEqual((last.kind, last.body[0]), (kit.DISCONNECT, ADMINISTRATIVE))
+        self.assertEqual(old.expect_closed(), [])
+        self.assertEqual(silent.expect_closed(), [])
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            s.bind(("127.0.0.1", ports[1]))
+        stays.ping()
+        for c in (goes, old, silent):
+            c.close()
+        # Its place is taken by the next one, once its connections have ended.
+        b.wait_metric("connections_open", lambda n: n == 1)
+        said = self.reload(b, "", "listener 0 127.0.0.1\nlistener 0 127.0.0.1\nmax_qos 1")
+        self.client_at(port_of(said), "new").ping()
+        stays.ping()
+
+    def test_the_same_port_moves_to_another_address(self):
+        port, held = free_port()
+        held.close()
+        b = self.broker(listener=f"listener {port} 127.0.0.1")
+        c = self.client(b, "c")
+        said = self.reload(b, "", f"listener {port} 0.0.0.0")
+        self.assertIn(" listener-closed ", said)
+        self.assertEqual(c.expect_closed()[-1].body[0], ADMINISTRATIVE)
+        self.client(b, "c").ping()
+
+    def test_a_port_that_is_taken_changes_nothing(self):
+        b = self.broker("max_keepalive 100")
+        taken, holder = free_port()
+        holder.listen()
+        self.addCleanup(holder.close)
+        c = self.client(b, "c")
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            free = s.getsockname()[1]
+        said = self.reload(b, "max_keepalive 200", f"listener {taken} 127.0.0.1\nlistener {free} 127.0.0.1",
+                           expect="failed")
+        self.assertRegex(said, rf'listener-failed .*port={taken} .*in use')
+        c.ping()
+        self.client(b, "d").ping()
+        with self.assertRaises(ConnectionRefusedError):
+            kit.Client(free)
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", free))
+
+    def test_a_move_of_a_port_that_fails_leaves_it_where_it_was(self):
+        port, held = free_port()
+        held.close()
+        b = self.broker(listener=f"listener {port} 127.0.0.1")
+        taken, holder = free_port()
+        holder.listen()
+        self.addCleanup(holder.close)
+        c = self.client(b, "c")
+        self.reload(b, "", f"listener {port} 0.0.0.0\nlistener {taken} 127.0.0.1", expect="failed")
+        c.ping()
+        self.client(b, "d").ping()
+
+
+class Values(Case):
+    def test_an_error_changes_nothing_and_every_one_is_said(self):
+        b = self.broker("message_size_limit 10")
+        c = self.client(b, "c")
+        said = self.reload(b, "message_size_limit 20\nmax_keepalive 5\nmax_keepalve 100", expect="failed")
+        self.assertRegex(said, r"config-error .*max_keepalive.*allowed")
+        self.assertRegex(said, r"config-error .*max_keepalve.*did you mean")
+        self.assertEqual(c.publish("a", b"x" * 15, 1), NOT_ALLOWED)
+        said = self.reload(b, "message_size_limit 20")
+        self.assertRegex(said, "reload-done .*options=1")
+        self.assertNotEqual(c.publish("a", b"x" * 15, 1), NOT_ALLOWED)
+
+    def test_what_is_read_at_the_start_only_stays_and_is_said(self):
+        b = self.broker("max_queued_messages 5")
+        said = self.reload(b, "max_queued_messages 7\nshards 3\ndurability os")
+        for name in ("max_queued_messages", "shards", "durability"):
+            self.assertRegex(said, rf'restart-needed option="{name}" .*:\d+')
+        said = self.reload(b, "max_queued_messages 5")
+        self.assertNotIn("restart-needed", said)
+
+    def test_a_file_that_is_gone_changes_nothing(self):
+        b = self.broker()
+        c = self.client(b, "c")
+        os.rename(b.conf, b.conf + ".away")
+        self.reload(b, expect="failed")
+        c.ping()
+        os.rename(b.conf + ".away", b.conf)
+        self.reload(b)
+
+
+class Undisturbed(Case):
+    CLIENTS, RELOADS = 1000, 20
+
+    def test_a_thousand_clients_lose_nothing_while_it_reloads_again_and_again(self):
+        b = self.broker(listener="listener 0 127.0.0.1\nlistener 0 127.0.0.1")
+        clients = [self.client(b, f"c{i}") for i in range(self.CLIENTS)]
+        for i, c in enumerate(clients):
+            c.subscribe(f"t/{i % 10}")
+        publisher, sent, over = self.client(b, "publisher"), [0] * 10, threading.Event()
+
+        def publish():
+            n = 0
+            while not over.is_set():
+                publisher.publish(f"t/{n % 10}", str(n // 10).encode(), 1)
+                sent[n % 10] += 1
+                n += 1
+
+        flow = threading.Thread(target=publish)
+        flow.start()
+        try:
+            for i in range(self.RELOADS):
+                self.reload(b, f"max_keepalive {100 + i}", "listener 0 127.0.0.1" + "\nlistener 0 127.0.0.1" * (i % 2))
+        finally:
+            over.set()
+            flow.join()
+        for i, c in enumerate(clients):
+            got = [int(m.payload) for m in c.catch_up()]
+            self.assertEqual(got, list(range(sent[i % 10])))
+
+    def test_reloads_that_come_at_once_are_one_after_the_other_and_memory_stays(self):
+        b = self.broker(listener="listener 0 127.0.0.1\nlistener 0 127.0.0.1")
+
+        def some(n):
+            for i in range(n):
+                self.reload(b, f"max_keepalive {100 + i}", "listener 0 127.0.0.1" + "\nlistener 0 127.0.0.1" * (i % 2))
+                b.process.send_signal(signal.SIGHUP)
+
+        some(20)
+        before = b.resident_bytes()
+        some(80)
+        self.assertLess(b.resident_bytes() - before, 4 * kit.MIB * kit.MEMORY_FACTOR)
+        self.client(b, "c").ping()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
