@@ -23,11 +23,13 @@ static void unknown(const struct place *p, const char *name)
         note_error(p, name, "is not known; longlinkd.conf(5) lists what is");
 }
 
-/* As in mosquitto, an option of the default listener calls it into being. */
-static void call_default(const struct place *p)
+/* As in mosquitto, some options of the default listener call it into being. */
+static void call_default(const struct place *p, const struct option *o)
 {
     struct config *c = p->config;
-    if (p->listener != &c->default_listener) return;
+    bool is_its_own =
+        o->scope == CONFIG_SCOPE_LISTENER || (o->scope == CONFIG_SCOPE_SECURITY && c->per_listener_settings);
+    if (!is_its_own || p->listener != &c->default_listener || !listener_is_called_by(o->name)) return;
     c->default_listener_is_used = true;
     place_print(p, c->default_listener.origin);
 }
@@ -64,14 +66,38 @@ static bool option_run(struct place *p, const struct option *o, const char *valu
     if (is_listener) p->listener = &p->config->listeners[p->config->listeners_count - 1];
     if (!ok) return false;
     option_set_origin(p, o);
-    if (o->scope == CONFIG_SCOPE_LISTENER) call_default(p);
+    call_default(p, o);
     return true;
+}
+
+/* As in mosquitto, what has one word may have a comment behind it; a text goes to the end of its line. */
+static bool may_have_comment(const struct option *o)
+{
+    if (o->type != CONFIG_TYPE_directive) return o->type != CONFIG_TYPE_text && o->type != CONFIG_TYPE_list;
+    return o->id == CONFIG_ID_listener || o->id == CONFIG_ID_port || o->id == CONFIG_ID_log_type;
+}
+
+static size_t comment_at(const char *value)
+{
+    size_t at = strcspn(value, "#");
+    while (value[at] == '#' && at > 0 && value[at - 1] != ' ' && value[at - 1] != '\t')
+        at += 1 + strcspn(value + at + 1, "#");
+    while (at > 0 && (value[at - 1] == ' ' || value[at - 1] == '\t')) at--;
+    return at;
+}
+
+static bool option_run_word(struct place *p, const struct option *o, const char *value)
+{
+    char word[CONFIG_LINE_BYTES_MAX + 1];
+    size_t n = comment_at(value);
+    snprintf(word, sizeof word, "%.*s", n < sizeof word ? (int)n : (int)sizeof word - 1, value);
+    return option_run(p, o, word);
 }
 
 bool option_apply(struct place *p, const char *name, const char *value)
 {
-    const struct option *o = option_find(name);
-    if (o != NULL) return option_run(p, o, value);
+    const struct option *o = option_find(known_name(name));
+    if (o != NULL) return may_have_comment(o) ? option_run_word(p, o, value) : option_run(p, o, value);
     if (!known_elsewhere(p, name, value)) unknown(p, name);
     return false;
 }

@@ -114,6 +114,7 @@ void words_print(const char *words, char *out, size_t size); /* those that are b
 /* --- listener.c */
 
 void listener_init(struct config_listener *l);
+bool listener_is_called_by(const char *option); /* the default listener, when it is set before any other */
 bool listener_binds_alike(const struct config_listener *a, const struct config_listener *b);
 
 /* --- directive.c */
@@ -130,6 +131,9 @@ enum err files_read_folder(const struct place *p, const char *folder);
 
 /* An option that mosquitto knows and we do not have: notes it and says true. */
 bool known_elsewhere(const struct place *p, const char *name, const char *value);
+
+/* What an old name is called now; any other is itself. */
+const char *known_name(const char *name);
 
 /* The name nearest to this one, or NULL when none is near. */
 const char *known_nearest(const char *name);

@@ -11,8 +11,7 @@
 static void local_add(struct config *c, const char *address, uint16_t port)
 {
     struct config_listener *l = &c->listeners[c->listeners_count++];
-    listener_init(l);
-    l->security = c->default_listener.security; /* with per_listener_settings; else everyone's comes later */
+    *l = c->default_listener;
     l->port = port;
     snprintf(l->address, sizeof l->address, "%s", address);
     snprintf(l->origin, sizeof l->origin, "%s", c->ports_count > 0 ? "-p" : "default");
@@ -53,6 +52,23 @@ static void warn_about_ports(const struct place *p)
         if (!is_configured(c, c->ports[i]))
             note_warning(p, "port", "value '%u' has no effect: the configuration has listeners of its own",
                          c->ports[i]);
+}
+
+/* What was set for a default listener that is not there. */
+static void warn_about_default(const struct place *p)
+{
+    const struct config_listener *l = &p->config->default_listener;
+    for (size_t i = 0; i < config_options_count; i++) {
+        const struct option *o = &config_options[i];
+        if (o->type == CONFIG_TYPE_group || o->scope == CONFIG_SCOPE_GLOBAL) continue;
+        const void *base = o->scope == CONFIG_SCOPE_LISTENER ? (const void *)l : &l->security;
+        struct config_origin set_at = option_origins(base, o->scope)[o->id];
+        char origin[CONFIG_ORIGIN_BYTES];
+        struct place at = { .config = p->config, .notes = p->notes, .file = origin };
+        if (set_at.file == 0) continue;
+        config_origin_print(p->config, set_at, origin);
+        note_warning(&at, o->name, "has no effect: it stands before the first listener line");
+    }
 }
 
 static void add_default(const struct place *p)
@@ -116,6 +132,7 @@ enum err config_finish(struct config *c, struct config_notes *notes)
         local_only(c);
     else
         warn_about_ports(&flag);
+    if (!c->default_listener_is_used && !c->local_only) warn_about_default(&p);
     check_doubles(&p);
     check_plain(&p, CONFIG_ID_response_information, "response_information", c->response_information);
     check_plain(&p, CONFIG_ID_server_reference, "server_reference", c->server_reference);

@@ -3,20 +3,29 @@
 #include <ctype.h>
 #include <string.h>
 
+enum kind { KIND_NOT_YET, KIND_NEVER, KIND_NO_EFFECT };
+
 struct elsewhere {
     const char *name;
-    bool is_refused;
+    enum kind kind;
     const char *same, *why;
 };
 
 static const struct elsewhere rows[] = {
-#define ELSEWHERE_NOT_YET                true
-#define ELSEWHERE_NO_EFFECT              false
-#define ELSEWHERE(name, kind, same, why) { name, ELSEWHERE_##kind, same, why },
+#define RENAMED(old, now)
+#define ELSEWHERE(name, kind, same, why) { name, KIND_##kind, same, why },
 #include "config/options_mosquitto.def"
-#undef ELSEWHERE
 };
 enum { ROWS_COUNT = sizeof rows / sizeof rows[0], NAME_BYTES_MAX = 64 };
+
+const char *known_name(const char *name)
+{
+#define ELSEWHERE(old, kind, same, why)
+#define RENAMED(old, now)                                                                                    \
+    if (strcmp(name, old) == 0) return now;
+#include "config/options_mosquitto.def"
+    return name;
+}
 
 static bool row_is(const struct elsewhere *r, const char *name)
 {
@@ -25,18 +34,24 @@ static bool row_is(const struct elsewhere *r, const char *name)
     return strcmp(r->name, name) == 0;
 }
 
+static void tell(const struct place *p, const struct elsewhere *r, const char *name)
+{
+    const char *how = r->kind == KIND_NEVER ? "is not supported" : "is not built yet";
+    if (r->kind == KIND_NO_EFFECT)
+        note_warning(p, name, "has no effect: %s", r->why);
+    else if (r->same[0] != '\0')
+        note_error(p, name, "%s: %s; allowed: %s", how, r->why, r->same);
+    else
+        note_error(p, name, "%s: %s", how, r->why);
+}
+
 bool known_elsewhere(const struct place *p, const char *name, const char *value)
 {
     for (size_t i = 0; i < ROWS_COUNT; i++) {
         if (!row_is(&rows[i], name)) continue;
         /* The value is not repeated: it may be a password. */
         if (rows[i].same[0] != '\0' && strcmp(rows[i].same, value) == 0) return true;
-        if (!rows[i].is_refused)
-            note_warning(p, name, "has no effect: %s", rows[i].why);
-        else if (rows[i].same[0] != '\0')
-            note_error(p, name, "is not built yet: %s; allowed: %s", rows[i].why, rows[i].same);
-        else
-            note_error(p, name, "is not built yet: %s", rows[i].why);
+        tell(p, &rows[i], name);
         return true;
     }
     return false;

@@ -11,6 +11,39 @@ void listener_init(struct config_listener *l)
     options_init(&l->security, CONFIG_SCOPE_SECURITY);
 }
 
+/* Only these: a port open to the world should not come of an option that mosquitto would have left alone. */
+static const char *const callers[] = {
+    "bind_interface",
+    "cafile",
+    "capath",
+    "certfile",
+    "ciphers",
+    "ciphers_tls1.3",
+    "crlfile",
+    "dhparamfile",
+    "keyfile",
+    "max_connections",
+    "max_qos",
+    "psk_hint",
+    "require_certificate",
+    "socket_domain",
+    "use_identity_as_username",
+    "use_subject_as_username",
+    "use_username_as_clientid",
+    /* with per_listener_settings */
+    "allow_zero_length_clientid",
+    "password_file",
+    "psk_file",
+};
+
+bool listener_is_called_by(const char *option)
+{
+    bool is = false;
+    for (size_t i = 0; i < sizeof callers / sizeof callers[0]; i++)
+        is = is || strcmp(callers[i], option) == 0;
+    return is;
+}
+
 bool listener_binds_alike(const struct config_listener *a, const struct config_listener *b)
 {
     if (a->path[0] != '\0' || b->path[0] != '\0') return strcmp(a->path, b->path) == 0;

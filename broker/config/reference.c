@@ -54,11 +54,12 @@ static void print_elsewhere_md(FILE *to)
         "| option | | same as here | why |\n|---|---|---|---|\n",
         to);
 #define KIND_NOT_YET   "refused"
+#define KIND_NEVER     "refused"
 #define KIND_NO_EFFECT "no effect"
 #define ELSEWHERE(name, kind, same, why)                                                                     \
     fprintf(to, "| `%s` | %s | %s | %s |\n", name, KIND_##kind, same, why);
+#define RENAMED(old, now) fprintf(to, "| `%s` | old name | | now `%s` |\n", old, now);
 #include "config/options_mosquitto.def"
-#undef ELSEWHERE
 }
 
 void config_print_reference(FILE *to)

@@ -32,8 +32,8 @@ static const char *const names[] = {
 #define LISTENER_LIST(name, ...)            #name,
 #include "config/listener.def"
 #define ELSEWHERE(name, kind, same, why) name,
+#define RENAMED(old, now)                old,
 #include "config/options_mosquitto.def"
-#undef ELSEWHERE
 };
 enum { NAMES_COUNT = sizeof names / sizeof names[0] };
 
