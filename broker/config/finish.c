@@ -6,6 +6,7 @@
  */
 #include "config/config_int.h"
 #include <ctype.h>
+#include <net/if.h>
 #include <string.h>
 
 static void local_add(struct config *c, const char *address, uint16_t port)
@@ -80,6 +81,17 @@ static void add_default(const struct place *p)
         c->listeners[c->listeners_count++] = c->default_listener;
 }
 
+/* A name that the system does not know is wrong in the file, not only when the listener is opened. */
+static void check_interface(const struct place *p, const struct config_listener *l)
+{
+    char origin[CONFIG_ORIGIN_BYTES];
+    if (l->bind_interface[0] == '\0' || if_nametoindex(l->bind_interface) != 0) return;
+    config_origin_print(p->config, l->origins[CONFIG_LISTENER_bind_interface], origin);
+    struct place at = { .config = p->config, .notes = p->notes, .file = origin };
+    note_refusal(&at, "bind_interface", l->bind_interface,
+                 "is no interface of this machine; allowed: one of ip(8) link");
+}
+
 static void check_doubles(const struct place *p)
 {
     const struct config *c = p->config;
@@ -134,6 +146,7 @@ enum err config_finish(struct config *c, struct config_notes *notes)
         warn_about_ports(&flag);
     if (!c->default_listener_is_used && !c->local_only) warn_about_default(&p);
     check_doubles(&p);
+    for (size_t i = 0; i < c->listeners_count; i++) check_interface(&p, &c->listeners[i]);
     check_plain(&p, CONFIG_ID_response_information, "response_information", c->response_information);
     check_plain(&p, CONFIG_ID_server_reference, "server_reference", c->server_reference);
 

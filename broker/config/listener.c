@@ -47,7 +47,8 @@ bool listener_is_called_by(const char *option)
 bool listener_binds_alike(const struct config_listener *a, const struct config_listener *b)
 {
     if (a->path[0] != '\0' || b->path[0] != '\0') return strcmp(a->path, b->path) == 0;
-    return a->port == b->port && a->socket_domain == b->socket_domain && strcmp(a->address, b->address) == 0;
+    return a->port == b->port && a->socket_domain == b->socket_domain &&
+           strcmp(a->address, b->address) == 0 && strcmp(a->bind_interface, b->bind_interface) == 0;
 }
 
 /* How many before the one at index bind what l does. */

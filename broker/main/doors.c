@@ -195,6 +195,7 @@ static enum err open_socket(struct doors_plan *p, struct plan_row *r)
         .address = l->address[0] == '\0' ? NULL : l->address,
         .port = l->port,
         .family = family_of(l),
+        .interface = l->bind_interface[0] == '\0' ? NULL : l->bind_interface,
         .nodelay = p->view->config->set_tcp_nodelay,
     };
     enum err rc = listener_open(&r->door->net, &conf);

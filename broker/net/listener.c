@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/listener.h"
+#include "net/interface.h"
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -23,13 +24,14 @@ static uint16_t bound_port(int fd)
                                         : ((struct sockaddr_in6 *)&a)->sin6_port);
 }
 
-static enum err open_one(struct listener *l, const struct addrinfo *at, bool nodelay)
+static enum err open_one(struct listener *l, const struct addrinfo *at, const struct listener_conf *conf)
 {
     int on = 1;
+    if (conf->interface != NULL && interface_narrow(conf->interface, at->ai_addr) != ERR_OK) return ERR_SYS;
     int fd = socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return ERR_SYS;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (nodelay) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (conf->nodelay) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     /* IPv4 has a socket of its own, so that the two do not collide. */
     if (at->ai_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     set_port(at->ai_addr, l->port);
@@ -44,15 +46,18 @@ static enum err open_one(struct listener *l, const struct addrinfo *at, bool nod
     return ERR_OK;
 }
 
-/* A machine without IPv6 still serves IPv4: an address family that does not exist is passed over. */
-static enum err open_all(struct listener *l, const struct addrinfo *found, bool nodelay)
+static bool is_no_family_here(enum err rc)
+{
+    return rc == ERR_SYS && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL || errno == ENODEV);
+}
+
+/* A machine or an interface without IPv6 still serves IPv4: a family that does not exist is passed over. */
+static enum err open_all(struct listener *l, const struct addrinfo *found, const struct listener_conf *conf)
 {
     enum err rc = ERR_NOTFOUND;
     for (const struct addrinfo *at = found; at != NULL && l->fds_count < LISTENER_FDS_MAX; at = at->ai_next) {
-        enum err one = open_one(l, at, nodelay);
-        if (one == ERR_SYS && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL) && at->ai_next != NULL)
-            continue;
-        if (one == ERR_SYS && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL) && l->fds_count > 0) continue;
+        enum err one = open_one(l, at, conf);
+        if (is_no_family_here(one) && (at->ai_next != NULL || l->fds_count > 0)) continue;
         rc = one;
         if (rc != ERR_OK) return rc;
     }
@@ -65,7 +70,7 @@ enum err listener_open(struct listener *l, const struct listener_conf *conf)
     struct addrinfo hints = { .ai_family = conf->family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };
     *l = (struct listener){ .port = conf->port };
     if (getaddrinfo(conf->address, "0", &hints, &found) != 0) return ERR_NOTFOUND;
-    enum err rc = open_all(l, found, conf->nodelay);
+    enum err rc = open_all(l, found, conf);
     freeaddrinfo(found);
     if (rc != ERR_OK) {
         int why = errno;

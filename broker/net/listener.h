@@ -21,10 +21,11 @@
 enum { LISTENER_BACKLOG = 4096, LISTENER_FDS_MAX = 4 };
 
 struct listener_conf {
-    const char *address; /* NULL: all of this machine's */
-    uint16_t port;       /* 0: one that is free */
-    int family;          /* AF_INET, AF_INET6, or AF_UNSPEC for both */
-    bool nodelay;        /* for the connections: they inherit it */
+    const char *address;   /* NULL: all of this machine's */
+    uint16_t port;         /* 0: one that is free */
+    int family;            /* AF_INET, AF_INET6, or AF_UNSPEC for both */
+    bool nodelay;          /* for the connections: they inherit it */
+    const char *interface; /* whose addresses only; NULL: any */
 };
 
 struct listener {

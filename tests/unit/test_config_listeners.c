@@ -124,6 +124,26 @@ TEST(one_listener_more_than_the_limit_is_an_error)
     bench_free(b);
 }
 
+TEST(an_interface_that_is_not_there_is_an_error_with_its_line)
+{
+    struct bench *b = bench_new();
+    CHECK_INT(ERR_OK,
+              read_text(b, "listener 1884\nbind_interface lo\nlistener 1884\nbind_interface no-such\n"));
+    CHECK_INT(ERR_SYNTAX, config_finish(&b->config, &b->notes));
+    CHECK_INT(1, b->notes.errors);
+    check_noted(b, true,
+                ":4: option 'bind_interface': value 'no-such' is no interface of this machine; "
+                "allowed: one of ip(8) link");
+    bench_free(b);
+}
+
+TEST(one_port_on_two_interfaces_is_no_error)
+{
+    struct bench *b = bench_read("allow_anonymous true\nlistener 1884\nlistener 1884\nbind_interface lo\n");
+    CHECK_INT(2, b->config.listeners_count);
+    bench_free(b);
+}
+
 /* --- the flags */
 
 TEST(the_flag_p_moves_local_only_mode_to_its_ports)

@@ -13,7 +13,7 @@
 
 static void open_on(struct listener *l, const char *address, uint16_t port, int family)
 {
-    struct listener_conf conf = { address, port, family, true };
+    struct listener_conf conf = { address, port, family, true, NULL };
     CHECK_INT(ERR_OK, listener_open(l, &conf));
     CHECK_TRUE(l->fds_count > 0);
     CHECK_TRUE(l->port != 0);
@@ -108,7 +108,7 @@ TEST(a_port_that_is_taken_is_a_system_error_with_its_cause)
 {
     struct listener first, second;
     open_on(&first, "127.0.0.1", 0, AF_INET);
-    struct listener_conf conf = { "127.0.0.1", first.port, AF_INET, false };
+    struct listener_conf conf = { "127.0.0.1", first.port, AF_INET, false, NULL };
     CHECK_INT(ERR_SYS, listener_open(&second, &conf));
     CHECK_INT(EADDRINUSE, errno);
     CHECK_INT(0, second.fds_count);
@@ -122,7 +122,7 @@ TEST(a_port_taken_in_one_family_leaves_no_half_open_listener)
 {
     struct listener first, second;
     open_on(&first, "127.0.0.1", 0, AF_INET);
-    struct listener_conf conf = { NULL, first.port, AF_UNSPEC, false };
+    struct listener_conf conf = { NULL, first.port, AF_UNSPEC, false, NULL };
     CHECK_INT(ERR_SYS, listener_open(&second, &conf));
     CHECK_INT(EADDRINUSE, errno);
     CHECK_INT(0, second.fds_count);
@@ -132,8 +132,42 @@ TEST(a_port_taken_in_one_family_leaves_no_half_open_listener)
 TEST(an_address_that_is_none_is_not_found)
 {
     struct listener l;
-    struct listener_conf conf = { "not an address", 0, AF_INET, false };
+    struct listener_conf conf = { "not an address", 0, AF_INET, false, NULL };
     CHECK_INT(ERR_NOTFOUND, listener_open(&l, &conf));
+    CHECK_INT(0, l.fds_count);
+}
+
+static uint32_t bound_v4(const struct listener *l)
+{
+    struct sockaddr_in a = { 0 };
+    socklen_t n = sizeof a;
+    CHECK_INT(0, getsockname(l->fds[0], (struct sockaddr *)&a, &n));
+    return ntohl(a.sin_addr.s_addr);
+}
+
+TEST(bound_to_an_interface_a_listener_has_its_address_only)
+{
+    struct listener l;
+    struct listener_conf conf = { .family = AF_INET, .interface = "lo" };
+    CHECK_INT(ERR_OK, listener_open(&l, &conf));
+    CHECK_INT(1, l.fds_count);
+    CHECK_INT(INADDR_LOOPBACK, bound_v4(&l));
+    listener_close(&l);
+
+    conf.address = "127.0.0.1";
+    CHECK_INT(ERR_OK, listener_open(&l, &conf));
+    listener_close(&l);
+}
+
+TEST(an_address_that_the_interface_has_not_is_refused)
+{
+    struct listener l;
+    struct listener_conf conf = { .address = "192.0.2.1", .family = AF_INET, .interface = "lo" };
+    CHECK_INT(ERR_SYS, listener_open(&l, &conf));
+    CHECK_INT(EADDRNOTAVAIL, errno);
+    conf = (struct listener_conf){ .family = AF_INET, .interface = "no-such" };
+    CHECK_INT(ERR_SYS, listener_open(&l, &conf));
+    CHECK_INT(ENODEV, errno);
     CHECK_INT(0, l.fds_count);
 }
 
