@@ -5,6 +5,7 @@
 
 #include "cli/backup.h"
 #include "cli/bench.h"
+#include "cli/import_mosquitto.h"
 
 enum { EXIT_USAGE = 2 };
 
@@ -16,13 +17,14 @@ static const struct command {
     { "bench", "load an MQTT broker and measure it", bench_main, bench_help },
     { "backup", "copy the store of a broker, which may run", backup_main, backup_help },
     { "restore", "make a store of a backup", restore_main, restore_help },
+    { "import-mosquitto", "make a store of a mosquitto.db", import_mosquitto_main, import_mosquitto_help },
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 static void list_commands(FILE *to)
 {
-    for (int i = 0; i < COMMANDS; i++) fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].doc);
+    for (int i = 0; i < COMMANDS; i++) fprintf(to, "  %-17s %s\n", commands[i].name, commands[i].doc);
 }
 
 static void print_help(FILE *to)

@@ -216,6 +216,7 @@ class Message:
                 shift += 7
                 if byte < 128:
                     break
+            self.props = p.body[at:at + size]
             at += size
         self.payload = p.body[at:]
 
