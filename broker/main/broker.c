@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/limits.h"
 #include "main/broker_int.h"
+#include "main/deadline.h"
 #include "main/drop.h"
 #include "main/state_dir.h"
 #include "store/store_mem.h"
@@ -178,8 +179,10 @@ void broker_stop(struct broker **owner)
     struct broker *b = *owner;
     *owner = NULL;
     if (b == NULL) return;
+    struct deadline deadline = { 0 };
     bool runs = b->runs;
     if (runs) log_event(b->log, EVENT_BROKER_STOP);
+    if (runs) deadline_start(&deadline, b->log);
     if (runs) shards_close_clients(b->shards);
     if (b->doors != NULL) doors_close(b->doors);
     store_mem_stop(&b->mem);
@@ -187,9 +190,11 @@ void broker_stop(struct broker **owner)
     if (runs) shards_stop(b->shards);
     shards_free(&b->shards);
     metrics_free(&b->metrics);
-    log_close(&b->log);
     doors_cancel(&b->plan);
     doors_free(&b->doors);
+    log_finish(b->log); /* what it goes to may hang, too */
+    deadline_stop(&deadline);
+    log_close(&b->log);
     free(b);
 }
 

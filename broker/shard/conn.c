@@ -43,6 +43,7 @@ static bool slot_take(struct shard *sh, struct conn *c)
     struct conn_slot *slot = &sh->slots[i];
     sh->slots_free = slot->next_free;
     slot->conn = c;
+    sh->conns_count++;
     slot->generation++;
     c->id = (uint64_t)slot->generation << 32 | i;
     return true;
@@ -52,6 +53,7 @@ static void slot_release(struct shard *sh, struct conn *c)
 {
     uint32_t i = (uint32_t)c->id;
     sh->slots[i].conn = NULL;
+    sh->conns_count--;
     sh->slots[i].next_free = sh->slots_free;
     sh->slots_free = i;
 }

@@ -21,8 +21,9 @@
 
 enum { EVENTS_A_TURN = 512, LONGEST_SLEEP_MS = 60 * 1000, RETAINED_TOPICS_MAX = 16 * 1000 * 1000 };
 
-/* The end of the process waits no longer than this for the journal, which may wait for room on the disk. */
-enum { HOME_WAIT_MS = 5000 };
+/* The end of the process waits no longer than this for the journal, which may wait for room on the disk, and
+ * for clients to take the last that was said and to close. */
+enum { HOME_WAIT_MS = 1500, LAST_WORDS_MS = 500 };
 
 static void (*const mail_handlers[])(struct shard *, struct mail *) = {
 #define MAIL(name, handler, doc) [MAIL_##name] = handler,
@@ -72,11 +73,21 @@ static void hand_over(struct shard *sh)
     mailbox_hand_over(&sh->all->main, &sh->to_main);
 }
 
-/* The process ends, and main waits until what groups have given is home again: or so long. */
+static void drop_all(struct shard *sh)
+{
+    for (uint32_t i = 0; i < sh->slots_count; i++)
+        if (sh->slots[i].conn != NULL) conn_drop(sh, sh->slots[i].conn);
+}
+
+/* The process ends, and main waits until what groups have given is home again, and until clients have taken
+ * our last words: or so long. */
 static void answer_when_home(struct shard *sh)
 {
-    bool is_late = sh->now_ms - sh->asked_ms >= HOME_WAIT_MS;
-    if (sh->asked_home == NULL || !(is_late || shares_are_home(sh))) return;
+    if (sh->asked_home == NULL) return;
+    uint64_t waited_ms = sh->now_ms - sh->asked_ms;
+    if (waited_ms < LAST_WORDS_MS && sh->conns_count > 0) return;
+    drop_all(sh);
+    if (waited_ms < HOME_WAIT_MS && !shares_are_home(sh)) return;
     outbox_put(&sh->to_main, sh->asked_home);
     sh->asked_home = NULL;
     sh->is_settled = true;
@@ -128,18 +139,33 @@ static void run_alarms(struct shard *sh)
     }
 }
 
+static uint64_t longest_sleep_ms(const struct shard *sh, uint64_t now)
+{
+    if (sh->asked_home == NULL) return LONGEST_SLEEP_MS;
+    uint64_t waited_ms = now - sh->asked_ms,
+             until_ms = waited_ms < LAST_WORDS_MS ? LAST_WORDS_MS : HOME_WAIT_MS;
+    return waited_ms < until_ms ? until_ms - waited_ms : 0;
+}
+
+/* The first of timers and alarms, or `wait`, if that is sooner. */
+static uint64_t next_timer_ms(const struct shard *sh, uint64_t now, uint64_t wait)
+{
+    uint64_t a = wheel_wait_ms(sh->conn_wheel, now), b = wheel_wait_ms(sh->session_wheel, now);
+    if (wait > a) wait = a;
+    if (wait > b) wait = b;
+    for (int i = 0; i < ALARMS; i++) {
+        uint64_t at = sh->alarm_ms[i];
+        if (at != 0) wait = at <= now ? 0 : wait < at - now ? wait : at - now;
+    }
+    return wait;
+}
+
 static int wait_ms(struct shard *sh)
 {
     if (sh->more.count > 0 || sh->shaking.count > 0 || sh->rechecks) return 0;
     uint64_t now = clock_mono_ms(sh->clock);
-    uint64_t a = wheel_wait_ms(sh->conn_wheel, now), b = wheel_wait_ms(sh->session_wheel, now);
-    uint64_t wait = a < b ? a : b;
-    for (int i = 0; i < ALARMS; i++) {
-        uint64_t at = sh->alarm_ms[i];
-        if (at != 0 && !sh->closing) wait = at <= now ? 0 : wait < at - now ? wait : at - now;
-    }
-    uint64_t longest = sh->asked_home != NULL ? HOME_WAIT_MS : LONGEST_SLEEP_MS;
-    if (wait > longest) wait = longest;
+    uint64_t wait = longest_sleep_ms(sh, now);
+    if (!sh->closing) wait = next_timer_ms(sh, now, wait);
     /* A tick late at most, instead of a wake-up for each timer within a tick. */
     return (int)((wait + WHEEL_TICK_MS - 1) / WHEEL_TICK_MS * WHEEL_TICK_MS);
 }
@@ -227,6 +253,13 @@ static enum mqtt_rc why_closing(const struct shard *sh)
     return sh->config->server_reference[0] != '\0' ? MQTT_RC_USE_ANOTHER_SERVER : MQTT_RC_SHUTTING_DOWN;
 }
 
+/* Closed under what it sends, a client might see a reset in place of our last words: it gets some time. */
+static bool is_silent(struct shard *sh, struct conn *c)
+{
+    size_t got;
+    return c->transport.ops->read(&c->transport, sh->scratch, SCRATCH_BYTES, &got) != ERR_OK;
+}
+
 static enum err call_close(struct shard *sh, void *arg)
 {
     (void)arg;
@@ -238,7 +271,7 @@ static enum err call_close(struct shard *sh, void *arg)
         if (c->session != NULL) session_drop_will(c->session); /* the broker leaves, not the client */
         conn_end(sh, c, why_closing(sh));
         conn_flush_dirty(sh);
-        conn_drop(sh, c);
+        if (c->state == CONN_ENDING && !c->wants_write && is_silent(sh, c)) conn_drop(sh, c);
     }
     return ERR_OK;
 }

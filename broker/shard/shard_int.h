@@ -85,7 +85,7 @@ struct shard {
     struct wheel *conn_wheel, *session_wheel;
 
     struct conn_slot *slots;
-    uint32_t slots_count, slots_free;
+    uint32_t slots_count, slots_free, conns_count;
     struct conn *dirty; /* with output from this turn */
     struct conn *dead;  /* freed at the end of the turn */
     struct conn *ready; /* no longer paused, with input left */

@@ -244,15 +244,26 @@ static void make_room(struct store_disk *s)
     disk_wait_for_room(s);
 }
 
-/* Without room it waits: what it has to write is in the log. ERR_FULL: at boot, or it was told to hurry. */
+/* The process ends, and has a few seconds for all. What is not folded is in the log. */
+static bool is_late(const struct store_disk *s, uint64_t *hurried_ms)
+{
+    uint64_t now_ms = clock_mono_ms(s->conf.clock);
+    if (*hurried_ms == 0) *hurried_ms = now_ms;
+    return now_ms - *hurried_ms >= FOLD_LAST_MS;
+}
+
+/* Without room it waits: what it has to write is in the log. ERR_FULL: at boot, or it was told to hurry, and
+ * there is no room or no time. */
 static enum err write_fold(struct store_disk *s, const struct fold *f)
 {
     struct writing w = { .live = f->live, .origins = f->origins };
+    uint64_t hurried_ms = 0;
     enum err rc = ERR_OK;
     do {
         rc = write_slice(s, f, &w);
-        bool waits = s->runs && !s->is_hurried && mailbox_empty(&s->fold_box);
-        if (rc == ERR_FULL && !waits) return rc;
+        bool hurries = s->runs && (s->is_hurried || !mailbox_empty(&s->fold_box));
+        if (rc == ERR_FULL && (hurries || !s->runs)) return rc;
+        if (rc == ERR_OK && w.at < f->count && hurries && is_late(s, &hurried_ms)) return ERR_FULL;
         if (rc == ERR_FULL) make_room(s);
     } while (rc == ERR_FULL || (rc == ERR_OK && w.at < f->count));
     return rc;

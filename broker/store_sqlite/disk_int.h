@@ -27,7 +27,8 @@ enum {
     FOLD_PART = 3,
     FOLD_COMMANDS = 50000,
     FOLD_AFTER_MS = 1000,
-    FOLD_SLICE_MS = 20, /* the longest transaction; the last of a fold is the one that syncs */
+    FOLD_LAST_MS = 1000, /* a fold goes on for so long when the process ends */
+    FOLD_SLICE_MS = 20,  /* the longest transaction; the last of a fold is the one that syncs */
     /* An idle broker writes down that it lives: session expiry counts from there after a crash. */
     HEARTBEAT_MS = 30 * 1000,
     SETTLE_AFTER_MS = 1000, /* without a fold: SQLite's log and free memory go back to the system */

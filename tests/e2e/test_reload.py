@@ -185,9 +185,11 @@ class Undisturbed(Case):
         finally:
             over.set()
             flow.join()
+        for i in range(10):
+            publisher.publish(f"t/{i}", b"over", 1)
         for i, c in enumerate(clients):
-            got = [int(m.payload) for m in c.catch_up()]
-            self.assertEqual(got, list(range(sent[i % 10])))
+            got = [c.message().payload for _ in range(sent[i % 10] + 1)]
+            self.assertEqual(got, [str(n).encode() for n in range(sent[i % 10])] + [b"over"])
 
     def test_reloads_that_come_at_once_are_one_after_the_other_and_memory_stays(self):
         b = self.broker(listener="listener 0 127.0.0.1\nlistener 0 127.0.0.1")
