@@ -1,26 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "net/edge.h"
 #include "base/ref.h"
+#include "net/edge_int.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 struct edge {
     struct ref ref;
-    struct edge_conf conf;
+    struct tls *tls; /* NULL: none */
 };
+
+static enum err make_layers(struct edge *e, const struct edge_conf *conf, char *text)
+{
+    const struct tls *before = conf->before == NULL ? NULL : conf->before->tls;
+    if (tls_is_wanted(&conf->tls)) return tls_new(&e->tls, &conf->tls, before, text);
+    return ERR_OK;
+}
 
 enum err edge_new(struct edge **out, const struct edge_conf *conf, char text[EDGE_TEXT_BYTES])
 {
     struct edge *e = calloc(1, sizeof *e);
-    *out = e;
+    *out = NULL;
     if (e == NULL) {
         snprintf(text, EDGE_TEXT_BYTES, "%s", err_text(ERR_NOMEM));
         return ERR_NOMEM;
     }
     ref_init(&e->ref, 1);
-    e->conf = *conf;
-    return ERR_OK;
+    enum err rc = make_layers(e, conf, text);
+    if (rc != ERR_OK) edge_unref(&e);
+    *out = e;
+    return rc;
 }
 
 struct edge *edge_ref(struct edge *e)
@@ -33,12 +42,22 @@ void edge_unref(struct edge **owner)
 {
     struct edge *e = *owner;
     *owner = NULL;
-    if (e != NULL && ref_drop(&e->ref)) free(e);
+    if (e == NULL || !ref_drop(&e->ref)) return;
+    tls_unref(&e->tls);
+    free(e);
+}
+
+enum err edge_climb(struct edge *e, struct transport *t)
+{
+    enum err rc = ERR_OK;
+    if (e->tls != NULL) rc = tls_open(e->tls, t);
+    return rc;
 }
 
 enum err edge_open(struct edge *e, int fd, struct transport *out)
 {
-    (void)e;
     *out = (struct transport){ .ops = &transport_tcp, .fd = fd };
-    return ERR_OK;
+    enum err rc = edge_climb(e, out);
+    if (rc != ERR_OK) out->ops->close(out);
+    return rc;
 }

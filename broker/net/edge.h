@@ -14,14 +14,17 @@
 #define NET_EDGE_H
 
 #include "base/err.h"
+#include "net/tls.h"
 #include "net/transport.h"
 
 struct edge;
 
-enum { EDGE_TEXT_BYTES = 1024 };
+enum { EDGE_TEXT_BYTES = TLS_TEXT_BYTES };
 
 struct edge_conf {
-    int layers; /* none yet */
+    struct tls_conf tls;
+    const struct edge
+        *before; /* what the listener had until now, or NULL: its sessions of TLS may be resumed */
 };
 
 enum err edge_new(struct edge **out, const struct edge_conf *conf, char text[EDGE_TEXT_BYTES]);

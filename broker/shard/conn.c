@@ -347,6 +347,8 @@ void conn_timer(struct wheel_timer *t, void *shard)
     }
     if (c->state == CONN_NEW || c->state == CONN_AUTH) {
         log_peer(sh, c, EVENT_CONNECT_TIMEOUT);
+        if ((c->transport.needs & TRANSPORT_SHAKES) != 0)
+            metrics_add(sh->metrics, METRIC_tls_handshake_failures_total, 1);
         conn_drop(sh, c);
         return;
     }

@@ -150,8 +150,22 @@ static void heed(struct shard *sh, struct conn *c)
     conn_watch_output(sh, c);
 }
 
+/* A read of a connection whose handshake was going on has said so. */
+static void count_handshake(struct shard *sh, const struct conn *c, enum err rc)
+{
+    if (rc != ERR_OK && rc != ERR_AGAIN) {
+        metrics_add(sh->metrics, METRIC_tls_handshake_failures_total, 1);
+        return;
+    }
+    if ((c->transport.needs & TRANSPORT_SHAKES) != 0) return;
+    metrics_add(sh->metrics, METRIC_tls_handshakes_total, 1);
+    if ((c->transport.needs & TRANSPORT_RESUMED) != 0)
+        metrics_add(sh->metrics, METRIC_tls_resumptions_total, 1);
+}
+
 static void read_more(struct shard *sh, struct conn *c)
 {
+    bool shakes = (c->transport.needs & TRANSPORT_SHAKES) != 0;
     bool own = c->in_room > SCRATCH_BYTES / 2; /* an incomplete large packet */
     uint8_t *at = own ? c->in : sh->scratch;
     size_t room = own ? c->in_room : SCRATCH_BYTES;
@@ -160,6 +174,7 @@ static void read_more(struct shard *sh, struct conn *c)
     if (!own && c->in_bytes > 0) memcpy(at, c->in, c->in_bytes);
 
     enum err rc = c->transport.ops->read(&c->transport, at + c->in_bytes, room - c->in_bytes, &got);
+    if (shakes) count_handshake(sh, c, rc);
     if (rc != ERR_OK && rc != ERR_AGAIN) {
         conn_failed(sh, c, rc);
         return;

@@ -1,0 +1,763 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kit/test.h"
+#include "net/tls.h"
+#include "tls_kit.h"
+#include <openssl/err.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A CA with a certificate for the server and one for a client, as files. */
+struct world {
+    struct kit_dir dir;
+    struct kit_ca ca;
+    struct tls_conf conf;
+    char crt[TLS_KIT_PATH_BYTES * 2], key[TLS_KIT_PATH_BYTES * 2], ca_crt[TLS_KIT_PATH_BYTES * 2];
+    char crl[TLS_KIT_PATH_BYTES * 2], alice[TLS_KIT_PATH_BYTES * 2];
+};
+
+static void copy(char to[TLS_KIT_PATH_BYTES * 2], const char *from)
+{
+    snprintf(to, TLS_KIT_PATH_BYTES * 2, "%s", from);
+}
+
+static void begin(struct world *w)
+{
+    kit_dir_init(&w->dir);
+    kit_ca_init(&w->ca, "root");
+    kit_issue_cn(&w->ca, &w->dir, "server", "localhost");
+    kit_issue_cn(&w->ca, &w->dir, "alice", "alice");
+    copy(w->crt, kit_file(&w->dir, "server.crt"));
+    copy(w->key, kit_file(&w->dir, "server.key"));
+    copy(w->ca_crt, kit_file(&w->dir, "ca.crt"));
+    copy(w->crl, kit_file(&w->dir, "crl.pem"));
+    copy(w->alice, kit_file(&w->dir, "alice"));
+    kit_write_ca(&w->ca, w->ca_crt);
+    w->conf = (struct tls_conf){ .certfile = w->crt, .keyfile = w->key };
+}
+
+static void end(struct world *w)
+{
+    kit_ca_fini(&w->ca);
+    kit_dir_fini(&w->dir);
+}
+
+static void require_certificate(struct world *w)
+{
+    w->conf.cafile = w->ca_crt;
+    w->conf.require_certificate = true;
+}
+
+static struct tls *make(const struct world *w, const struct tls *before)
+{
+    char text[TLS_TEXT_BYTES];
+    struct tls *tls;
+    enum err rc = tls_new(&tls, &w->conf, before, text);
+    if (rc != ERR_OK) printf("%s\n", text);
+    CHECK_INT(ERR_OK, rc);
+    CHECK_INT(0, ERR_peek_error());
+    return tls;
+}
+
+/* It must fail, and say all of these words. */
+static void refuse(const struct world *w, const char *word, const char *other)
+{
+    char text[TLS_TEXT_BYTES];
+    struct tls *tls;
+    CHECK_TRUE(tls_new(&tls, &w->conf, NULL, text) != ERR_OK);
+    CHECK_TRUE(tls == NULL);
+    CHECK_INT(0, ERR_peek_error());
+    if (strstr(text, word) == NULL || strstr(text, other) == NULL)
+        fail_msg("'%s' or '%s' is not in: %s", word, other, text);
+}
+
+/* --- files and options that are wrong */
+
+TEST(a_listener_without_tls_wants_none_and_one_with_half_of_it_is_refused)
+{
+    struct world w;
+    begin(&w);
+    CHECK_TRUE(!tls_is_wanted(&(struct tls_conf){ .ciphers = "DEFAULT", .psk_file = "x", .certfile = "" }));
+    CHECK_TRUE(tls_is_wanted(&w.conf));
+    w.conf.keyfile = NULL;
+    refuse(&w, "certfile needs keyfile", "");
+    w.conf = (struct tls_conf){ .keyfile = w.key };
+    refuse(&w, "keyfile needs certfile", "");
+    w.conf = (struct tls_conf){ .cafile = w.ca_crt };
+    CHECK_TRUE(tls_is_wanted(&w.conf));
+    refuse(&w, "certfile and keyfile", "psk_hint");
+    w.conf = (struct tls_conf){ .psk_hint = "hint" };
+    refuse(&w, "psk_hint needs psk_file", "");
+    w.conf = (struct tls_conf){ .certfile = w.crt, .keyfile = w.key, .require_certificate = true };
+    refuse(&w, "require_certificate", "cafile or capath");
+    end(&w);
+}
+
+TEST(a_file_that_is_not_there_or_of_another_kind_is_named_with_its_option)
+{
+    struct world w;
+    begin(&w);
+    const char *none = kit_file(&w.dir, "none"), *empty = kit_file(&w.dir, "empty");
+    kit_write(empty, "no PEM\n");
+    w.conf.certfile = none;
+    refuse(&w, "certfile", "No such file");
+    w.conf.certfile = empty;
+    refuse(&w, "certfile", "no PEM block");
+    w.conf.certfile = w.dir.path;
+    refuse(&w, "certfile", "regular file");
+    w.conf.certfile = w.crt;
+    w.conf.keyfile = empty;
+    refuse(&w, "keyfile", empty);
+    w.conf.keyfile = w.key;
+    w.conf.cafile = empty;
+    refuse(&w, "cafile", "no certificate");
+    w.conf.cafile = w.ca_crt;
+    w.conf.crlfile = w.ca_crt;
+    refuse(&w, "crlfile", "CRL");
+    w.conf.crlfile = NULL;
+    w.conf.dhparamfile = w.crt;
+    refuse(&w, "dhparamfile", w.crt);
+    w.conf.dhparamfile = NULL;
+    w.conf.capath = w.dir.path;
+    refuse(&w, "capath", "rehash");
+    w.conf.capath = none;
+    refuse(&w, "capath", "No such file");
+    w.conf.capath = NULL;
+    w.conf.sni_dir = none;
+    refuse(&w, "sni_dir", "No such file");
+    end(&w);
+}
+
+TEST(a_key_of_another_certificate_is_refused_and_both_are_named)
+{
+    struct world w;
+    begin(&w);
+    const char *key = kit_file(&w.dir, "alice.key");
+    w.conf.keyfile = key;
+    refuse(&w, key, w.crt);
+    end(&w);
+}
+
+TEST(a_key_with_a_passphrase_is_refused_with_the_command_that_unlocks_it)
+{
+    struct world w;
+    begin(&w);
+    const char *path = kit_file(&w.dir, "locked.key");
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    FILE *f = fopen(path, "w");
+    CHECK_INT(1, PEM_write_PrivateKey(f, key, EVP_aes_256_cbc(), (const unsigned char *)"pw", 2, NULL, NULL));
+    fclose(f);
+    EVP_PKEY_free(key);
+    w.conf.keyfile = path;
+    refuse(&w, "passphrase", "openssl pkey");
+    end(&w);
+}
+
+TEST(a_file_that_may_not_be_read_says_for_whom)
+{
+    struct world w;
+    if (geteuid() == 0) skip(); /* may read everything */
+    begin(&w);
+    CHECK_INT(0, chmod(w.key, 0));
+    refuse(&w, w.key, "user id");
+    end(&w);
+}
+
+TEST(ciphers_that_nobody_knows_are_refused)
+{
+    struct world w;
+    begin(&w);
+    w.conf.ciphers = "SECRET";
+    refuse(&w, "ciphers 'SECRET'", "openssl ciphers");
+    w.conf.ciphers = NULL;
+    w.conf.ciphers_tls1_3 = "SECRET";
+    refuse(&w, "ciphers_tls1.3 'SECRET'", "openssl ciphers");
+    end(&w);
+}
+
+TEST(a_file_of_keys_is_refused_at_the_line_that_is_wrong)
+{
+    static const char *const wrong[] = { "a:00\nno colon\n", "a:00\n:00\n", "a:00\nb:0\n", "a:00\nb:\n",
+                                         "a:00\nb:xy\n" };
+    struct world w;
+    begin(&w);
+    const char *path = kit_file(&w.dir, "psk");
+    w.conf = (struct tls_conf){ .psk_hint = "hint", .psk_file = path };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        kit_write(path, wrong[i]);
+        refuse(&w, "psk_file", ":2:");
+    }
+    kit_write(path, "a:00\n# a comment\n\nb:01\r\na:02\n");
+    refuse(&w, "'a'", "twice");
+    end(&w);
+}
+
+/* --- handshakes */
+
+TEST(bytes_go_both_ways_after_a_handshake)
+{
+    struct world w;
+    struct kit_client c;
+    char got[16], hello[] = "hel", rest[] = "lo";
+    size_t n;
+    begin(&w);
+    struct tls *tls = make(&w, NULL);
+    kit_client_init(&c, tls, NULL);
+    CHECK_INT(TRANSPORT_SHAKES, c.here.needs);
+    CHECK_INT(ERR_AGAIN, kit_shake(&c));
+    CHECK_INT(0, c.here.needs);
+    CHECK_INT(5, SSL_write(c.ssl, "hello", 5));
+    CHECK_INT(ERR_OK, kit_read(&c, got, 2, &n));
+    CHECK_INT(2, n);
+    CHECK_INT(TRANSPORT_HAS_INPUT, c.here.needs); /* the rest is in OpenSSL's buffer: no event will tell */
+    CHECK_INT(ERR_OK, kit_read(&c, got + 2, sizeof got - 2, &n));
+    CHECK_INT(3, n);
+    CHECK_INT(0, c.here.needs);
+    CHECK_TRUE(memcmp(got, "hello", 5) == 0);
+    CHECK_INT(ERR_AGAIN, kit_read(&c, got, sizeof got, &n));
+
+    struct iovec parts[] = { { hello, 3 }, { NULL, 0 }, { rest, 2 } };
+    CHECK_INT(ERR_OK, c.here.ops->write(&c.here, parts, 3, &n));
+    CHECK_INT(5, n);
+    CHECK_INT(5, SSL_read(c.ssl, got, sizeof got)); /* one record */
+    CHECK_TRUE(memcmp(got, "hello", 5) == 0);
+    kit_client_fini(&c);
+    tls_unref(&tls);
+    end(&w);
+}
+
+/* Moves bytes from the client's buffer to the transport one by one. */
+TEST(a_handshake_that_comes_byte_by_byte_succeeds)
+{
+    struct world w;
+    struct kit_client c;
+    char flight[1 << 14], byte;
+    size_t got;
+    begin(&w);
+    struct tls *tls = make(&w, NULL);
+    kit_client_init(&c, tls, NULL);
+    BIO *out = BIO_new(BIO_s_mem());
+    SSL_set0_wbio(c.ssl, out);
+    enum err rc = ERR_AGAIN;
+    for (int turn = 0; turn < 4; turn++) {
+        SSL_do_handshake(c.ssl);
+        ERR_clear_error();
+        int n = BIO_read(out, flight, sizeof flight);
+        for (int i = 0; i < n; i++) {
+            CHECK_INT(1, send(c.fd, flight + i, 1, 0));
+            rc = kit_read(&c, &byte, 1, &got);
+            CHECK_INT(ERR_AGAIN, rc);
+        }
+    }
+    CHECK_INT(0, c.here.needs);
+    CHECK_TRUE(SSL_is_init_finished(c.ssl) == 1);
+    kit_client_fini(&c);
+    tls_unref(&tls);
+    end(&w);
+}
+
+TEST(a_socket_that_takes_little_loses_and_repeats_nothing)
+{
+    enum { BYTES = 300000 };
+    struct world w;
+    struct kit_client c;
+    int small = 4096;
+    static uint8_t sent[BYTES], moved[BYTES], came[BYTES];
+    size_t done = 0, have = 0, n;
+    begin(&w);
+    struct tls *tls = make(&w, NULL);
+    kit_client_init(&c, tls, NULL);
+    CHECK_INT(0, setsockopt(c.here.fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small));
+    CHECK_INT(ERR_AGAIN, kit_shake(&c));
+    for (size_t i = 0; i < BYTES; i++) sent[i] = (uint8_t)(i * 7 + i / 251);
+    unsigned refusals = 0;
+    while (have < BYTES) {
+        /* Each time from another address and cut in other places, as the shard's output is. */
+        memcpy(moved, sent + done, BYTES - done);
+        size_t cut = (done * 31 + 17) % 20000 < BYTES - done ? (done * 31 + 17) % 20000 : BYTES - done;
+        struct iovec parts[] = { { moved, cut }, { sent + done + cut, BYTES - done - cut } };
+        enum err rc = c.here.ops->write(&c.here, parts, 2, &n);
+        CHECK_TRUE(rc == ERR_OK || rc == ERR_AGAIN);
+        refusals += rc == ERR_AGAIN;
+        done += n;
+        int got = SSL_read(c.ssl, came + have, rand() % 5000 + 1);
+        if (got > 0) have += (size_t)got;
+        ERR_clear_error();
+    }
+    CHECK_INT(BYTES, done);
+    CHECK_TRUE(refusals > 0);
+    CHECK_TRUE(memcmp(sent, came, BYTES) == 0);
+    kit_client_fini(&c);
+    tls_unref(&tls);
+    end(&w);
+}
+
+/* Gives how many bytes the transport has answered. */
+static long answer_to(struct tls *tls, const char *bytes, size_t count)
+{
+    struct kit_client c;
+    char got[64];
+    size_t n;
+    kit_client_init(&c, tls, NULL);
+    CHECK_INT(count, send(c.fd, bytes, count, 0));
+    CHECK_INT(ERR_SYNTAX, kit_read(&c, got, sizeof got, &n));
+    CHECK_TRUE(c.here.why != NULL);
+    CHECK_INT(TRANSPORT_HAS_OUTPUT, c.here.needs);
+    CHECK_INT(0, ERR_peek_error());
+    CHECK_INT(ERR_OK, c.here.ops->write(&c.here, NULL, 0, &n));
+    CHECK_INT(0, c.here.needs);
+    c.here.ops->end(&c.here);
+    long answer = recv(c.fd, got, sizeof got, 0);
+    if (answer > 0) CHECK_INT(0, recv(c.fd, got, sizeof got, 0));
+    CHECK_INT(4, send(c.fd, "more", 4, 0));
+    CHECK_INT(ERR_AGAIN, kit_read(&c, got, sizeof got, &n)); /* thrown away */
+    shutdown(c.fd, SHUT_WR);
+    CHECK_INT(ERR_CLOSED, kit_read(&c, got, sizeof got, &n));
+    kit_client_fini(&c);
+    return answer;
+}
+
+TEST(what_is_no_tls_is_told_in_words_and_ended_in_good_order)
+{
+    struct world w;
+    begin(&w);
+    struct tls *tls = make(&w, NULL);
+    CHECK_INT(0, answer_to(tls, "\x10\x0c\0\4MQTT\4\2\0\0\0\0", 14)); /* a CONNECT in the clear */
+    CHECK_INT(7, answer_to(tls, "\x16\3\1\0\4\1\0\0\0", 9));          /* a ClientHello of nothing: an alert */
+    tls_unref(&tls);
+    end(&w);
+}
+
+TEST(who_only_looks_is_no_fault_and_who_leaves_in_the_middle_is_one)
+{
+    struct world w;
+    struct kit_client c;
+    char got[64];
+    size_t n;
+    begin(&w);
+    struct tls *tls = make(&w, NULL);
+    kit_client_init(&c, tls, NULL);
+    shutdown(c.fd, SHUT_WR);
+    CHECK_INT(ERR_CLOSED, kit_read(&c, got, sizeof got, &n));
+    kit_client_fini(&c);
+    kit_client_init(&c, tls, NULL);
+    SSL_do_handshake(c.ssl);
+    CHECK_INT(ERR_AGAIN, kit_read(&c, got, sizeof got, &n));
+    shutdown(c.fd, SHUT_WR);
+    CHECK_INT(ERR_SYNTAX, kit_read(&c, got, sizeof got, &n));
+    CHECK_TRUE(strstr(c.here.why, "middle") != NULL);
+    kit_client_fini(&c);
+    tls_unref(&tls);
+    end(&w);
+}
+
+TEST(data_comes_before_the_end_behind_it)
+{
+    struct world w;
+    struct kit_client c;
+    char got[64];
+    size_t n;
+    begin(&w);
+    struct tls *tls = make(&w, NULL);
+    kit_client_init(&c, tls, NULL);
+    CHECK_INT(ERR_AGAIN, kit_shake(&c));
+    CHECK_INT(3, SSL_write(c.ssl, "bye", 3));
+    SSL_shutdown(c.ssl);
+    CHECK_INT(ERR_OK, kit_read(&c, got, sizeof got, &n));
+    CHECK_INT(3, n);
+    CHECK_TRUE((c.here.needs & TRANSPORT_HAS_INPUT) != 0);
+    CHECK_INT(ERR_CLOSED, kit_read(&c, got, sizeof got, &n));
+    kit_client_fini(&c);
+
+    kit_client_init(&c, tls, NULL);
+    CHECK_INT(ERR_AGAIN, kit_shake(&c));
+    CHECK_INT(3, SSL_write(c.ssl, "bye", 3));
+    CHECK_INT(8, send(c.fd, "\x17\3\3\0\3abc", 8, 0)); /* no record of this session */
+    CHECK_INT(ERR_OK, kit_read(&c, got, sizeof got, &n));
+    CHECK_INT(3, n);
+    CHECK_INT(ERR_SYNTAX, kit_read(&c, got, sizeof got, &n));
+    CHECK_TRUE(c.here.why != NULL);
+    kit_client_fini(&c);
+    tls_unref(&tls);
+    end(&w);
+}
+
+TEST(an_end_says_that_it_is_one)
+{
+    struct world w;
+    struct kit_client c;
+    char got[8];
+    begin(&w);
+    struct tls *tls = make(&w, NULL);
+    kit_client_init(&c, tls, NULL);
+    CHECK_INT(ERR_AGAIN, kit_shake(&c));
+    c.here.ops->end(&c.here);
+    c.here.ops->end(&c.here);
+    int n = SSL_read(c.ssl, got, sizeof got);
+    CHECK_INT(SSL_ERROR_ZERO_RETURN, SSL_get_error(c.ssl, n)); /* close_notify, not a torn stream */
+    kit_client_fini(&c);
+    tls_unref(&tls);
+    end(&w);
+}
+
+/* --- who comes in */
+
+static enum err come(struct tls *tls, const char *pair, char *name, size_t size)
+{
+    struct kit_client c;
+    kit_client_init(&c, tls, pair);
+    enum err rc = kit_shake(&c);
+    name[0] = '\0';
+    if (rc == ERR_AGAIN) c.here.ops->identity(&c.here, TRANSPORT_COMMON_NAME, name, size);
+    if (rc == ERR_SYNTAX) snprintf(name, size, "%s", c.here.why);
+    kit_client_fini(&c);
+    return rc;
+}
+
+TEST(a_certificate_of_a_trusted_ca_names_its_client)
+{
+    static const char *const subject[] = { "C",  "DE",           "O", "Home, Ltd", "OU", "Lamps",
+                                           "CN", "b\xc3\xb6rge", NULL };
+    struct world w;
+    struct kit_client c;
+    char text[128];
+    begin(&w);
+    require_certificate(&w);
+    kit_issue(&w.ca, &w.dir, "boerge", subject);
+    struct tls *tls = make(&w, NULL);
+    CHECK_INT(ERR_AGAIN, come(tls, w.alice, text, sizeof text));
+    assert_string_equal("alice", text);
+    kit_client_init(&c, tls, kit_file(&w.dir, "boerge"));
+    CHECK_INT(ERR_AGAIN, kit_shake(&c));
+    CHECK_INT(ERR_OK, c.here.ops->identity(&c.here, TRANSPORT_COMMON_NAME, text, sizeof text));
+    assert_string_equal("b\xc3\xb6rge", text);
+    CHECK_INT(ERR_SYNTAX, c.here.ops->identity(&c.here, TRANSPORT_COMMON_NAME, text, 6));
+    CHECK_INT(ERR_OK, c.here.ops->identity(&c.here, TRANSPORT_SUBJECT, text, sizeof text));
+    assert_string_equal("CN=b\\C3\\B6rge,OU=Lamps,O=Home\\, Ltd,C=DE", text);
+    CHECK_INT(ERR_NOTFOUND, c.here.ops->identity(&c.here, TRANSPORT_PSK, text, sizeof text));
+    kit_client_fini(&c);
+    tls_unref(&tls);
+    end(&w);
+}
+
+TEST(no_certificate_a_strangers_and_a_revoked_one_are_refused_with_the_reason)
+{
+    struct world w;
+    struct kit_ca stranger;
+    char text[128], path[TLS_KIT_PATH_BYTES * 2 + 8];
+    begin(&w);
+    require_certificate(&w);
+    kit_ca_init(&stranger, "stranger");
+    kit_issue_cn(&stranger, &w.dir, "mallory", "alice");
+    kit_issue_cn(&w.ca, &w.dir, "bob", "bob");
+    snprintf(path, sizeof path, "%s.crt", w.alice);
+    kit_write_crl(&w.ca, w.crl, path);
+    w.conf.crlfile = w.crl;
+    struct tls *tls = make(&w, NULL);
+    CHECK_INT(ERR_SYNTAX, come(tls, NULL, text, sizeof text));
+    assert_string_equal("peer did not return a certificate", text);
+    CHECK_INT(ERR_SYNTAX, come(tls, kit_file(&w.dir, "mallory"), text, sizeof text));
+    assert_string_equal("unable to get local issuer certificate", text);
+    CHECK_INT(ERR_SYNTAX, come(tls, w.alice, text, sizeof text));
+    assert_string_equal("certificate revoked", text);
+    CHECK_INT(ERR_AGAIN, come(tls, kit_file(&w.dir, "bob"), text, sizeof text));
+    assert_string_equal("bob", text);
+    kit_ca_fini(&stranger);
+    tls_unref(&tls);
+    end(&w);
+}
+
+static unsigned give_key(SSL *ssl, const char *hint, char *identity, unsigned identity_max,
+                         unsigned char *key, unsigned key_max)
+{
+    (void)hint, (void)key_max;
+    snprintf(identity, identity_max, "%s", (const char *)SSL_get_app_data(ssl));
+    memcpy(key, "\x01\x23\xab", 3);
+    return 3;
+}
+
+static enum err come_with_key(struct tls *tls, const char *identity, int version, char *text, size_t size)
+{
+    struct kit_client c;
+    kit_client_init(&c, tls, NULL);
+    SSL_set_app_data(c.ssl, (void *)(uintptr_t)identity);
+    SSL_set_psk_client_callback(c.ssl, give_key);
+    SSL_set_max_proto_version(c.ssl, version);
+    enum err rc = kit_shake(&c);
+    text[0] = '\0';
+    if (rc == ERR_AGAIN) CHECK_INT(ERR_OK, c.here.ops->identity(&c.here, TRANSPORT_PSK, text, size));
+    if (rc == ERR_SYNTAX) snprintf(text, size, "%s", c.here.why);
+    kit_client_fini(&c);
+    return rc;
+}
+
+TEST(a_pre_shared_key_names_its_client_in_both_versions)
+{
+    static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
+    struct world w;
+    char text[128];
+    begin(&w);
+    const char *path = kit_file(&w.dir, "psk");
+    kit_write(path, "# keys\nlamp:0123AB\r\nlamp2:ff\n");
+    w.conf = (struct tls_conf){ .psk_hint = "hint", .psk_file = path };
+    struct tls *tls = make(&w, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        CHECK_INT(ERR_AGAIN, come_with_key(tls, "lamp", versions[i], text, sizeof text));
+        assert_string_equal("lamp", text);
+        CHECK_INT(ERR_SYNTAX, come_with_key(tls, "lamp2", versions[i], text, sizeof text)); /* another key */
+        CHECK_INT(ERR_SYNTAX, come_with_key(tls, "nobody", versions[i], text, sizeof text));
+        assert_string_equal("no pre-shared key has the identity that it named", text);
+    }
+    tls_unref(&tls);
+    end(&w);
+}
+
+/* --- what is chosen by what the client says */
+
+static void served(struct tls *tls, const char *name, char *common_name, size_t size)
+{
+    struct kit_client c;
+    kit_client_init(&c, tls, NULL);
+    if (name != NULL) SSL_set_tlsext_host_name(c.ssl, name);
+    CHECK_INT(ERR_AGAIN, kit_shake(&c));
+    X509 *own = SSL_get1_peer_certificate(c.ssl);
+    X509_NAME_get_text_by_NID(X509_get_subject_name(own), NID_commonName, common_name, (int)size);
+    X509_free(own);
+    kit_client_fini(&c);
+}
+
+TEST(a_name_has_its_own_certificate_or_its_domains_or_the_listeners)
+{
+    static const char *const rows[][2] = {
+        { "a.example", "a" },           { "A.Example", "a" },
+        { "b.dom.example", "star" },    { "x.y.dom.example", "localhost" },
+        { "dom.example", "localhost" }, { "c.w.example", "under" },
+        { "strange", "localhost" },     { NULL, "localhost" },
+    };
+    struct world w;
+    struct kit_dir names;
+    char got[64];
+    begin(&w);
+    kit_dir_init(&names);
+    kit_issue_cn(&w.ca, &names, "a.example", "a");
+    kit_issue_cn(&w.ca, &names, "*.dom.example", "star");
+    kit_issue_cn(&w.ca, &names, "_.w.example", "under");
+    kit_write(kit_file(&names, "readme.txt"), "no certificate");
+    w.conf.sni_dir = names.path;
+    struct tls *tls = make(&w, NULL);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        served(tls, rows[i][0], got, sizeof got);
+        assert_string_equal(rows[i][1], got);
+    }
+    tls_unref(&tls);
+    unlink(kit_file(&names, "a.example.key"));
+    refuse(&w, "sni_dir", "a.example.key");
+    kit_dir_fini(&names);
+    end(&w);
+}
+
+/* What was chosen of a list in the form of ALPN; NULL: nothing. */
+static enum err choose(struct tls *tls, const char *list, char chosen[16])
+{
+    struct kit_client c;
+    const unsigned char *at;
+    unsigned n;
+    kit_client_init(&c, tls, NULL);
+    if (list != NULL) SSL_set_alpn_protos(c.ssl, (const unsigned char *)list, (unsigned)strlen(list));
+    enum err rc = kit_shake(&c);
+    SSL_get0_alpn_selected(c.ssl, &at, &n);
+    snprintf(chosen, 16, "%.*s", (int)n, (const char *)at);
+    kit_client_fini(&c);
+    return rc;
+}
+
+TEST(mqtt_is_chosen_among_protocols_and_without_it_a_client_is_refused)
+{
+    struct world w;
+    char got[16];
+    begin(&w);
+    struct tls *tls = make(&w, NULL);
+    CHECK_INT(ERR_AGAIN, choose(tls, NULL, got));
+    assert_string_equal("", got);
+    CHECK_INT(ERR_AGAIN, choose(tls, "\x02h2\x04mqtt", got));
+    assert_string_equal("mqtt", got);
+    CHECK_INT(ERR_SYNTAX, choose(tls, "\x02h2\x05mqtt5", got));
+    CHECK_INT(ERR_SYNTAX, choose(tls, "\x08http/1.1", got));
+    tls_unref(&tls);
+    w.conf.is_websocket = true;
+    tls = make(&w, NULL);
+    CHECK_INT(ERR_AGAIN, choose(tls, "\x02h2\x08http/1.1", got));
+    assert_string_equal("http/1.1", got);
+    CHECK_INT(ERR_AGAIN, choose(tls, "\x04mqtt", got));
+    assert_string_equal("mqtt", got);
+    tls_unref(&tls);
+    end(&w);
+}
+
+static enum err come_with_version(struct tls *tls, int version)
+{
+    struct kit_client c;
+    kit_client_init(&c, tls, NULL);
+    SSL_set_security_level(c.ssl, 0);
+    SSL_set_min_proto_version(c.ssl, version);
+    SSL_set_max_proto_version(c.ssl, version);
+    enum err rc = kit_shake(&c);
+    kit_client_fini(&c);
+    return rc;
+}
+
+/* option: tls_version */
+TEST(tls_1_1_is_refused_and_the_least_version_can_be_1_3)
+{
+    struct world w;
+    begin(&w);
+    struct tls *tls = make(&w, NULL);
+    CHECK_INT(ERR_SYNTAX, come_with_version(tls, TLS1_1_VERSION));
+    CHECK_INT(ERR_AGAIN, come_with_version(tls, TLS1_2_VERSION));
+    CHECK_INT(ERR_AGAIN, come_with_version(tls, TLS1_3_VERSION));
+    tls_unref(&tls);
+    w.conf.version_min = TLS_1_3;
+    tls = make(&w, NULL);
+    CHECK_INT(ERR_SYNTAX, come_with_version(tls, TLS1_2_VERSION));
+    CHECK_INT(ERR_AGAIN, come_with_version(tls, TLS1_3_VERSION));
+    tls_unref(&tls);
+    end(&w);
+}
+
+/* --- files that are replaced, and sessions that are resumed */
+
+TEST(a_link_that_has_been_turned_shows_the_new_certificate)
+{
+    struct world w;
+    struct kit_dir first, second;
+    char got[64], data[TLS_KIT_PATH_BYTES * 2], crt[TLS_KIT_PATH_BYTES * 2], key[TLS_KIT_PATH_BYTES * 2];
+    begin(&w);
+    kit_dir_init(&first);
+    kit_dir_init(&second);
+    kit_issue_cn(&w.ca, &first, "tls", "first");
+    kit_issue_cn(&w.ca, &second, "tls", "second");
+    /* As Kubernetes does it: tls.crt -> ..data/tls.crt, ..data -> the folder of now. */
+    copy(data, kit_file(&w.dir, "..data"));
+    copy(crt, kit_file(&w.dir, "tls.crt"));
+    copy(key, kit_file(&w.dir, "tls.key"));
+    CHECK_INT(0, symlink("..data/tls.crt", crt));
+    CHECK_INT(0, symlink("..data/tls.key", key));
+    CHECK_INT(0, symlink(first.path, data));
+    w.conf.certfile = crt;
+    w.conf.keyfile = key;
+    struct tls *before = make(&w, NULL);
+    const char *swap = kit_file(&w.dir, "..data_tmp");
+    CHECK_INT(0, symlink(second.path, swap));
+    CHECK_INT(0, rename(swap, data));
+    struct tls *tls = make(&w, before);
+    served(before, NULL, got, sizeof got);
+    assert_string_equal("first", got);
+    served(tls, NULL, got, sizeof got);
+    assert_string_equal("second", got);
+    tls_unref(&before);
+    tls_unref(&tls);
+    kit_dir_fini(&first);
+    kit_dir_fini(&second);
+    end(&w);
+}
+
+static int keep_session(SSL *ssl, SSL_SESSION *s)
+{
+    SSL_SESSION **kept = SSL_get_app_data(ssl);
+    SSL_SESSION_free(*kept);
+    *kept = s;
+    return 1;
+}
+
+/* Comes with a session, if there is one, and takes another home. Was it resumed, and does the transport say
+ * so? */
+static bool resumes(struct tls *tls, const struct world *w, int version, SSL_SESSION **session)
+{
+    struct kit_client c;
+    char name[16];
+    size_t got;
+    kit_client_init(&c, tls, w->alice);
+    SSL_set_max_proto_version(c.ssl, version);
+    SSL_CTX_set_session_cache_mode(c.ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(c.ctx, keep_session);
+    if (*session != NULL) SSL_set_session(c.ssl, *session);
+    SSL_set_app_data(c.ssl, session);
+    bool told = false;
+    for (int i = 0; i < 6; i++) {
+        SSL_do_handshake(c.ssl);
+        SSL_read(c.ssl, name, 1);
+        ERR_clear_error();
+        CHECK_INT(ERR_AGAIN, kit_read(&c, name, 1, &got));
+        told = told || (c.here.needs & TRANSPORT_RESUMED) != 0;
+    }
+    SSL_read(c.ssl, name, 1);
+    bool is = SSL_session_reused(c.ssl) == 1;
+    CHECK_INT(is, told);
+    CHECK_INT(ERR_OK, c.here.ops->identity(&c.here, TRANSPORT_COMMON_NAME, name, sizeof name));
+    assert_string_equal("alice", name); /* a ticket knows whose it is */
+    SSL_shutdown(c.ssl);
+    kit_client_fini(&c);
+    return is;
+}
+
+static void check_resumption(int version)
+{
+    struct world w;
+    char revoked[TLS_KIT_PATH_BYTES * 2];
+    SSL_SESSION *session = NULL;
+    begin(&w);
+    require_certificate(&w);
+    kit_write_crl(&w.ca, w.crl, NULL);
+    w.conf.crlfile = w.crl;
+    struct tls *tls = make(&w, NULL);
+    CHECK_TRUE(!resumes(tls, &w, version, &session));
+    CHECK_TRUE(session != NULL);
+    CHECK_TRUE(resumes(tls, &w, version, &session));
+    CHECK_TRUE(resumes(tls, &w, version, &session));
+
+    struct tls *same = make(&w, tls); /* a reload that changes another certificate, perhaps */
+    CHECK_TRUE(resumes(same, &w, version, &session));
+    struct tls *alien = make(&w, NULL);
+    CHECK_TRUE(!resumes(alien, &w, version, &session));
+    CHECK_TRUE(resumes(alien, &w, version, &session));
+
+    kit_issue_cn(&w.ca, &w.dir, "other", "other");
+    copy(revoked, kit_file(&w.dir, "other.crt"));
+    kit_write_crl(&w.ca, w.crl, revoked);
+    struct tls *stricter = make(&w, alien);
+    CHECK_TRUE(!resumes(stricter, &w, version, &session)); /* shows its certificate again */
+    CHECK_TRUE(resumes(stricter, &w, version, &session));
+    SSL_SESSION_free(session);
+    tls_unref(&tls);
+    tls_unref(&same);
+    tls_unref(&alien);
+    tls_unref(&stricter);
+    end(&w);
+}
+
+TEST(a_session_of_tls_1_2_is_resumed_until_other_clients_are_trusted)
+{
+    check_resumption(TLS1_2_VERSION);
+}
+
+TEST(a_session_of_tls_1_3_is_resumed_until_other_clients_are_trusted)
+{
+    check_resumption(TLS1_3_VERSION);
+}
+
+TEST(a_listener_that_is_gone_lives_on_in_its_connections)
+{
+    struct world w;
+    struct kit_client c;
+    begin(&w);
+    struct tls *tls = make(&w, NULL);
+    kit_client_init(&c, tls, NULL);
+    tls_unref(&tls);
+    CHECK_INT(ERR_AGAIN, kit_shake(&c)); /* a sanitizer would object */
+    CHECK_INT(0, c.here.needs);
+    kit_client_fini(&c);
+    end(&w);
+}
