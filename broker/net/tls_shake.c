@@ -56,27 +56,23 @@ static unsigned choose_key(SSL *ssl, const char *identity, unsigned char *key, u
 
 /* --- resumption */
 
-/* A certificate that has run out meanwhile must not come back by a ticket. */
-static bool is_out_of_date(const SSL_SESSION *session)
+/* A ticket must not outlive the certificate by which its client came in. */
+static int limit_ticket(SSL *ssl, void *arg)
 {
-    SSL_SESSION *s = (SSL_SESSION *)(uintptr_t)session;
-    X509 *peer = SSL_SESSION_get0_peer(s);
-    return peer != NULL && X509_cmp_current_time(X509_get0_notAfter(peer)) <= 0;
-}
-
-static SSL_TICKET_RETURN check_ticket(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t bytes,
-                                      SSL_TICKET_STATUS status, void *arg)
-{
-    (void)ssl, (void)name, (void)bytes, (void)arg;
-    bool is_good = status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW;
-    if (!is_good || is_out_of_date(session)) return SSL_TICKET_RETURN_IGNORE_RENEW;
-    return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+    SSL_SESSION *session = SSL_get_session(ssl);
+    X509 *peer = SSL_SESSION_get0_peer(session);
+    int days = 0, seconds = 0;
+    (void)arg;
+    if (peer == NULL || ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(peer)) != 1) return 1;
+    long left = days * 86400L + seconds;
+    if (left < SSL_SESSION_get_timeout(session)) SSL_SESSION_set_timeout(session, left > 0 ? left : 0);
+    return 1;
 }
 
 void tls_shake_setup(struct tls *tls)
 {
     SSL_CTX_set_alpn_select_cb(tls->ctx, choose_protocol, tls);
-    SSL_CTX_set_session_ticket_cb(tls->ctx, NULL, check_ticket, NULL);
+    SSL_CTX_set_session_ticket_cb(tls->ctx, limit_ticket, NULL, NULL);
     if (tls->names != NULL) SSL_CTX_set_cert_cb(tls->ctx, choose_certificate, tls);
     if (tls->psk != NULL) SSL_CTX_set_psk_server_callback(tls->ctx, choose_key);
 }

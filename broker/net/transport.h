@@ -30,7 +30,7 @@ enum {
     TRANSPORT_SHAKES = 4,      /* its handshake goes on: the next read may cost milliseconds */
     TRANSPORT_HAS_OUTPUT = 8, /* of its own, a PONG perhaps: a write without parts when output is taken; after
                                * a read that failed they are last words, to be flushed before the end */
-    TRANSPORT_RESUMED = 16, /* told by the read that ends a handshake: it took an earlier session up */
+    TRANSPORT_RESUMED = 16,   /* told by the read that ends a handshake: it took an earlier session up */
 };
 
 struct epoll_event;

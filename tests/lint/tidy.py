@@ -27,6 +27,8 @@ ATOMICS_IN = ('broker/base/', 'broker/metrics/', 'broker/subs/', 'tests/')
 # Written in pieces, so that this file does not find itself.
 MACHINE = re.compile('(?<![\\w.])/(?:wo' + 'rk|fa' + 'rm|ho' + 'me|ro' + 'ot)/|/tmp/bu' + 'ild')
 UNFINISHED = re.compile(r'\b(?:TO' + r'DO|FIX' + r'ME|X' + r'XX)\b(?!\s*#\d)')
+# Functions that a library calls, and so has given their parameters.
+CALLED_BACK = {('broker/net/tls_shake.c', 'choose_protocol'), ('tests/unit/test_tls.c', 'give_key')}
 FLAGS = ('-std=c17 -D_GNU_SOURCE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes '
          '-Wmissing-prototypes -Wundef -Wcast-qual -Wvla -Werror -fsyntax-only').split()
 
@@ -223,7 +225,7 @@ def check_functions(path, code):
         lines = f.last - f.first + 1
         if lines > FUNCTION_LINES:
             yield Violation('function-length', path, f.first, f.name, f'{f.name} has {lines} lines')
-        if f.parameters > PARAMETERS:
+        if f.parameters > PARAMETERS and (str(path), f.name) not in CALLED_BACK:
             yield Violation('parameters', path, f.first, f.name, f'{f.name} has {f.parameters} parameters')
         if f.depth > NESTING:
             yield Violation('nesting', path, f.first, f.name, f'{f.name} nests {f.depth} levels')

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kit/test.h"
 #include "net/tls.h"
-#include "tls_kit.h"
+#include "unit/tls_kit.h"
 #include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -746,6 +746,27 @@ TEST(a_session_of_tls_1_2_is_resumed_until_other_clients_are_trusted)
 TEST(a_session_of_tls_1_3_is_resumed_until_other_clients_are_trusted)
 {
     check_resumption(TLS1_3_VERSION);
+}
+
+TEST(a_ticket_does_not_outlive_the_certificate_that_it_stands_for)
+{
+    enum { LEFT_S = 1000 };
+    struct world w;
+    SSL_SESSION *session = NULL;
+    begin(&w);
+    require_certificate(&w);
+    struct tls *tls = make(&w, NULL);
+    resumes(tls, &w, TLS1_3_VERSION, &session);
+    CHECK_TRUE(SSL_SESSION_get_ticket_lifetime_hint(session) > LEFT_S);
+    w.ca.valid_s = LEFT_S;
+    kit_issue_cn(&w.ca, &w.dir, "alice", "alice");
+    SSL_SESSION_free(session);
+    session = NULL;
+    resumes(tls, &w, TLS1_3_VERSION, &session);
+    CHECK_TRUE(SSL_SESSION_get_ticket_lifetime_hint(session) <= LEFT_S);
+    SSL_SESSION_free(session);
+    tls_unref(&tls);
+    end(&w);
 }
 
 TEST(a_listener_that_is_gone_lives_on_in_its_connections)

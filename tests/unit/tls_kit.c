@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tls_kit.h"
+#include "unit/tls_kit.h"
 #include "base/check.h"
 #include <dirent.h>
 #include <errno.h>
@@ -74,6 +74,7 @@ void kit_issue(struct kit_ca *ca, const struct kit_dir *d, const char *name, con
     EVP_PKEY *key = EVP_EC_gen("P-256");
     X509 *x = new_certificate(key, subject, ++ca->issued);
     X509_set_issuer_name(x, X509_get_subject_name(ca->own));
+    if (ca->valid_s > 0) X509_gmtime_adj(X509_getm_notAfter(x), ca->valid_s);
     CHECK(X509_sign(x, ca->key, EVP_sha256()) > 0);
     snprintf(file, sizeof file, "%s.crt", name);
     FILE *f = create(kit_file(d, file));

@@ -22,6 +22,7 @@ struct kit_ca {
     EVP_PKEY *key;
     X509_CRL *crl;
     int issued;
+    int valid_s; /* how long what it issues is good; 0: a day */
 };
 
 void kit_ca_init(struct kit_ca *ca, const char *name);
