@@ -144,6 +144,7 @@ class Delayed(kit.Test):
             self.assertNotIn(0, codes)
 
     def test_one_too_many_is_refused_and_there_is_room_when_one_has_gone(self):
+        # option: max_delayed_messages
         b = self.broker("max_delayed_messages 2\nshards 2")
         p, s = self.client(b, "p"), self.client(b, "s")
         s.subscribe("t", 1)

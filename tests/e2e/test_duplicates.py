@@ -106,6 +106,7 @@ class Duplicates(Sender):
         self.assertEqual(r.catch_up(), [])
 
     def test_it_can_be_switched_off(self):
+        # option: duplicate_window
         b = self.broker("duplicate_window 0")
         r = self.client(b, "receiver")
         r.subscribe("inbox", 1)

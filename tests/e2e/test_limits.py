@@ -6,6 +6,7 @@ import kit
 
 class Limits(kit.Test):
     def test_max_packet_size_is_announced_and_closes(self):
+        # option: max_packet_size
         b = self.broker("max_packet_size 2000")
         c = kit.Client(b.port)
         self.addCleanup(c.close)
@@ -19,6 +20,7 @@ class Limits(kit.Test):
         self.assertEqual(old.expect_closed(), [])
 
     def test_message_size_limit_acknowledges_and_drops(self):
+        # option: message_size_limit
         b = self.broker("message_size_limit 100")
         reader = self.client(b, "reader")
         reader.subscribe("t", 1)
@@ -31,6 +33,7 @@ class Limits(kit.Test):
             c.expect(kit.PUBACK)
 
     def test_a_connection_without_connect_is_closed(self):
+        # option: connect_timeout_s
         b = self.broker("connect_timeout_s 1")
         silent, slow = kit.Client(b.port), kit.Client(b.port)
         self.addCleanup(silent.close)
@@ -43,6 +46,7 @@ class Limits(kit.Test):
         b.wait_metric("connections_open", lambda n: n == 1)
 
     def test_max_queued_messages_drops_and_counts(self):
+        # option: max_queued_messages
         b = self.broker("max_queued_messages 10")
         c = self.client(b, "c", clean=False, expiry=3600)
         c.subscribe("t", 1)
@@ -56,6 +60,7 @@ class Limits(kit.Test):
         b.wait_metric("publish_dropped_queue_full_total", lambda n: n == 20)
 
     def test_max_queued_bytes_drops_and_counts(self):
+        # option: max_queued_bytes
         b = self.broker("max_queued_bytes 1000")
         c = self.client(b, "c", clean=False, expiry=3600)
         c.subscribe("t", 1)
@@ -69,6 +74,7 @@ class Limits(kit.Test):
         b.wait_metric("publish_dropped_queue_full_total", lambda n: n == 20)
 
     def test_max_inflight_messages_is_the_window_of_3_1_1(self):
+        # option: max_inflight_messages
         b = self.broker("max_inflight_messages 2")
         c = self.client(b, "c", version=kit.V311)
         c.subscribe("t", 1)
@@ -79,6 +85,7 @@ class Limits(kit.Test):
         self.assertEqual(c.message(acknowledge=False).payload, b"2")
 
     def test_max_keepalive_is_told(self):
+        # option: max_keepalive
         b = self.broker("max_keepalive 30")
         c = kit.Client(b.port)
         self.addCleanup(c.close)
@@ -86,12 +93,14 @@ class Limits(kit.Test):
         self.assertIn(b"\x13\x00\x1e", c.expect(kit.CONNACK).body)  # Server Keep Alive
 
     def test_without_retained_messages_one_that_publishes_them_is_told(self):
+        # option: retain_available
         b = self.broker("retain_available false")
         c = self.client(b, "c")
         c.send(c.publish_bytes("t", b"x", 1, retain=True))
         self.assertEqual([(p.kind, p.body[:1]) for p in c.expect_closed()], [(kit.DISCONNECT, b"\x9a")])
 
     def test_without_anonymous_clients_nobody_gets_in(self):
+        # option: allow_anonymous
         b = self.broker(allow="allow_anonymous false")
         for version, code in ((kit.V311, 5), (kit.V5, 0x87)):
             c = kit.Client(b.port)

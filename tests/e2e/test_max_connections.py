@@ -15,6 +15,7 @@ class MaxConnections(kit.Test):
         self.assertEqual(c.expect_closed(), [])
 
     def test_one_more_is_closed_and_a_place_that_is_left_is_taken(self):
+        # option: max_connections
         b = self.broker("max_connections 3")
         clients = [self.client(b, f"c{i}") for i in range(3)]
         self.refused(b)

@@ -1,18 +1,137 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""What single options do, as far as no other file looks at it. `option: NAME` says which."""
+"""What single options do, as far as no other file looks at it."""
+import ctypes
+import errno
+import glob
+import os
+import pwd
+import re
 import socket
+import stat
+import unittest
 
 import kit
 
+CONNECT_V311 = kit.packet(kit.CONNECT, 0, kit.text("MQTT") + b"\x04\x02\0\0" + kit.text(""))
+libc = ctypes.CDLL(None, use_errno=True)
+PIDFD_GETFD = 438  # the same on every architecture
+
+
+def connack(address, port):
+    """The return code that an anonymous client of 3.1.1 gets there."""
+    with socket.create_connection((address, port), kit.WAIT_S) as s:
+        s.sendall(CONNECT_V311)
+        return s.recv(4)[3]
+
+
+def is_peer(s, of):
+    try:
+        return s.getpeername() == of.getsockname()
+    except OSError:
+        return False
+
+
+def brokers_side(pid, of):
+    """The broker's end of a connection, to look at."""
+    process = os.pidfd_open(pid)
+    try:
+        for entry in os.listdir(f"/proc/{pid}/fd"):
+            fd = libc.syscall(PIDFD_GETFD, process, int(entry), 0)
+            if fd < 0 and ctypes.get_errno() in (errno.EPERM, errno.ENOSYS):
+                raise unittest.SkipTest("the broker's descriptors cannot be seen")
+            if fd < 0:
+                continue  # closed meanwhile
+            if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+                os.close(fd)
+                continue
+            s = socket.socket(fileno=fd)
+            if is_peer(s, of):
+                return s
+            s.close()
+    finally:
+        os.close(process)
+    raise AssertionError("the broker has no such connection")
+
 
 class Listeners(kit.Test):
-    def test_bind_interface(self):
+    def test_the_old_options_make_a_listener(self):
+        # option: port, bind_address
+        b = self.broker(listener="port 0\nbind_address 127.0.0.2")
+        self.assertEqual(connack("127.0.0.2", b.port), 0)
+        with self.assertRaises(ConnectionRefusedError):
+            connack("127.0.0.1", b.port)
+
+    def test_one_kind_of_address(self):
+        # option: socket_domain
+        b = self.broker(listener="listener 0\nsocket_domain ipv4")
+        self.assertEqual(connack("127.0.0.1", b.port), 0)
+        with self.assertRaises(OSError):  # refused, or there is no IPv6
+            connack("::1", b.port)
+
+    def test_an_interface(self):
         # option: bind_interface
         b = self.broker("bind_interface lo", listener="listener 0\nsocket_domain ipv4")
-        self.client(b, "c")
+        self.assertEqual(connack("127.0.0.1", b.port), 0)
         with self.assertRaises(ConnectionRefusedError):  # this machine's as well, but not the interface's first
-            socket.create_connection(("127.0.0.2", b.port), kit.WAIT_S)
+            connack("127.0.0.2", b.port)
+
+    def test_who_may_connect_is_each_listeners_own(self):
+        # option: per_listener_settings
+        b = self.broker(listener="per_listener_settings true\nlistener 0 127.0.0.1\nallow_anonymous true\n"
+                                 "listener 0 127.0.0.1", allow="allow_anonymous false")
+        ports = [int(p) for p in re.findall(r"listener-open .*port=(\d+)", b.text())]
+        self.assertEqual([connack("127.0.0.1", port) for port in ports], [0, 5])
+
+    def nodelay(self, conf):
+        b = self.broker(conf)
+        c = self.client(b, "c")
+        with brokers_side(b.process.pid, c.socket) as s:
+            return s.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+    def test_small_packets_are_gathered_or_not(self):
+        # option: set_tcp_nodelay
+        self.assertEqual([self.nodelay(f"set_tcp_nodelay {word}") for word in ("true", "false")], [True, False])
+
+
+class Log(kit.Test):
+    def said(self, conf):
+        """Names of events that a client causes, and the log."""
+        b = self.broker(conf)
+        c = self.client(b, "c")
+        c.subscribe("t")
+        self.stop_well(b)
+        return {name for name in ("client-connected", "client-subscribed") if f" {name} " in b.text()}, b.text()
+
+    def test_what_is_logged(self):
+        # option: log_type
+        self.assertEqual(self.said("log_type notice\nlog_type debug")[0], {"client-subscribed"})
+        self.assertEqual(self.said("log_type notice\nlog_type information")[0], {"client-connected"})
+        self.assertEqual(self.said("")[0], {"client-connected"})
+
+    def test_lines_may_have_no_time(self):
+        # option: log_timestamp
+        self.assertRegex(self.said("")[1], r"(?m)^\d{4}-\d\d-\d\dT.* notice broker-ready ")
+        self.assertRegex(self.said("log_timestamp false")[1], r"(?m)^notice broker-ready ")
+
+
+class Process(kit.Test):
+    def test_there_are_as_many_loops_as_it_says(self):
+        # option: shards
+        b = self.broker("shards 3")
+        names = []
+        for path in glob.glob(f"/proc/{b.process.pid}/task/*/comm"):
+            with open(path) as f:
+                names.append(f.read().strip())
+        self.assertEqual(sorted(n for n in names if n.startswith("shard ")), ["shard 0", "shard 1", "shard 2"])
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can become somebody else")
+    def test_root_becomes_the_user(self):
+        # option: user
+        b = self.broker("user nobody")
+        with open(f"/proc/{b.process.pid}/status") as f:
+            uids = re.search(r"(?m)^Uid:\s+(.*)", f.read()).group(1).split()
+        self.assertEqual(uids, [str(pwd.getpwnam("nobody").pw_uid)] * 4)
 
 
 if __name__ == "__main__":

@@ -133,6 +133,7 @@ class Qos2(kit.Test):
             self.hear(c, PUBCOMP, packet_id)
 
     def test_what_a_full_queue_refuses_may_be_sent_again_with_the_same_id(self):
+        # option: max_queued_policy
         b = self.start("max_queued_messages 1\nmax_queued_policy refuse")
         reader = self.client(b, "reader", **FOREVER)
         reader.subscribe("t", 2)

@@ -122,6 +122,7 @@ class Signals(kit.Test):
         self.assertEqual(b.stop(), 0)
 
     def test_sighup_reopens_the_log(self):
+        # option: log_dest
         d = tempfile.TemporaryDirectory(prefix="longlink-e2e.")
         self.addCleanup(d.cleanup)
         log, moved = os.path.join(d.name, "longlink.log"), os.path.join(d.name, "longlink.log.1")
@@ -142,6 +143,7 @@ class Signals(kit.Test):
 
 class Files(kit.Test):
     def test_the_pid_file_has_the_process_id(self):
+        # option: pid_file
         d = tempfile.TemporaryDirectory(prefix="longlink-e2e.")
         self.addCleanup(d.cleanup)
         path = os.path.join(d.name, "pid")

@@ -126,6 +126,7 @@ class Directory(StoreTest):
         self.assertEqual(self.drain(self.start(), 2), [0, 1, 2])
 
     def test_a_directory_that_is_missing_is_made_with_what_is_above_it(self):
+        # option: persistence_location
         os.rmdir(self.data)
         self.data = os.path.join(self.data, "deep", "er")
         b = self.start()
@@ -201,6 +202,7 @@ class Tables(StoreTest):
         return os.path.join(self.data, folder)
 
     def test_a_damaged_one_is_set_aside_when_told_to(self):
+        # option: persistence_damaged
         path = self.used()
         with open(path, "wb") as f:
             f.write(b"garbage " * 4096)
@@ -351,11 +353,13 @@ class Durability(StoreTest):
         self.assertEqual(self.drain(self.start("os"), 29), list(range(30)))
 
     def test_memory_leaves_the_directory_alone(self):
+        # option: durability
         b = self.start("memory")
         self.fill(b, 0, 3)
         self.assertEqual(os.listdir(self.data), [])
 
     def test_without_persistence_nothing_is_kept(self):
+        # option: persistence
         b = self.broker(self.conf() + "\npersistence false")
         self.assertRegex(b.text(), 'broker-start .*durability="memory"')
         self.assertEqual(os.listdir(self.data), [])

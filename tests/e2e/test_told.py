@@ -21,6 +21,7 @@ class Told(kit.Test):
         return c, p.body
 
     def test_response_information_is_for_those_who_ask(self):
+        # option: response_information
         b = self.broker("response_information replies/%c/of 100%")
         asks = b"\x19\1"
         told = RESPONSE_INFORMATION + kit.text("replies/phone/of 100%")
@@ -36,6 +37,7 @@ class Told(kit.Test):
         self.assertNotIn(RESPONSE_INFORMATION, self.connack(self.broker(), "phone", b"\x19\1")[1])
 
     def test_clients_are_sent_to_another_server_when_the_broker_ends(self):
+        # option: server_reference
         b = self.broker("server_reference other.example:1883 third.example")
         reference = SERVER_REFERENCE + kit.text("other.example:1883 third.example")
         phone, _ = self.connack(b, "phone", b"")

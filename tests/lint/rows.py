@@ -3,6 +3,8 @@
 """Every row of a table is used: an option is read, an event logged, a metric counted, a failpoint passed, by a module
 that is not the table's own. An option without effect says UNUSED in its row.
 
+And every option is named beside a test that fails without its effect, in a comment: `option: NAME, NAME`.
+
 usage: rows.py [--root DIR]
 """
 import argparse
@@ -22,11 +24,36 @@ TABLES = [
 # Said by the log itself, which no other module does; read by the configuration itself; one value needs no reader.
 OWN = {'LOG_LOST', 'LOG_SUPPRESSED', 'per_listener_settings', 'protocol'}
 
+OPTIONS = ['broker/config/options.def', 'broker/config/security.def', 'broker/config/listener.def']
+OPTION = r'^(?:LISTENER_TEXT_AS\(\w+, *"([^"]+)"|(?:OPTION|DIRECTIVE|SECURITY|LISTENER)(?:_\w+)?\((\w+)),(?!.*\bUNUSED,$)'
+MARK = re.compile(r'(?:#|/\*|^ \*) option: ([\w., ]+)', re.M)
+TESTS = {'unit', 'e2e', 'contract', 'conformance', 'interop'}
+
 
 def code_outside(root, folder):
     for path in sorted((root / 'broker').rglob('*.[ch]')):
         if folder not in path.parents:
             yield path.read_text(errors='replace')
+
+
+def marks(root):
+    for path in sorted((root / 'tests').rglob('*')):
+        if path.suffix in ('.c', '.py', '.mtc') and path.relative_to(root).parts[1] in TESTS:
+            for names in MARK.findall(path.read_text(errors='replace')):
+                yield from ((name, path.relative_to(root)) for name in re.split(r'[, ]+', names.strip()))
+
+
+def untested(root):
+    """What is wrong with the marks, and how many options there are."""
+    rows = {}
+    for table in OPTIONS:
+        for said, name in re.findall(OPTION, (root / table).read_text(), re.M):
+            rows[said or name] = table
+    marked = dict(marks(root))
+    wrong = [f'{table}: {name}: no test has a comment "option: {name}"' for name, table in rows.items()
+             if name not in marked]
+    return wrong + [f'{path}: option: {name}: there is no such option' for name, path in marked.items()
+                    if name not in rows], len(rows)
 
 
 def main():
@@ -41,8 +68,9 @@ def main():
             rows += 1
             if name not in OWN and not re.search(use % name, text):
                 unused.append(f'{table}: {name}: nothing uses it')
-    print('\n'.join(unused) if unused else f'{rows} rows, all used')
-    sys.exit(1 if unused else 0)
+    wrong, options = untested(root)
+    print('\n'.join(unused + wrong) if unused or wrong else f'{rows} rows, all used; {options} options, all tested')
+    sys.exit(1 if unused or wrong else 0)
 
 
 if __name__ == '__main__':

@@ -168,6 +168,7 @@ TEST(an_error_names_file_line_option_value_and_what_is_allowed)
     check_refused("pid_file", "option 'pid_file' has no value; allowed: 1 to 1023 bytes");
 }
 
+/* option: protocol */
 TEST(an_error_of_a_listener_names_what_is_allowed)
 {
     check_refused("listener",

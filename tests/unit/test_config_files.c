@@ -100,6 +100,7 @@ static enum err include_read(struct included *d, struct bench *b)
     return rc;
 }
 
+/* option: include_dir */
 TEST(a_folder_is_read_in_the_order_of_names_without_regard_to_case)
 {
     struct bench *b = bench_new();
