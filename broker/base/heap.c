@@ -15,11 +15,12 @@ enum heap_change heap_gate_look(struct heap_gate *g, uint64_t used)
     return is ? HEAP_HIGH : HEAP_WELL;
 }
 
-bool heap_gate_has_room(const struct heap_gate *g, size_t bytes)
+bool heap_gate_has_room(const struct heap_gate *g, size_t bytes, uint64_t beyond)
 {
     uint64_t limit = heap_gate_limit(g);
-    uint64_t used = limit == 0 ? 0 : heap_used();
-    return limit == 0 || (used < limit && bytes <= limit - used);
+    if (limit == 0 || beyond > UINT64_MAX - limit) return true;
+    uint64_t used = heap_used();
+    return used < limit + beyond && bytes <= limit + beyond - used;
 }
 
 void heap_tend(void)

@@ -68,7 +68,7 @@ static inline bool heap_gate_is_high(const struct heap_gate *g)
 /* Looks at what is in use, and says what has changed with that. */
 enum heap_change heap_gate_look(struct heap_gate *g, uint64_t used);
 
-/* Would so much more be within the limit? */
-bool heap_gate_has_room(const struct heap_gate *g, size_t bytes);
+/* Would so much more be within the limit and so much beyond it? */
+bool heap_gate_has_room(const struct heap_gate *g, size_t bytes, uint64_t beyond);
 
 #endif

@@ -9,7 +9,8 @@
  * own. Linked into the daemon alone.
  *
  * Counted is malloc_usable_size(), which is what free() can know again. A thread has its counter for itself,
- * so counting is a load and a store. Measured, with the library's own 17 ns for a malloc and its free: 3 ns.
+ * so counting is a load and a store. It makes a malloc and its free 9 ns slower, and a message of QoS 1 by
+ * 1.4 %: 1.08 us of the broker's CPU time instead of 1.06.
  */
 
 /* NOLINTBEGIN: the library's names */

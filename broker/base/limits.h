@@ -51,8 +51,9 @@ enum {
 
     /* A persistent session's messages in RAM beyond its window; the others wait in the store. */
     TAIL_ENTRIES_MAX = 1024,
-    PAGE_ENTRIES_MAX = 256, /* rows of one page read from the store */
-    IDS_ENTRIES_MAX = 4096, /* the same without their messages: some milliseconds, 128 KiB */
+    PAGE_ENTRIES_MAX = 256,           /* rows of one page read from the store, */
+    PAGE_BYTES_MAX = 4 * 1024 * 1024, /* and their messages: large ones come in smaller pages, one at least */
+    IDS_ENTRIES_MAX = 4096,           /* the same without their messages: some milliseconds, 128 KiB */
 
     /* PUBLISH bytes under way from one shard to another before its sources are no longer read. */
     CREDIT_BYTES_MAX = 8 * 1024 * 1024,

@@ -89,6 +89,7 @@ static enum err run_on_disk(struct broker *b)
         .sets_damaged_aside = b->config->persistence_damaged == CONFIG_DAMAGED_SET_ASIDE,
         .sync = b->config->durability == CONFIG_DURABILITY_DISK,
         .limits = limits_of(b->config),
+        .memory_limit = b->config->memory_limit,
         .log = b->log,
         .metrics = metrics_shard(b->metrics, shards_wanted(b->config)),
         .clock = &b->clock.clock,

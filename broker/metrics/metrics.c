@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "metrics/metrics.h"
 #include "base/check.h"
+#include "base/heap.h"
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -65,6 +66,7 @@ struct metrics_shard *metrics_shard(struct metrics *m, unsigned shard)
 int64_t metrics_sum(const struct metrics *m, enum metric which)
 {
     uint64_t sum = 0; /* unsigned: it may wrap on the way to a gauge's sum */
+    if (which == METRIC_memory_bytes) return (int64_t)heap_used(); /* counted elsewhere */
     for (unsigned s = 0; s < m->shards_count; s++)
         sum += atomic_load_explicit(&m->shards[s].value[which], memory_order_relaxed);
     return (int64_t)sum;

@@ -154,6 +154,21 @@ bool session_next(struct session *s, struct session_send *out)
     return true;
 }
 
+uint32_t session_shed(struct session *s, uint64_t keep_bytes)
+{
+    uint32_t had = s->tail;
+    if (s->feed == FEED_READING) return 0; /* the page begins behind what is here */
+    while (s->queued_bytes > keep_bytes && s->tail != s->sent && session_at(s, s->tail - 1)->place == 0) {
+        struct session_entry *e = session_at(s, --s->tail);
+        s->queued_bytes -= msg_bytes(e->msg);
+        msg_unref(&e->msg);
+    }
+    if (!s->persistent || s->tail == had) return had - s->tail;
+    s->fed = s->tail != s->head ? session_at(s, s->tail - 1)->seq : s->finished;
+    s->feed = FEED_STORE;
+    return 0;
+}
+
 void session_drop_upto(struct session *s, uint64_t seq)
 {
     if (seq <= s->dropped_upto) return;

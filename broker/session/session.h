@@ -186,6 +186,10 @@ bool session_copy_room(const struct session *s);
  * came live meanwhile, the entry is given out as void when its turn comes, and finished by session_skip. */
 void session_copy_end(struct session *s, uint64_t topic_hash, uint64_t version, uint64_t seq);
 
+/* Memory is short: lets go of what waits for its turn beyond so many bytes, the newest first. Of a persistent
+ * session the store has it; of a clean one it is dropped, and said how many. */
+uint32_t session_shed(struct session *s, uint64_t keep_bytes);
+
 /* The queue dropped its oldest, up to this seq: what of it has not been sent is not to be sent any more. */
 void session_drop_upto(struct session *s, uint64_t seq);
 

@@ -17,10 +17,14 @@ enum alarm {
     ALARM_ACCEPT,  /* descriptors had run out */
     ALARM_SYS,     /* shard 0: an interval is over */
     ALARM_DELAYED, /* shard 0: a message is due */
+    ALARM_MEMORY,  /* time to look at memory_limit, and to let go of some */
+    ALARM_SLOW,    /* time to look at slow readers */
     ALARMS
 };
 
 void sys_alarm(struct shard *sh);
 void delayed_alarm(struct shard *sh);
+void memory_alarm(struct shard *sh);
+void slow_alarm(struct shard *sh);
 
 #endif

@@ -89,11 +89,13 @@ static enum err call_change(struct shard *sh, void *arg)
     sh->config = sh->view->config;
     sh->rechecks = true;
     sh->recheck_at = 0;
+    memory_turn(sh); /* its limit may be a new one */
     return ERR_OK;
 }
 
 void shards_change(struct shards *s, const struct shards_view *view)
 {
+    heap_gate_set(&s->heap, view->config->memory_limit);
     shards_call(s, call_change, (void *)(uintptr_t)view);
 }
 

@@ -107,7 +107,7 @@ void conn_leave(struct shard *sh, struct conn *c)
     c->transport.ops->watch(&c->transport, sh->epoll_fd, EPOLL_CTL_DEL, NULL);
     wheel_stop(sh->conn_wheel, &c->timer);
     slot_release(sh, c);
-    c->is_queued = false; /* by an id that is gone now */
+    c->is_queued = c->is_slow = false; /* by an id that is gone now */
     metrics_sub(sh->metrics, METRIC_connections_open, 1);
 }
 
@@ -384,10 +384,12 @@ static void flush(struct shard *sh, struct conn *c)
     }
     if ((c->paused & PAUSE_OUTPUT) != 0) {
         if (wrote > 0) c->seen_ms = sh->now_ms; /* it reads: what it says waits for us */
-        if (c->out.bytes <= OUT_BYTES_READ_MAX / 2) conn_resume(sh, c, PAUSE_OUTPUT);
+        if (c->out.bytes <= memory_output_max(sh) / 2) conn_resume(sh, c, PAUSE_OUTPUT);
     }
     bool wants = rc == ERR_AGAIN;
     c->wants_write = wants;
+    c->taken = wrote < UINT32_MAX - c->taken ? c->taken + (uint32_t)wrote : UINT32_MAX;
+    if (wants) slow_note(sh, c);
     if (c->state == CONN_ENDING && !wants)
         c->transport.ops->end(&c->transport); /* may have output of its own */
     conn_watch_output(sh, c);

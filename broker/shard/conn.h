@@ -80,9 +80,10 @@ struct conn {
     size_t journal_bytes; /* of its publishes that wait for the journal */
     uint32_t max_packet;  /* the client's, or PACKET_BYTES_MAX */
     uint32_t deferred;    /* publishes that reach even clean receivers at their completion */
+    uint32_t taken;       /* bytes it has taken since slow.c looked */
     uint16_t keepalive_s;
     uint8_t version, state, paused;
-    bool is_dirty, is_dead, is_ready, is_queued, wants_write, watches_output, blocked, handed_over;
+    bool is_dirty, is_dead, is_ready, is_queued, is_slow, wants_write, watches_output, blocked, handed_over;
     bool session_present, limited_keepalive;
     uint16_t alias_max; /* the client's Topic Alias Maximum; 0: it takes none */
     bool wants_reasons, wants_response_info;

@@ -79,7 +79,7 @@ static size_t run_packets(struct shard *sh, struct conn *c, struct bytes in, uin
             rc = dispatch(sh, c, &f);
         }
         if (rc != MQTT_RC_OK) conn_end(sh, c, rc);
-        if (c->out.bytes > OUT_BYTES_READ_MAX && c->state == CONN_OPEN) conn_pause(sh, c, PAUSE_OUTPUT);
+        if (c->out.bytes > memory_output_max(sh) && c->state == CONN_OPEN) conn_pause(sh, c, PAUSE_OUTPUT);
     }
     metrics_add(sh->metrics, METRIC_packets_received_total, packets);
     return c->state == CONN_ENDING || c->state == CONN_CLOSED ? in.len : done;
@@ -116,12 +116,28 @@ static bool in_store(struct conn *c, struct bytes b)
     return true;
 }
 
+/* The rest of a packet would not fit below memory_limit. */
+static void in_refuse(struct shard *sh, struct conn *c)
+{
+    if (c->state == CONN_OPEN)
+        conn_end(sh, c, MQTT_RC_QUOTA_EXCEEDED);
+    else
+        conn_drop(sh, c);
+}
+
+static bool in_fits(struct shard *sh, const struct conn *c, size_t room)
+{
+    return room <= c->in_room || memory_grants_input(sh, room - c->in_room);
+}
+
 /* Keeps what no packet has used. */
 static void in_keep(struct shard *sh, struct conn *c, struct bytes left)
 {
     if (c->state == CONN_CLOSED) return; /* handed over, or dropped: not ours to touch */
     if (left.len == 0)
         in_clear(c);
+    else if (c->paused == 0 && !in_fits(sh, c, left.len))
+        in_refuse(sh, c);
     else if (!in_store(c, left))
         conn_drop(sh, c);
 }
@@ -135,9 +151,13 @@ static void run_input(struct shard *sh, struct conn *c, struct bytes in)
     size_t done = run_packets(sh, c, in, &want);
     if (conn_find(sh, id) != c) return; /* handed over, or gone */
     in_keep(sh, c, bytes_of(in.at + done, in.len - done));
-    if (want > SCRATCH_BYTES / 2 && c->state != CONN_CLOSED) {
+    if (want > SCRATCH_BYTES / 2 && is_read(c)) {
         size_t room = (size_t)c->in_bytes * 2 > SCRATCH_BYTES ? (size_t)c->in_bytes * 2 : SCRATCH_BYTES;
-        if (!in_make_room(c, room < want ? room : want)) conn_drop(sh, c);
+        if (room > want) room = want;
+        if (!in_fits(sh, c, room))
+            in_refuse(sh, c);
+        else if (!in_make_room(c, room))
+            conn_drop(sh, c);
     }
 }
 

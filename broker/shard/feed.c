@@ -6,6 +6,8 @@
 /* From a session to its client as fast as the window allows, from the store to the session as fast as the
  * client acknowledges, and what it has acknowledged or received back to the journal once a turn. */
 
+enum { PAGE_ENTRIES_HIGH = 16 }; /* above memory_limit */
+
 static void ask_page(struct shard *sh, struct session *s)
 {
     struct store_page *p = malloc(sizeof *p);
@@ -15,7 +17,7 @@ static void ask_page(struct shard *sh, struct session *s)
     p->session_no = s->session_no;
     p->claim_no = s->claim_no;
     p->after = s->fed;
-    p->limit = PAGE_ENTRIES_MAX;
+    p->limit = sh->memory.is_high ? PAGE_ENTRIES_HIGH : PAGE_ENTRIES_MAX;
     session_reading(s);
     store_page(&sh->all->store, p);
 }
@@ -42,16 +44,17 @@ void feed_pump(struct shard *sh, struct session *s)
     bool skipped = false;
     if (c == NULL || c->state != CONN_OPEN) return;
     /* In turn, so that neither its own queue nor its groups keep the window for themselves. */
-    for (bool more = true; more && c->out.bytes < OUT_BYTES_QOS1_MAX;) {
+    for (bool more = true; more && c->out.bytes < memory_window_max(sh);) {
         more = shares_send(sh, s);
         more |= send_next(sh, s, &skipped);
     }
     shares_send_home(sh, s);
     feed_note(sh, s);
     if (skipped && !list_empty(&s->jobs))
-        conn_mark_dirty(sh, c);                                /* there is room, and the flush tells them */
-    if (c->out.bytes >= OUT_BYTES_QOS1_MAX) c->blocked = true; /* flushed first, then on */
-    if (session_wants_page(s)) ask_page(sh, s);
+        conn_mark_dirty(sh, c); /* there is room, and the flush tells them */
+    if (c->out.bytes >= memory_window_max(sh)) c->blocked = true; /* flushed first, then on */
+    bool has_enough = sh->memory.is_high && s->tail != s->sent;
+    if (session_wants_page(s) && !has_enough) ask_page(sh, s);
 }
 
 void feed_mail_page(struct shard *sh, struct mail *m)

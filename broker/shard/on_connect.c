@@ -250,11 +250,19 @@ static enum mqtt_rc open_session(struct shard *sh, struct conn *c, const struct 
     return MQTT_RC_OK;
 }
 
+/* One more session is more memory; who has one may come for what waits, which makes it less. */
+static bool has_room(struct shard *sh, const struct conn *c, const struct connect *p)
+{
+    bool has_session = c->assigned_id == NULL && sessions_find(sh, p->client_id) != NULL;
+    return has_session || memory_grants(sh, sizeof(struct session));
+}
+
 enum mqtt_rc connect_open(struct shard *sh, struct conn *c, const struct connect *p)
 {
     limit_keepalive(sh, c, p->keepalive_s);
     c->limited_keepalive = c->keepalive_s != p->keepalive_s;
     if (!connack_fits(sh, c, wanted_expiry(sh, p))) return connack_refuse(sh, c, MQTT_RC_PACKET_TOO_LARGE);
+    if (!has_room(sh, c, p)) return connack_refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);
     return open_session(sh, c, p);
 }
 

@@ -10,7 +10,7 @@
 /* PUBLISH from a client (section 3.3), and its PUBACKs for what we sent. */
 
 /* An alias instead of a topic becomes that topic; with one, it stands for it from now on. */
-static enum mqtt_rc resolve_alias(const struct shard *sh, struct conn *c, struct publish *p)
+static enum mqtt_rc resolve_alias(struct shard *sh, struct conn *c, struct publish *p)
 {
     uint16_t alias = p->props.topic_alias;
     if (alias > conn_door(sh, c)->max_topic_alias) return MQTT_RC_TOPIC_ALIAS_INVALID; /* [MQTT-3.3.2-9] */
@@ -18,10 +18,12 @@ static enum mqtt_rc resolve_alias(const struct shard *sh, struct conn *c, struct
         p->topic = alias_in_get(c->alias_in, alias);
         return p->topic.len > 0 ? MQTT_RC_OK : MQTT_RC_PROTOCOL; /* section 3.3.4 */
     }
+    bool is_new = !bytes_equal(alias_in_get(c->alias_in, alias), p->topic);
+    if (is_new && !memory_grants(sh, p->topic.len)) return MQTT_RC_QUOTA_EXCEEDED;
     return alias_in_set(&c->alias_in, alias, p->topic) == ERR_OK ? MQTT_RC_OK : MQTT_RC_QUOTA_EXCEEDED;
 }
 
-static enum mqtt_rc check(const struct shard *sh, struct conn *c, struct publish *p)
+static enum mqtt_rc check(struct shard *sh, struct conn *c, struct publish *p)
 {
     if (p->props.subscription_id_count > 0) return MQTT_RC_PROTOCOL; /* [MQTT-3.3.4-6] */
     if (PROPS_HAS(&p->props, topic_alias)) {
@@ -73,6 +75,26 @@ static enum mqtt_rc too_many_delayed(struct shard *sh, struct conn *c, const str
     log_event(sh->log, EVENT_PUBLISH_REFUSED, LOG_TEXT("client", session_client_id(c->session)),
               LOG_TEXT("topic", p->topic), LOG_NUM("max_delayed_messages", sh->config->max_delayed_messages));
     return p->qos == 0 ? MQTT_RC_OK : refuse(sh, c, p);
+}
+
+/* What makes a retained message go needs no room. */
+static bool is_over_limit(struct shard *sh, const struct publish *p)
+{
+    bool shrinks = p->retain && p->payload.len == 0;
+    return !shrinks && !memory_grants(sh, p->payload.len + p->topic.len + p->props.block.len);
+}
+
+/* memory_limit: a QoS 0 publish is lost, like on its way to a slow receiver. */
+static enum mqtt_rc over_limit(struct shard *sh, struct conn *c, const struct publish *p)
+{
+    log_event(sh->log, EVENT_PUBLISH_REFUSED, LOG_TEXT("client", session_client_id(c->session)),
+              LOG_TEXT("topic", p->topic), LOG_NUM("qos", p->qos), LOG_STR("limit", "memory_limit"));
+    if (p->qos == 0) {
+        metrics_add(sh->metrics, METRIC_publish_dropped_qos0_total, 1);
+        return MQTT_RC_OK;
+    }
+    metrics_add(sh->metrics, METRIC_publish_refused_total, 1);
+    return refuse(sh, c, p);
 }
 
 /* The properties that go on to receivers: as they came, unless one of them is per hop or counts down. */
@@ -176,6 +198,7 @@ enum mqtt_rc on_publish(struct shard *sh, struct conn *c, const struct frame *f)
     if (p.qos > 0 && is_too_many(sh, c)) return MQTT_RC_RECEIVE_MAX_EXCEEDED;
     if (!take_delay(sh, &p, &due_ms)) return bad_delay(sh, c, &p);
     if (is_dropped(sh, c, &p)) return MQTT_RC_OK;
+    if (is_over_limit(sh, &p)) return over_limit(sh, c, &p);
     if (p.qos == 2 && session_inbound_add(c->session, p.id, INBOUND_PENDING) != ERR_OK)
         return failed(sh, c, &p);
     struct route_in in = {

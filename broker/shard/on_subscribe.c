@@ -78,10 +78,19 @@ static enum mqtt_rc filters_check(struct subscribe p, uint8_t version)
     return MQTT_RC_OK;
 }
 
+/* One more costs its filter, and what the index and the session have of it. */
+static bool has_room(struct shard *sh, struct bytes filter)
+{
+    enum { SUBSCRIPTION_BYTES = 256 };
+    return memory_grants(sh, filter.len + SUBSCRIPTION_BYTES);
+}
+
 /* The code for SUBACK, unless the group's answer brings another one. No retained messages (section 4.8.2). */
 static uint8_t subscribe_shared(struct shard *sh, struct subscribe_job *j, uint16_t index,
                                 const struct subscribe_filter *f, const struct subscribe_wish *wish)
 {
+    if (shares_find(sh, j->session, f->filter) == NULL && !has_room(sh, f->filter))
+        return MQTT_RC_QUOTA_EXCEEDED;
     if (shares_subscribe(sh, j, index, f->filter, wish) != ERR_OK) return MQTT_RC_QUOTA_EXCEEDED;
     return wish->options.qos;
 }
@@ -103,6 +112,7 @@ static uint8_t subscribe_one(struct shard *sh, struct subscribe_job *j, uint16_t
     if (topic_share_split(f->filter, &group, &rest)) return subscribe_shared(sh, j, index, f, &wish);
 
     struct sub *had = subscription_find(sh, s, f->filter);
+    if (had == NULL && !has_room(sh, f->filter)) return MQTT_RC_QUOTA_EXCEEDED;
     enum err done = had != NULL ? change(sh, s, had, &wish) : subscribe_add(sh, s, f->filter, &wish);
     if (done != ERR_OK) return MQTT_RC_QUOTA_EXCEEDED;
     job_wants(j)[index] = f->retain_handling == 0 || (f->retain_handling == 1 && had == NULL);

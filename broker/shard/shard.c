@@ -125,9 +125,8 @@ static void accept_again(struct shard *sh)
 }
 
 static void (*const alarm_handlers[ALARMS])(struct shard *) = {
-    [ALARM_ACCEPT] = accept_again,
-    [ALARM_SYS] = sys_alarm,
-    [ALARM_DELAYED] = delayed_alarm,
+    [ALARM_ACCEPT] = accept_again, [ALARM_SYS] = sys_alarm,   [ALARM_DELAYED] = delayed_alarm,
+    [ALARM_MEMORY] = memory_alarm, [ALARM_SLOW] = slow_alarm,
 };
 
 static void run_alarms(struct shard *sh)
@@ -185,6 +184,7 @@ static int sleep_for_events(struct shard *sh, struct epoll_event *events)
 void shard_turn(struct shard *sh, const struct epoll_event *events, int count)
 {
     read_clocks(sh);
+    memory_turn(sh);
     run_events(sh, events, count);
     run_mail(sh);
     conn_run_more(sh);
@@ -352,6 +352,7 @@ static void shard_free(struct shard *sh)
     free(sh->listeners);
     free(sh->more.at);
     free(sh->shaking.at);
+    free(sh->slow.at);
     free(sh);
 }
 
@@ -418,6 +419,7 @@ enum err shards_new(struct shards **out, const struct shards_conf *conf)
     if (s == NULL) return ERR_NOMEM;
     s->conf = *conf;
     s->count = conf->count;
+    heap_gate_set(&s->heap, conf->view->config->memory_limit);
     s->seed = rng_u64();
     s->main.event_fd = -1;
     s->at = calloc(s->count, sizeof *s->at);

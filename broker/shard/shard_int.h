@@ -12,6 +12,7 @@
 #define SHARD_SHARD_INT_H
 
 #include "base/credit.h"
+#include "base/heap.h"
 #include "base/limits.h"
 #include "base/list.h"
 #include "base/map.h"
@@ -20,6 +21,7 @@
 #include "session/session.h"
 #include "shard/alarm.h"
 #include "shard/conn.h"
+#include "shard/memory.h"
 #include "shard/sessions.h"
 #include "shard/shard.h"
 #include "shard/shares.h"
@@ -31,7 +33,7 @@ enum mail_kind {
 #undef MAIL
 };
 
-/* What all shards share. Nothing here changes after shards_start. */
+/* What all shards share. Nothing here but the gate changes after shards_start. */
 struct shards {
     unsigned count;
     struct shard **at;
@@ -45,6 +47,7 @@ struct shards {
     struct auth_methods auth;          /* that are offered */
     struct outbox *posted, *completed; /* the journal's thread: for each shard, until its flush */
     struct mailbox main;               /* where main waits for its calls */
+    struct heap_gate heap;             /* memory_limit's */
 };
 
 /* One subscription that a match hit: a session and the best of its overlapping filters. */
@@ -90,6 +93,8 @@ struct shard {
     struct conn *dead;  /* freed at the end of the turn */
     struct conn *ready; /* no longer paused, with input left */
     struct conn_ids more, shaking;
+    struct slow_list slow;
+    struct memory memory;
     struct out_pool pool;
     struct msg *fan_msg;      /* what is being delivered to many */
     struct fan_packet fan[2]; /* for version 3, for version 5 */

@@ -12,8 +12,10 @@ static enum err read_rows(struct db *db, struct store_page *p)
     sqlite3_bind_int(s, 3, (int)(p->limit < PAGE_ENTRIES_MAX ? p->limit : PAGE_ENTRIES_MAX));
 
     int step = SQLITE_ROW;
+    size_t bytes = 0;
     enum err rc = ERR_OK;
-    while (rc == ERR_OK && p->count < PAGE_ENTRIES_MAX && (step = sqlite3_step(s)) == SQLITE_ROW) {
+    while (rc == ERR_OK && p->count < PAGE_ENTRIES_MAX && bytes < PAGE_BYTES_MAX &&
+           (step = sqlite3_step(s)) == SQLITE_ROW) {
         struct store_row *row = &p->rows[p->count];
         int flags = sqlite3_column_int(s, 1);
         *row = (struct store_row){ .seq = (uint64_t)sqlite3_column_int64(s, 0),
@@ -21,7 +23,7 @@ static enum err read_rows(struct db *db, struct store_page *p)
                                    .retain = (flags & 4) != 0,
                                    .released = (flags & 8) != 0 };
         rc = db_read_message(s, 2, &row->msg);
-        if (rc == ERR_OK) p->count++;
+        if (rc == ERR_OK) bytes += msg_bytes(p->rows[p->count++].msg);
     }
     if (rc == ERR_OK && step != SQLITE_ROW && step != SQLITE_DONE) rc = db_fail(db, "page");
     sqlite3_reset(s);

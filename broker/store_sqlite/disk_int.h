@@ -25,6 +25,9 @@ enum {
     /* A fold begins when a third of what may wait does, or so many commands, or when the first of them has
      * waited this long. */
     FOLD_PART = 3,
+    MEMORY_PART = 8, /* of memory_limit: what may wait for folds at most */
+    UNFOLDED_BYTES_MIN = 1024 * 1024,
+    SCRATCH_KEPT_BYTES = 1024 * 1024,
     FOLD_COMMANDS = 50000,
     FOLD_AFTER_MS = 1000,
     FOLD_LAST_MS = 1000, /* a fold goes on for so long when the process ends */

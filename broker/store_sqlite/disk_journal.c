@@ -219,6 +219,15 @@ static void run_mail(struct store_disk *s, struct mail *m)
     }
 }
 
+/* After a record that was larger than most. */
+static void shrink_scratch(struct store_disk *s)
+{
+    if (s->scratch_room <= SCRATCH_KEPT_BYTES) return;
+    free(s->scratch);
+    s->scratch = NULL;
+    s->scratch_room = 0;
+}
+
 /* Nobody sees anything of a batch before it is durable: show() only puts it where the flush hands it over. */
 static void end_batch(struct store_disk *s)
 {
@@ -227,6 +236,7 @@ static void end_batch(struct store_disk *s)
     failpoint(FAIL_journal_settled);
     s->conf.sink.flush(s->conf.sink.ctx);
     failpoint(FAIL_journal_shown);
+    shrink_scratch(s);
     if (s->conf.metrics == NULL) return;
     if (s->has_log)
         metrics_set(s->conf.metrics, METRIC_journal_syncs_total, (int64_t)order_wal_stat(&s->order).syncs);

@@ -83,6 +83,15 @@ uint64_t store_disk_client_key(const struct store_disk *s)
 
 /* --- boot */
 
+/* A small process waits for its folds more often. */
+static void fit_memory(struct store_disk *s)
+{
+    uint64_t most = s->conf.memory_limit / MEMORY_PART;
+    if (s->conf.memory_limit == 0) return;
+    if (most < UNFOLDED_BYTES_MIN) most = UNFOLDED_BYTES_MIN;
+    if (most < s->space.unfolded_bytes_max) s->space.unfolded_bytes_max = most;
+}
+
 static enum err open_dir(struct store_disk *s, char text[STORE_DISK_TEXT_BYTES])
 {
     s->dir_fd = open(s->conf.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -93,6 +102,7 @@ static enum err open_dir(struct store_disk *s, char text[STORE_DISK_TEXT_BYTES])
         return ERR_SYS;
     }
     s->space = space_of(s->dir_fd);
+    fit_memory(s);
     return ERR_OK;
 }
 

@@ -40,6 +40,7 @@ struct store_disk_conf {
     bool sets_damaged_aside; /* and begins with nothing */
     bool sync;               /* false: survives the end of the process, not a loss of power */
     struct backlog_limits limits;
+    uint64_t memory_limit; /* of the process; 0: none */
     struct log *log;
     struct metrics_shard *metrics; /* the journal's block; NULL: not counted */
     const struct clock *clock;

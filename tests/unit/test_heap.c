@@ -161,11 +161,13 @@ TEST(a_gate_whose_limit_goes_is_well)
 TEST(room_is_what_is_left_below_the_limit)
 {
     struct heap_gate g = { 0 };
-    CHECK_TRUE(heap_gate_has_room(&g, SIZE_MAX));
+    CHECK_TRUE(heap_gate_has_room(&g, SIZE_MAX, 0));
     heap_gate_set(&g, heap_used() + BLOCK);
-    CHECK_TRUE(heap_gate_has_room(&g, BLOCK / 2));
-    CHECK_TRUE(!heap_gate_has_room(&g, 2 * BLOCK));
-    CHECK_TRUE(!heap_gate_has_room(&g, SIZE_MAX));
+    CHECK_TRUE(heap_gate_has_room(&g, BLOCK / 2, 0));
+    CHECK_TRUE(!heap_gate_has_room(&g, 2 * BLOCK, 0));
+    CHECK_TRUE(!heap_gate_has_room(&g, SIZE_MAX, 0));
+    CHECK_TRUE(heap_gate_has_room(&g, 2 * BLOCK, 2 * BLOCK));
+    CHECK_TRUE(heap_gate_has_room(&g, SIZE_MAX, UINT64_MAX));
     heap_gate_set(&g, 1);
-    CHECK_TRUE(!heap_gate_has_room(&g, 0));
+    CHECK_TRUE(!heap_gate_has_room(&g, 0, 0));
 }
