@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
 #define SYS_ROOT "$SYS/broker/"
 
@@ -54,15 +53,9 @@ static const struct {
     double seconds;
 } spans[SYS_SPANS] = { { "1min", 60 }, { "5min", 300 }, { "15min", 900 } };
 
-/* Resident pages that are not those of a file. mallinfo2() would hold up every thread that allocates. */
-static int64_t private_bytes(void)
+static int64_t heap_bytes(const struct metrics *m)
 {
-    unsigned long size, resident = 0, shared = 0;
-    FILE *f = fopen("/proc/self/statm", "re");
-    if (f == NULL) return 0;
-    int got = fscanf(f, "%lu %lu %lu", &size, &resident, &shared);
-    fclose(f);
-    return got == 3 && resident > shared ? (int64_t)(resident - shared) * sysconf(_SC_PAGESIZE) : 0;
+    return metrics_sum(m, METRIC_memory_bytes);
 }
 
 void sys_read(struct sys_reading *r, const struct metrics *m)

@@ -23,10 +23,10 @@ add_test(NAME unit_out COMMAND test_out)
 unit_test(worker worker)
 unit_test(access access topic)
 
-# The counting allocator is the daemon's; here it is this test's. A sanitizer has its own.
 unit_test(heap base)
+counts_memory(heap)
 if("heap_sanitizer" IN_LIST LONGLINK_LEFT_OUT)
-  target_sources(test_heap PRIVATE ${CMAKE_SOURCE_DIR}/broker/base/heap_malloc.c unit/test_heap_malloc.c)
+  target_sources(test_heap PRIVATE unit/test_heap_malloc.c)
 endif()
 # Compilers may leave out an allocation that nobody looks at.
 target_compile_options(test_heap PRIVATE -fno-builtin)

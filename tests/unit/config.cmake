@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 unit_test(metrics metrics)
 unit_test(sys sys)
+counts_memory(sys)
 unit_test(log log)
 unit_test(config config)
 unit_test(config_files config)
