@@ -114,6 +114,7 @@ static enum err start_shards(struct broker *b)
     enum err rc = metrics_new(&b->metrics, conf.count + 1);
     conf.metrics = b->metrics;
     if (rc == ERR_OK) rc = shards_new(&b->shards, &conf);
+    if (rc == ERR_OK) rc = shards_pulse_new(&b->pulse, b->shards);
     if (rc != ERR_OK) return rc;
     log_event(b->log, EVENT_BROKER_START, LOG_STR("version", LONGLINK_VERSION), LOG_NUM("shards", conf.count),
               LOG_STR("durability", durability_of(b->config)));
@@ -189,6 +190,7 @@ void broker_stop(struct broker **owner)
     store_mem_stop(&b->mem);
     store_disk_stop(&b->disk);
     if (runs) shards_stop(b->shards);
+    shards_pulse_free(&b->pulse);
     shards_free(&b->shards);
     metrics_free(&b->metrics);
     doors_cancel(&b->plan);
@@ -199,9 +201,11 @@ void broker_stop(struct broker **owner)
     free(b);
 }
 
-struct log *broker_log(struct broker *b)
+bool broker_is_alive(struct broker *b)
 {
-    return b->log;
+    bool alive = shards_pulse(b->pulse);
+    if (!alive) log_event(b->log, EVENT_LOOP_STUCK);
+    return alive;
 }
 
 void broker_print_metrics(struct broker *b)

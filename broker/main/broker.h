@@ -27,7 +27,8 @@ enum err broker_reload(struct broker *b, struct config *config, const struct con
 /* Tells every client, makes what was acknowledged durable, and frees everything. */
 void broker_stop(struct broker **owner);
 
-struct log *broker_log(struct broker *b);
+/* Has every event loop turned since the call before this one? If not the log says so. */
+bool broker_is_alive(struct broker *b);
 
 /* All metrics into the log. */
 void broker_print_metrics(struct broker *b);

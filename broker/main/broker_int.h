@@ -24,6 +24,7 @@ struct broker {
     struct log *log;
     struct metrics *metrics;
     struct shards *shards;
+    struct shards_pulse *pulse;
     struct store_mem *mem; /* one of the two */
     struct store_disk *disk;
     char state_dir[CONFIG_TEXT_BYTES + 64];

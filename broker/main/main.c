@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
 #include "base/failpoint.h"
 #include "main/args.h"
 #include "main/broker.h"
 #include "main/drop.h"
+#include "main/notify.h"
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 
 struct process {
     int argc;
@@ -12,6 +16,7 @@ struct process {
     struct args args;
     struct config *config; /* until the broker takes it */
     struct broker *broker;
+    struct notify notify;
 };
 
 /* The same flags, and the file that they name, as they are now. */
@@ -20,21 +25,46 @@ static void reload(const struct process *p)
     struct args again;
     struct config *config = malloc(sizeof *config);
     if (config == NULL) return;
+    notify_reloading(&p->notify);
     args_read(&again, p->argc, p->argv, config);
-    broker_reload(p->broker, config, &again.notes);
+    enum err rc = broker_reload(p->broker, config, &again.notes);
+    notify_ready(&p->notify, rc == ERR_OK ? "Accepting connections"
+                                          : "The new configuration is wrong, the one before it holds");
     args_fini(&again);
+}
+
+/* When the watchdog is to be fed: several times within the time that it gives. */
+static uint64_t feed_due_ms(const struct process *p)
+{
+    enum { FEEDS_A_TIME = 4, SHORTEST_MS = 10 };
+    uint64_t ms = p->notify.watchdog_ms / FEEDS_A_TIME;
+    return clock_mono_ms(&clock_system) + (ms < SHORTEST_MS ? SHORTEST_MS : ms);
+}
+
+/* The next signal; 0 when it is time to feed the watchdog. */
+static int next_signal(const struct process *p, const sigset_t *signals, uint64_t due_ms)
+{
+    if (p->notify.watchdog_ms == 0) return sigwaitinfo(signals, NULL);
+    uint64_t now_ms = clock_mono_ms(&clock_system), ms = due_ms > now_ms ? due_ms - now_ms : 0;
+    struct timespec wait = { .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000 };
+    if (ms == 0) return 0;
+    int got = sigtimedwait(signals, NULL, &wait);
+    return got < 0 && errno == EAGAIN ? 0 : got;
 }
 
 /* Signals are taken here, one at a time, by a thread that may block; the loops never see one. Of several
  * SIGHUPs that come during a reload one is kept: what they ask for is read after it. */
 static void wait_for_end(const struct process *p, const sigset_t *signals)
 {
+    uint64_t due_ms = feed_due_ms(p);
     for (;;) {
-        int got = 0;
-        if (sigwait(signals, &got) != 0) continue;
+        int got = next_signal(p, signals, due_ms); /* or -1: interrupted */
         if (got == SIGINT || got == SIGTERM) return;
         if (got == SIGHUP) reload(p);
         if (got == SIGUSR2) broker_print_metrics(p->broker);
+        if (got != 0) continue;
+        if (broker_is_alive(p->broker)) notify_alive(&p->notify);
+        due_ms = feed_due_ms(p);
     }
 }
 
@@ -59,9 +89,13 @@ static int run(struct process *p)
     if (p->args.daemon && drop_to_background() != ERR_OK) return EXIT_FAILURE;
     if (config->pid_file[0] != '\0' && drop_pid_file(config->pid_file) != ERR_OK) return EXIT_FAILURE;
     p->config = NULL;
+    notify_open(&p->notify);
     if (broker_start(&p->broker, config, &p->args.notes) != ERR_OK) return EXIT_FAILURE;
+    notify_ready(&p->notify, "Accepting connections");
     wait_for_end(p, &signals);
+    notify_stopping(&p->notify);
     broker_stop(&p->broker);
+    notify_close(&p->notify);
     return EXIT_SUCCESS;
 }
 

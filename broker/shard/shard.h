@@ -92,6 +92,12 @@ enum err shards_listen(struct shards *s, struct shards_listener *listener);
 /* Accepts from it no more. One that no shard has is fine. */
 void shards_unlisten(struct shards *s, struct shards_listener *listener);
 
+/* For a watchdog. True: every shard has turned since the call before this one; then all are asked again. */
+struct shards_pulse;
+enum err shards_pulse_new(struct shards_pulse **out, struct shards *s);
+bool shards_pulse(struct shards_pulse *p);
+void shards_pulse_free(struct shards_pulse **owner); /* after shards_stop */
+
 /* What waits for a client, whether it is connected or not: a question of any thread, which comes back as mail
  * when it is answered. This is what the admin's HTTP, and the tool through it, show of a queue. */
 struct shards_ids {
