@@ -1,20 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/ref.h"
 #include "net/edge_int.h"
+#include "net/ws.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 struct edge {
     struct ref ref;
-    struct tls *tls; /* NULL: none */
+    struct tls *tls;     /* NULL: none */
+    struct ws_rules *ws; /* NULL: no WebSocket */
 };
 
 static enum err make_layers(struct edge *e, const struct edge_conf *conf, char *text)
 {
     const struct tls *before = conf->before == NULL ? NULL : conf->before->tls;
-    if (tls_is_wanted(&conf->tls)) return tls_new(&e->tls, &conf->tls, before, text);
-    return ERR_OK;
+    enum err rc = ERR_OK;
+    if (tls_is_wanted(&conf->tls)) rc = tls_new(&e->tls, &conf->tls, before, text);
+    if (rc == ERR_OK && conf->is_websocket) {
+        rc = ws_rules_new(&e->ws, &conf->ws);
+        if (rc != ERR_OK) snprintf(text, EDGE_TEXT_BYTES, "%s", err_text(rc));
+    }
+    return rc;
 }
 
 enum err edge_new(struct edge **out, const struct edge_conf *conf, char text[EDGE_TEXT_BYTES])
@@ -44,6 +51,7 @@ void edge_unref(struct edge **owner)
     *owner = NULL;
     if (e == NULL || !ref_drop(&e->ref)) return;
     tls_unref(&e->tls);
+    ws_rules_unref(&e->ws);
     free(e);
 }
 
@@ -51,6 +59,7 @@ enum err edge_climb(struct edge *e, struct transport *t)
 {
     enum err rc = ERR_OK;
     if (e->tls != NULL) rc = tls_open(e->tls, t);
+    if (rc == ERR_OK && e->ws != NULL) rc = ws_open(e->ws, t);
     return rc;
 }
 

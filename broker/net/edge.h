@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "net/tls.h"
 #include "net/transport.h"
+#include "net/ws_http.h"
 
 struct edge;
 
@@ -25,6 +26,8 @@ struct edge_conf {
     struct tls_conf tls;
     const struct edge
         *before; /* what the listener had until now, or NULL: its sessions of TLS may be resumed */
+    bool is_websocket;
+    struct ws_rules_conf ws;
 };
 
 enum err edge_new(struct edge **out, const struct edge_conf *conf, char text[EDGE_TEXT_BYTES]);

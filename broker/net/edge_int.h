@@ -5,7 +5,7 @@
  * Thread:  as edge.h.
  * Memory:  as edge.h.
  * Limits:  none.
- * Errors:  edge_climb leaves the transport as it was.
+ * Errors:  edge_climb leaves a transport that can be closed.
  * Tests:   tests/unit/test_proxy.c
  */
 #ifndef NET_EDGE_INT_H

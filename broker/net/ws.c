@@ -471,20 +471,19 @@ const struct transport_ops transport_ws = {
     .close = ws_close,
 };
 
-enum err ws_open(struct transport *out, struct transport *below, struct ws_rules *rules)
+enum err ws_open(struct ws_rules *rules, struct transport *t)
 {
     struct ws *w = calloc(1, sizeof *w);
     struct shake *s = calloc(1, sizeof *s);
     if (w == NULL || s == NULL) {
         free(w);
         free(s);
-        below->ops->close(below);
         return ERR_NOMEM;
     }
     s->rules = ws_rules_ref(rules);
-    w->below = *below;
+    w->below = *t;
     w->shake = s;
-    *out = (struct transport){ .ops = &transport_ws, .fd = below->fd, .state = w };
-    sync_needs(out, w);
+    *t = (struct transport){ .ops = &transport_ws, .fd = w->below.fd, .state = w };
+    sync_needs(t, w);
     return ERR_OK;
 }

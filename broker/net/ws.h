@@ -26,7 +26,7 @@ enum { WS_PAYLOAD_BYTES_MAX = 65535 };
 
 extern const struct transport_ops transport_ws;
 
-/* Takes the transport below: closes it when it fails. Shares the rules. */
-enum err ws_open(struct transport *out, struct transport *below, struct ws_rules *rules);
+/* Puts itself on the transport. Shares the rules. ERR_NOMEM, and the transport is as it was. */
+enum err ws_open(struct ws_rules *rules, struct transport *t);
 
 #endif
