@@ -12,3 +12,13 @@ add_executable(journal_replicated contract/journal_replicated.c contract/journal
                contract/trial.c contract/trial_commands.c)
 target_link_libraries(journal_replicated PRIVATE contract_kit)
 add_test(NAME contract_replicated COMMAND journal_replicated)
+
+add_library(transport_rig STATIC contract/transport_rig.c)
+target_link_libraries(transport_rig PUBLIC ll_test_kit ll_net)
+add_executable(transport_contract contract/transport_contract.c)
+target_link_libraries(transport_contract PRIVATE transport_rig)
+add_test(NAME contract_transport COMMAND transport_contract)
+
+add_executable(test_ws unit/test_ws.c)
+target_link_libraries(test_ws PRIVATE transport_rig)
+add_test(NAME unit_ws COMMAND test_ws)
