@@ -16,7 +16,9 @@ static enum err make_layers(struct edge *e, const struct edge_conf *conf, char *
 {
     const struct tls *before = conf->before == NULL ? NULL : conf->before->tls;
     enum err rc = ERR_OK;
-    if (tls_is_wanted(&conf->tls)) rc = tls_new(&e->tls, &conf->tls, before, text);
+    struct tls_conf tls = conf->tls;
+    tls.is_websocket = conf->is_websocket;
+    if (tls_is_wanted(&tls)) rc = tls_new(&e->tls, &tls, before, text);
     if (rc == ERR_OK && conf->is_websocket) {
         rc = ws_rules_new(&e->ws, &conf->ws);
         if (rc != ERR_OK) snprintf(text, EDGE_TEXT_BYTES, "%s", err_text(rc));

@@ -130,7 +130,9 @@ static enum err write_words(struct ws *w)
 static enum err say(struct ws *w)
 {
     enum err rc = ERR_OK;
-    if (!is_between_frames(w)) return ERR_OK;
+    if ((w->below.needs & TRANSPORT_HAS_OUTPUT) != 0)
+        rc = w->below.ops->write(&w->below, NULL, 0, &(size_t){ 0 });
+    if (!is_between_frames(w)) return rc;
     while (rc == ERR_OK && has_words(w)) {
         if (w->words == NULL) {
             if (!add_frame(w, WS_PONG, bytes_of(w->ping->at, w->ping->bytes))) return ERR_NOMEM;
@@ -287,12 +289,13 @@ static size_t take_leftover(struct ws *w, uint8_t *at, size_t size)
 
 /* --- the transport */
 
-static void sync_needs(struct transport *t, const struct ws *w)
+static void sync_needs(struct transport *t, struct ws *w)
 {
     unsigned needs = w->below.needs;
     if (has_words(w)) needs |= TRANSPORT_HAS_OUTPUT;
     if (w->verdict != ERR_OK || (w->phase == OPEN && w->shake != NULL)) needs |= TRANSPORT_HAS_INPUT;
     t->needs = (uint8_t)needs;
+    w->below.needs &= (uint8_t)~TRANSPORT_RESUMED; /* told once */
     t->why = w->why != NULL ? w->why : w->below.why;
     t->from = w->below.from; /* lent */
 }

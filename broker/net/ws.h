@@ -7,12 +7,12 @@
  * one call goes as one frame, up to WS_PAYLOAD_BYTES_MAX.
  *
  * Thread:  the connection's shard.
- * Memory:  struct ws, about 200 bytes; until the handshake is done also its bytes, at most
- * websockets_headers_size; while one is there, a control frame and an answer to it. Nothing else: see
- * ws_frame.h. Limits:  of PINGs that come in one read, or before the PONG has gone, the newest is answered.
- * Errors:  ERR_SYNTAX for a handshake or a frame that is wrong; `why` says what. The status, of HTTP or a
- * Close, is then output. ERR_CLOSED after the peer's Close. Tests:   tests/contract/transport_contract.c,
- * tests/unit/test_ws.c, tests/fuzz/fuzz_ws.c
+ * Memory:  struct ws, about 200 bytes; the bytes of the handshake until it is done; a control frame while one
+ *          is there, and an answer to it. Of a frame that is cut nothing else: see ws_frame.h.
+ * Limits:  websockets_headers_size; of PINGs that come before a PONG has gone the newest is answered.
+ * Errors:  ERR_SYNTAX for a handshake or a frame that is wrong: `why` says what, and the status, of HTTP or
+ *          in a Close, is output then. ERR_CLOSED after the peer's Close.
+ * Tests:   tests/contract/transport_contract.c, tests/unit/test_ws.c, tests/fuzz/fuzz_ws.c
  */
 #ifndef NET_WS_H
 #define NET_WS_H
@@ -20,8 +20,7 @@
 #include "net/transport.h"
 #include "net/ws_http.h"
 
-/* Clients and what stands between may bound a message, Jetty at 64 KiB: below, whatever the size of a packet.
- */
+/* Of a frame we send. Peers bound a message, Jetty at 64 KiB, whatever the size of an MQTT packet. */
 enum { WS_PAYLOAD_BYTES_MAX = 65535 };
 
 extern const struct transport_ops transport_ws;

@@ -187,7 +187,7 @@ void rig_open(struct rig *r, const struct rig_kind *kind, unsigned fragments)
 {
     char text[EDGE_TEXT_BYTES] = "";
     int fds[2];
-    struct edge_conf conf = { .websockets = kind->client.is_websocket };
+    struct edge_conf conf = { .is_websocket = kind->client.is_websocket };
     struct wire_conf client = kind->client;
     *r = (struct rig){ .kind = kind, .read_max = BLOCK - 1, .write_max = BLOCK, .net_max = BLOCK - 1 };
     client.fragments = fragments;
