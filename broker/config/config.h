@@ -42,6 +42,7 @@ enum {
 
 /* In the order of their words in listener.def. */
 enum config_protocol { CONFIG_PROTOCOL_MQTT };
+enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 enum config_domain { CONFIG_DOMAIN_ANY, CONFIG_DOMAIN_IPV4, CONFIG_DOMAIN_IPV6 };
 
 /* In the order of their words in options.def. */

@@ -232,8 +232,24 @@ static enum err open_listener(struct doors *d, struct doors_plan *p, struct plan
 /* What stands between a socket of this listener and MQTT. */
 static struct edge_conf edge_conf_of(const struct config_listener *l, struct edge *previous)
 {
-    (void)l, (void)previous;
-    return (struct edge_conf){ 0 };
+    return (struct edge_conf){
+        .before = previous,
+        .tls = {
+            .certfile = l->certfile,
+            .keyfile = l->keyfile,
+            .cafile = l->cafile,
+            .capath = l->capath,
+            .crlfile = l->crlfile,
+            .require_certificate = l->require_certificate,
+            .version_min = l->tls_version == CONFIG_TLS_1_3 ? TLS_1_3 : TLS_1_2,
+            .ciphers = l->ciphers,
+            .ciphers_tls1_3 = l->ciphers_tls1_3,
+            .dhparamfile = l->dhparamfile,
+            .sni_dir = l->sni_dir,
+            .psk_hint = l->psk_hint,
+            .psk_file = l->security.psk_file,
+        },
+    };
 }
 
 static enum err make_edge(struct doors *d, struct plan_row *r)

@@ -211,6 +211,34 @@ class TlsClient(kit.Client):
             raise
 
 
+class TlsTest(kit.Test):
+    def tls_broker(self, options="", conf="", pair=None, **more):
+        """options: of the listener. pair: its certificate; False: it has none."""
+        lines = "" if pair is False else (pair or pki().server).lines()
+        return self.broker(conf, listener=f"listener 0 127.0.0.1\n{lines}{options}\n", **more)
+
+    def tls_client(self, broker, client_id="", context=None, **more):
+        c = TlsClient(broker.port, context or pki().trust(), **{k: more.pop(k) for k in
+                      ("receive_buffer", "session", "name") if k in more})
+        self.addCleanup(c.close)
+        c.join(client_id, **more)
+        return c
+
+    def refused(self, broker, context, why):
+        """The client cannot come in, and the log says why."""
+        with self.assertRaises((ssl.SSLError, ConnectionResetError, kit.Closed)):
+            c = TlsClient(broker.port, context)
+            self.addCleanup(c.close)
+            c.join("refused")  # TLS 1.3: the client learns it only after its own last word
+        kit.wait_file(broker.log, f" peer-transport .*transport=\"tls\" reason=\".*{why}")
+
+    def only(self, version, context=None):
+        context = context or pki().trust()
+        context.set_ciphers("DEFAULT@SECLEVEL=0")
+        context.minimum_version = context.maximum_version = version
+        return context
+
+
 def tcp(port):
     """A plain connection, for who speaks no TLS."""
     s = socket.create_connection(("127.0.0.1", port))
