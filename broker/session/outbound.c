@@ -14,6 +14,10 @@
  * of all that have one are consecutive from the head on, and an entry is found by subtraction. The place is
  * the packet id, but for QoS 2 in a persistent session, whose place stays unused as an id (session/qos2.h).
  * An entry that is finished out of order stays until it is the head.
+ *
+ * What another broker had sent before its sessions came here keeps the id that its client knows, and that may
+ * be any (COMMAND_SENT_AS). So that no two messages have one id, such entries and the others are never under
+ * way together: each kind waits until those of the other before it are finished.
  */
 enum { RING_MIN = 4, RING_KEPT = 32, SPAN_MIN = 64 };
 
@@ -49,7 +53,9 @@ static bool push(struct session *s, const struct store_row *row)
                                                         .seq = row->seq,
                                                         .qos = row->qos,
                                                         .state = row->released ? ENTRY_RELEASED : ENTRY_OPEN,
-                                                        .retain = row->retain };
+                                                        .retain = row->retain,
+                                                        .packet_id = row->packet_id };
+    s->foreign += row->packet_id != 0;
     s->queued_bytes += msg_bytes(row->msg);
     if (row->seq > s->fed) s->fed = row->seq;
     return true;
@@ -101,10 +107,21 @@ static bool span_left(const struct session *s)
     return s->sent - s->head < most;
 }
 
+static bool ids_may_meet(const struct session *s, const struct session_entry *e)
+{
+    bool is_foreign = e->packet_id != 0;
+    for (uint32_t i = s->head; i != s->sent; i++) {
+        const struct session_entry *before = session_at(s, i);
+        if (before->state != ENTRY_DONE && (before->packet_id != 0) != is_foreign) return true;
+    }
+    return is_foreign && s->shared.sent_count > 0;
+}
+
 /* The first time in this process. False: not now. */
 static bool give_place(struct session *s, struct session_entry *e)
 {
     uint16_t place = place_after(s->last_place);
+    if (s->foreign > 0 && ids_may_meet(s, e)) return false;
     if (!span_left(s) || (e->qos == 2 && !session_exact_begin(s, e, place))) return false;
     e->place = s->last_place = place;
     s->queued_bytes -= msg_bytes(e->msg);
@@ -208,6 +225,12 @@ uint64_t session_sent_upto(const struct session *s)
     return s->resent_upto;
 }
 
+void session_let_go(struct session *s, struct session_entry *e)
+{
+    s->foreign -= e->packet_id != 0;
+    msg_unref(&e->msg);
+}
+
 void session_finish(struct session *s, struct session_entry *e)
 {
     e->state = ENTRY_DONE;
@@ -216,7 +239,7 @@ void session_finish(struct session *s, struct session_entry *e)
     if (e->qos == 2) session_shared_finished(s, e->seq);
     while (s->head != s->tail && session_at(s, s->head)->state == ENTRY_DONE) {
         if (s->sent == s->head) s->sent++;
-        msg_unref(&session_at(s, s->head++)->msg);
+        session_let_go(s, session_at(s, s->head++));
     }
     ring_shrink(s);
 }

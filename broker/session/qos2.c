@@ -139,7 +139,7 @@ bool session_exact_begin(struct session *s, const struct session_entry *e, uint1
     with_place.place = place;
     struct qos2_item item = { session_entry_id(s, &with_place), place };
     if (!make_list(s) || find(s, item.id) != NOT_THERE) return false;
-    if (s->persistent && would_meet(&s->exact->settling, e->seq)) return false;
+    if (s->persistent && e->packet_id == 0 && would_meet(&s->exact->settling, e->seq)) return false;
     if (e->state == ENTRY_RELEASED)
         put_recorded(s->exact, item);
     else

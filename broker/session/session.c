@@ -68,7 +68,7 @@ void session_detach(struct session *s)
 
     /* Entries with a place may have reached the client: their ids stay theirs. The others the store has. */
     while (s->tail != s->head && session_at(s, s->tail - 1)->place == 0)
-        msg_unref(&session_at(s, --s->tail)->msg);
+        session_let_go(s, session_at(s, --s->tail));
     session_exact_reset(s);
     s->sent = s->tail;
     s->queued_bytes = 0;

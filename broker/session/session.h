@@ -63,6 +63,7 @@ struct session_entry {
     uint8_t qos;
     uint8_t state; /* enum session_entry_state */
     bool retain;
+    uint16_t packet_id; /* QoS 2: another broker's, known to the client; 0: none */
 };
 
 struct session {
@@ -83,6 +84,7 @@ struct session {
     uint32_t window;  /* the client's Receive Maximum, or ours */
     uint16_t last_place;
     uint16_t client_id_bytes;
+    uint32_t foreign;      /* entries in the ring with another broker's packet id */
     uint64_t queued_bytes; /* waiting */
     uint64_t dropped;      /* messages, by the limit of its queue, since this process began */
     uint64_t fed;          /* the highest seq taken into the ring */

@@ -27,10 +27,12 @@ static inline bool session_is_exact(const struct session *s, const struct sessio
 static inline uint16_t session_entry_id(const struct session *s, const struct session_entry *e)
 {
     if (e->place == 0 || !session_is_exact(s, e)) return e->place;
+    if (e->packet_id != 0) return e->packet_id;
     return (uint16_t)(ID_EXACT_FIRST + e->seq % ID_EXACT_COUNT);
 }
 
 /* outbound.c */
+void session_let_go(struct session *s, struct session_entry *e);               /* it leaves the ring */
 uint32_t session_index_of(const struct session *s, uint16_t place);            /* of an entry in the ring */
 struct session_entry *session_find_seq(const struct session *s, uint64_t seq); /* NULL: not in the ring */
 void session_finish(struct session *s, struct session_entry *e); /* the window is the caller's */

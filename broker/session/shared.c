@@ -95,6 +95,7 @@ static uint16_t next_id(struct session *s)
 struct share_entry *session_shared_next(struct session *s)
 {
     enum { SENT_MAX = (ID_SHARED_MAX - ID_SHARED_FIRST) / 2 };
+    if (s->foreign > 0) return NULL; /* their ids may be any */
     if (list_empty(&s->shared.waiting) || s->unacked >= s->window || s->shared.sent_count >= SENT_MAX)
         return NULL;
     struct share_entry *e = entry_at(s->shared.waiting.next);

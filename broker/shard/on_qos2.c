@@ -113,14 +113,20 @@ static enum qos2_reply shared_pubrec(struct session *s, uint16_t id, bool refuse
     return QOS2_UNKNOWN;
 }
 
+/* An id of their range may be another broker's, of the session's own queue. */
+static bool is_lent(const struct session *s, uint16_t id)
+{
+    return session_shared_has_id(id) && !session_in_flight(s, id);
+}
+
 enum mqtt_rc on_pubrec(struct shard *sh, struct conn *c, const struct frame *f)
 {
     struct ack a;
     enum mqtt_rc rc = ack_decode(f, c->version, &a);
     if (rc != MQTT_RC_OK) return rc;
     bool refused = a.code >= REFUSAL_MIN;
-    enum qos2_reply reply = session_shared_has_id(a.id) ? shared_pubrec(c->session, a.id, refused)
-                                                        : session_pubrec(c->session, a.id, refused);
+    enum qos2_reply reply = is_lent(c->session, a.id) ? shared_pubrec(c->session, a.id, refused)
+                                                      : session_pubrec(c->session, a.id, refused);
     switch (reply) {
     /* A client may come from another broker, or from a session that we have no more: it can finish. */
     case QOS2_UNKNOWN:
@@ -138,7 +144,7 @@ enum mqtt_rc on_pubcomp(struct shard *sh, struct conn *c, const struct frame *f)
     struct ack a;
     enum mqtt_rc rc = ack_decode(f, c->version, &a);
     if (rc != MQTT_RC_OK) return rc;
-    if (session_shared_has_id(a.id)) {
+    if (is_lent(c->session, a.id)) {
         if (session_shared_pubcomp(c->session, a.id) == SHARED_DONE) feed_pump(sh, c->session);
         return MQTT_RC_OK;
     }

@@ -385,7 +385,7 @@ static void apply_targets(struct shard *sh, const struct command_seat *seat)
         if (t->dropped > 0) note_dropped(sh, s, t);
         if (t->is_skipped) continue;
         if (c->msg->retain) note_retained(sh, s, c->msg, c->position);
-        struct store_row row = { c->position, c->msg, t->qos, t->retain, false };
+        struct store_row row = { .seq = c->position, .msg = c->msg, .qos = t->qos, .retain = t->retain };
         session_offer(s, &row);
         feed_pump(sh, s); /* also when it is left to the store: somebody must ask for it */
     }
@@ -399,7 +399,7 @@ static void apply_copy(struct shard *sh, struct command *c)
     if (s == NULL) return;
     uint64_t topic = subs_hash(sh->all->subs, msg_topic(c->msg));
     const struct command_target *t = &c->targets[0];
-    struct store_row row = { c->position, c->msg, t->qos, t->retain, false };
+    struct store_row row = { .seq = c->position, .msg = c->msg, .qos = t->qos, .retain = t->retain };
     bool comes = c->result == COMMAND_DURABLE && !t->is_skipped;
     if (t->dropped > 0) note_dropped(sh, s, t);
     if (c->result == COMMAND_REFUSED)

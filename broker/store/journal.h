@@ -113,7 +113,7 @@ struct command {
     uint64_t session_no, claim_no; /* fences: 0 where the kind has none */
     uint64_t conn_id, ticket;      /* the submitter's: who waits, and for what */
     uint64_t version; /* RETAINED: the position at which its message became the retained one. MOVE: the seq
-                         of the entry in the queue session_no */
+                         of the entry in the queue session_no. SENT_AS: the entry's seq */
     void *job;
     bool deferred;
     bool keeps_will; /* OFFLINE */
@@ -122,7 +122,7 @@ struct command {
                         no want of room stands in its way */
     bool was_stored; /* RELEASE, the journal's own: the id is in the tables */
     uint16_t in_id;  /* ENQUEUE: the publisher's packet id, to be known until it is released; 0: none. Then
-                        session_no and claim_no are the publisher's. RELEASE: this one */
+                        session_no and claim_no are the publisher's. RELEASE: this one. SENT_AS: the entry's */
     uint32_t sub_id; /* SUBSCRIBE: the subscription identifier of all its filters; 0: none */
     uint64_t due_ms; /* ENQUEUE into DELAYED_QUEUE: when, since 1970; else 0 */
     uint64_t sent;   /* OFFLINE: the highest seq that the client may have seen */

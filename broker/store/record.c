@@ -88,6 +88,7 @@ size_t record_size(const struct command *c)
     case COMMAND_UNSUBSCRIBE:
     case COMMAND_GROUP: return HEAD_BYTES + 4 + c->data.len + (c->sub_id != 0 ? 4 : 0);
     case COMMAND_RELEASE: return HEAD_BYTES + 2;
+    case COMMAND_SENT_AS: return HEAD_BYTES + 8 + 2;
     case COMMAND_RECEIVED:
     case COMMAND_ACK: return HEAD_BYTES + 8 + 4 + (size_t)c->ack.open_count * 8;
     case COMMAND_END_SESSION:
@@ -194,6 +195,10 @@ static void put_kind(struct wr *w, const struct command *c)
     case COMMAND_UNSUBSCRIBE:
     case COMMAND_GROUP: put_data(w, c); break;
     case COMMAND_RELEASE: wr_u16(w, c->in_id); break;
+    case COMMAND_SENT_AS:
+        wr_u64(w, c->version);
+        wr_u16(w, c->in_id);
+        break;
     case COMMAND_RECEIVED:
     case COMMAND_ACK: put_ack(w, &c->ack); break;
     case COMMAND_END_SESSION:
@@ -371,7 +376,8 @@ static enum err get_claim(struct rd *r, struct command **out)
 static enum err get_plain(struct rd *r, enum command_kind kind, struct command **out)
 {
     bool has_data = kind == COMMAND_SUBSCRIBE || kind == COMMAND_UNSUBSCRIBE || kind == COMMAND_GROUP;
-    uint16_t in_id = kind == COMMAND_RELEASE ? rd_u16(r) : 0;
+    uint64_t version = kind == COMMAND_SENT_AS ? rd_u64(r) : 0;
+    uint16_t in_id = kind == COMMAND_RELEASE || kind == COMMAND_SENT_AS ? rd_u16(r) : 0;
     uint32_t expiry_s = kind == COMMAND_EXPIRY ? rd_u32(r) : 0;
     uint64_t sent = kind == COMMAND_OFFLINE ? rd_u64(r) : 0;
     bool keeps_will = kind == COMMAND_OFFLINE && rd_u8(r) != 0;
@@ -380,6 +386,7 @@ static enum err get_plain(struct rd *r, enum command_kind kind, struct command *
     struct bytes data = rd_take(r, length & ~length_with_id);
     *out = make(kind, 0, 0, data);
     if (*out == NULL) return ERR_NOMEM;
+    (*out)->version = version;
     (*out)->in_id = in_id;
     (*out)->sub_id = sub_id;
     (*out)->expiry_s = expiry_s;
@@ -404,6 +411,7 @@ static enum err get_kind(struct rd *r, uint8_t kind, struct command **out)
     case COMMAND_UNSUBSCRIBE:
     case COMMAND_RELEASE:
     case COMMAND_GROUP:
+    case COMMAND_SENT_AS:
     case COMMAND_END_SESSION:
     case COMMAND_FENCE: return get_plain(r, (enum command_kind)kind, out);
     default: return ERR_UNKNOWN;

@@ -17,6 +17,7 @@
  *   SUBSCRIBE, UNSUBSCRIBE   the filters as in the packet; if bit 31 of their length is set, u32 sub_id
  * before them GROUP       "$share/NAME/FILTER" ACK, RECEIVED            u64 cursor, u32 open, each u64
  *   RELEASE     u16 in_id
+ *   SENT_AS     u64 seq, u16 packet id
  *   END_SESSION, FENCE       nothing
  *
  *   message: u8 flags | u64 expires_ms | u64 from_session | u64 from_client | topic | block | payload

@@ -22,7 +22,8 @@ struct store_row {
     struct msg *msg;
     uint8_t qos;
     bool retain;
-    bool released; /* QoS 2: its client has it, and waits for PUBREL */
+    bool released;      /* QoS 2: its client has it, and waits for PUBREL */
+    uint16_t packet_id; /* QoS 2: what another broker sent it with, and it keeps; 0: none */
 };
 
 /* A question and its answer: the rows of a queue after a position, in order. Fewer than asked for may come

@@ -378,6 +378,12 @@ static void queue_release(struct queue *q, const struct command_ack *received)
     }
 }
 
+static void queue_sent_as(struct queue *q, uint64_t seq, uint16_t packet_id)
+{
+    struct store_row *row = queue_row(q, seq);
+    if (row != NULL) row->packet_id = packet_id;
+}
+
 /* Commands that act for a connection: is it still the one that holds the session? */
 static enum command_result apply_fenced(struct tables *t, struct command *c)
 {
@@ -387,6 +393,7 @@ static enum command_result apply_fenced(struct tables *t, struct command *c)
     if (q == NULL) return COMMAND_STALE;
     if (c->kind == COMMAND_ACK) queue_finish(q, &c->ack);
     if (c->kind == COMMAND_RECEIVED) queue_release(q, &c->ack);
+    if (c->kind == COMMAND_SENT_AS) queue_sent_as(q, c->version, c->in_id);
     if (c->kind == COMMAND_RELEASE) c->was_stored = in_ids_take(&q->in_ids, c->in_id);
     if (c->kind == COMMAND_OFFLINE) q->has_will = q->has_will && c->keeps_will;
     return COMMAND_DURABLE;
@@ -408,6 +415,7 @@ enum command_result tables_apply(struct tables *t, struct command *c)
     case COMMAND_OFFLINE:
     case COMMAND_RECEIVED:
     case COMMAND_RELEASE:
+    case COMMAND_SENT_AS:
     case COMMAND_FIRE_WILL: return apply_fenced(t, c);
     case COMMAND_GROUP: return apply_group(t, c);
     case COMMAND_MOVE: return apply_move(t, c);

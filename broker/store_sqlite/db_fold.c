@@ -239,6 +239,18 @@ static enum err fold_received(struct db *db, const struct command *c)
     return rc;
 }
 
+static enum err fold_sent_as(struct db *db, const struct command *c)
+{
+    enum err rc = db_rows_settle(db, c->session_no, c->version);
+    if (rc != ERR_OK) return rc;
+    sqlite3_stmt *s = db_statement(db, SQL_sent_as);
+    if (s == NULL) return db_fail(db, "fold");
+    db_bind_u64(s, 1, c->session_no);
+    db_bind_u64(s, 2, c->version);
+    db_bind_u64(s, 3, c->in_id);
+    return db_run(db, s);
+}
+
 static enum err fold_group(struct db *db, const struct command *c)
 {
     sqlite3_stmt *s = db_statement(db, SQL_group_put);
@@ -271,6 +283,7 @@ enum err db_fold(struct db *db, const struct command *c, const bool *is_live)
     case COMMAND_CLAIM: return fold_claim(db, c);
     case COMMAND_EXPIRY: return by_session_and(db, SQL_expiry, c->session_no, c->expiry_s);
     case COMMAND_RECEIVED: return fold_received(db, c);
+    case COMMAND_SENT_AS: return fold_sent_as(db, c);
     case COMMAND_RELEASE: return by_session_and(db, SQL_inbound_take, c->session_no, c->in_id);
     case COMMAND_GROUP: return fold_group(db, c);
     case COMMAND_MOVE: return fold_move(db, c, is_live);

@@ -21,7 +21,8 @@ static enum err read_rows(struct db *db, struct store_page *p)
         *row = (struct store_row){ .seq = (uint64_t)sqlite3_column_int64(s, 0),
                                    .qos = (uint8_t)(flags & 3),
                                    .retain = (flags & 4) != 0,
-                                   .released = (flags & 8) != 0 };
+                                   .released = (flags & 8) != 0,
+                                   .packet_id = (uint16_t)(flags >> 16) };
         rc = db_read_message(s, 2, &row->msg);
         if (rc == ERR_OK) bytes += msg_bytes(p->rows[p->count++].msg);
     }

@@ -129,7 +129,9 @@ static enum import_skip judge_entry(const struct import_plan *p, const struct mo
     if (!is_known) return IMPORT_SKIP_ENTRY_BAD_ID;
     if (e->qos == 0) return IMPORT_SKIP_ENTRY_QOS0;
     if (m->is_invalid) return IMPORT_SKIP_ENTRY_INVALID;
-    return m->is_expired && e->is_out ? IMPORT_SKIP_ENTRY_EXPIRED : IMPORT_SKIPS;
+    /* What a client may have of QoS 2 is to be finished with it. */
+    bool is_needed = e->qos == 2 && (!e->is_out || e->state != MOSQUITTO_QUEUED);
+    return m->is_expired && !is_needed ? IMPORT_SKIP_ENTRY_EXPIRED : IMPORT_SKIPS;
 }
 
 static bool is_released(const struct mosquitto_entry *e)

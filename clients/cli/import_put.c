@@ -11,7 +11,7 @@
  *   CLAIM, SUBSCRIBE ...   each session
  *   ENQUEUE                messages by their ids, to the queues that are in order, and retained ones
  *   ENQUEUE                queues that are not in order, one after the other
- *   RECEIVED, OFFLINE      each session, when the places in its queue are known
+ *   SENT_AS, RECEIVED, OFFLINE   each session, when the places in its queue are known
  *   ENQUEUE                what came with QoS 2 and was not released: mosquitto would have delivered it at
  *                          PUBREL, we have it delivered, and PUBREL frees the packet id
  */
@@ -187,6 +187,22 @@ static enum err put_mixed(const struct putting *w)
 
 /* --- what is known when the places are */
 
+static enum err put_sent_as(const struct putting *w, const struct import_session *s)
+{
+    const struct command_size nothing = { 0 };
+    enum err rc = ERR_OK;
+    for (const struct import_entry *e = s->entries; e != NULL && rc == ERR_OK; e = e->next) {
+        if (e->qos != 2 || !e->was_sent || e->packet_id == 0) continue;
+        struct command *c = make(COMMAND_SENT_AS, s, &nothing);
+        if (c != NULL) {
+            c->version = e->seq;
+            c->in_id = e->packet_id;
+        }
+        rc = put(w, c);
+    }
+    return rc;
+}
+
 static enum err put_received(const struct putting *w, const struct import_session *s)
 {
     struct command_size size = { .open = s->released_count };
@@ -203,7 +219,8 @@ static enum err put_states(const struct putting *w)
     const struct command_size nothing = { 0 };
     enum err rc = w->to->wait(w->to->ctx);
     for (const struct import_session *s = w->plan->sessions; s != NULL && rc == ERR_OK; s = s->next) {
-        rc = put_received(w, s);
+        rc = put_sent_as(w, s);
+        if (rc == ERR_OK) rc = put_received(w, s);
         struct command *c = rc == ERR_OK ? make(COMMAND_OFFLINE, s, &nothing) : NULL;
         if (c != NULL) c->sent = s->sent;
         if (rc == ERR_OK) rc = put(w, c);

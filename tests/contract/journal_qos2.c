@@ -200,6 +200,33 @@ CONTRACT(a_lost_connection_has_received_nothing)
     close_rig(r);
 }
 
+/* --- another broker's packet ids */
+
+static enum command_result sent_as(struct rig *r, uint64_t claim_no, uint64_t seq, uint16_t id)
+{
+    struct command *c = fenced(COMMAND_SENT_AS, RECEIVER, claim_no);
+    c->version = seq;
+    c->in_id = id;
+    return run(r, c).result;
+}
+
+CONTRACT(an_entry_keeps_the_packet_id_that_another_broker_sent_it_with)
+{
+    struct rig *r = open_both(of, no_limits);
+    uint64_t p[3];
+    memcpy(p, fill(r, RECEIVER, 3), sizeof p);
+    CHECK_INT(COMMAND_DURABLE, sent_as(r, 1, p[0], 65535));
+    CHECK_INT(COMMAND_DURABLE, sent_as(r, 1, p[1], 7));
+    CHECK_INT(COMMAND_DURABLE, receive(r, 1, p, 1));
+    CHECK_INT(COMMAND_STALE, sent_as(r, 99, p[2], 8));
+    const struct store_row *rows = page(r, RECEIVER, 0, 10)->rows;
+    CHECK_TRUE(rows[0].packet_id == 65535 && rows[0].released && rows[0].qos == 1);
+    CHECK_TRUE(rows[1].packet_id == 7 && !rows[1].released);
+    CHECK_INT(0, rows[2].packet_id);
+    CHECK_INT(COMMAND_DURABLE, sent_as(r, 1, p[2] + 1, 9)); /* there is none: nothing happens */
+    close_rig(r);
+}
+
 /* --- on disk */
 
 static atomic_uint_fast64_t hand_ms = UINT64_C(1) << 42; /* later than when the file is made */

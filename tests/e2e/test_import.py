@@ -189,6 +189,52 @@ class ImportTest(kit.Test):
         self.assertRegex(said, "(?m)^sessions: +1$")
         self.back(self.start(), "still there")
 
+    def test_qos_2_goes_on_where_it_was_with_the_packet_ids_that_clients_know(self):
+        m = self.mosquitto("max_inflight_messages 10")
+        c = self.client(m, "c", version=kit.V311, clean=False)
+        c.subscribe("q", 2)
+        p = self.client(m, "p")
+        for i in range(4):
+            publish(p, "q", b"%d" % i, 2)
+        publish(p, "q", b"qos 1", 1)
+        p.leave()
+        ids = [kit.Message(c.expect(kit.PUBLISH), c.version).id for _ in range(5)]
+        for number in ids[:2]:
+            c.send(kit.packet(PUBREC, 0, struct.pack(">H", number)))
+            self.assertEqual(c.expect(PUBREL).body, struct.pack(">H", number))
+        c.send(kit.packet(PUBCOMP, 0, struct.pack(">H", ids[0])))
+        c.ping()
+        c.close()
+        p = self.client(m, "p")
+        publish(p, "q", b"later", 2)
+        p.leave()
+        said = tool("--to", self.path("data"), m.save())
+        self.assertIn("note: 1 queued messages of QoS 2 have been received", said)
+        b = self.start()
+        for restart in (True, False):  # what is between PUBREC and PUBCOMP survives us, too
+            c = self.back(b, "c", kit.V311)
+            found = [c.receive() for _ in range(3)]
+            self.assertEqual([x.kind for x in found], [PUBREL, kit.PUBLISH, kit.PUBLISH])
+            self.assertEqual(found[0].body, struct.pack(">H", ids[1]))
+            again = [kit.Message(x, kit.V311) for x in found[1:]]
+            self.assertEqual([(x.id, x.payload, x.dup, x.qos) for x in again],
+                             [(ids[2], b"2", True, 2), (ids[3], b"3", True, 2)])
+            if restart:
+                self.nothing_more(c)  # qos 1 waits: its id could be one of these
+                self.kill(b)
+                b = self.start()
+        qos2(c, again[0])
+        c.send(kit.packet(PUBREC, 0, struct.pack(">H", ids[3])))
+        self.assertEqual(c.expect(PUBREL).body, struct.pack(">H", ids[3]))
+        c.send(kit.packet(PUBCOMP, 0, struct.pack(">H", ids[1])))
+        c.send(kit.packet(PUBCOMP, 0, struct.pack(">H", ids[3])))
+        x = c.message()
+        self.assertEqual((x.payload, x.qos, x.dup), (b"qos 1", 1, True))
+        x = kit.Message(c.expect(kit.PUBLISH), c.version)
+        self.assertEqual((x.payload, x.qos), (b"later", 2))
+        qos2(c, x)
+        self.nothing_more(c)
+
     # files made by hand
 
     def test_a_queue_keeps_its_order_though_older_messages_stand_behind_newer_ones(self):

@@ -40,7 +40,8 @@ static void offer(struct session *s, uint64_t seq)
     struct msg *m = NULL;
     struct msg_parts parts = { .topic = bytes_of_text("t"), .payload = bytes_of_text("payload"), .qos = 1 };
     CHECK_INT(ERR_OK, msg_new(&m, &parts));
-    CHECK_INT(ERR_OK, session_offer(s, &(struct store_row){ seq, m, 1, true, false }));
+    CHECK_INT(ERR_OK,
+              session_offer(s, &(struct store_row){ .seq = seq, .msg = m, .qos = 1, .retain = true }));
     msg_unref(&m);
 }
 

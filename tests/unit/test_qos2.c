@@ -208,6 +208,60 @@ TEST(an_answer_that_does_not_fit_the_message_is_told_from_one_that_is_unknown)
     close_session(s);
 }
 
+/* --- what another broker had sent */
+
+TEST(a_packet_id_of_another_broker_stays_and_meets_no_other)
+{
+    struct session *s = open_session(true);
+    const struct store_row rows[] = {
+        { .seq = 5, .msg = msg_of(5), .qos = 1 },
+        { .seq = 6, .msg = msg_of(6), .qos = 2, .packet_id = 1, .released = true },
+        { .seq = 7, .msg = msg_of(7), .qos = 2, .packet_id = 20000 },
+        { .seq = 8, .msg = msg_of(8), .qos = 2, .packet_id = exact(9) },
+        { .seq = 9, .msg = msg_of(9), .qos = 2 },
+    };
+    s->resent_upto = 8;
+    attach(s, 10);
+    give_rows(s, rows, 5);
+    expect_publish(s, 5, 1, true); /* its id is the one of the next */
+    expect_none(s);
+    CHECK_TRUE(session_acked(s, 1));
+    expect_pubrel(s, 1);
+    expect_publish(s, 7, 20000, true);
+    expect_publish(s, 8, exact(9), true);
+    expect_none(s);
+    CHECK_TRUE(session_in_flight(s, 20000));
+    CHECK_INT(QOS2_TAKEN, session_pubrec(s, 20000, false));
+    CHECK_INT(QOS2_TAKEN, session_pubrec(s, exact(9), true));
+    CHECK_INT(QOS2_TAKEN, session_pubcomp(s, 1));
+    expect_none(s);
+    session_detach(s);
+
+    attach(s, 10); /* another connection: the id is still the same */
+    give_rows(s, rows + 2, 3);
+    record_all(s);
+    expect_pubrel(s, 20000);
+    expect_none(s);
+    CHECK_INT(QOS2_TAKEN, session_pubcomp(s, 20000));
+    expect_publish(s, 9, exact(9), false);
+    CHECK_INT(0, s->foreign);
+    close_session(s);
+}
+
+TEST(a_packet_id_of_another_broker_that_was_not_sent_yet_is_let_go_with_its_connection)
+{
+    struct session *s = open_session(true);
+    const struct store_row rows[] = { { .seq = 5, .msg = msg_of(5), .qos = 2, .packet_id = 7 },
+                                      { .seq = 6, .msg = msg_of(6), .qos = 2, .packet_id = 7 } };
+    attach(s, 10);
+    give_rows(s, rows, 2);
+    expect_publish(s, 5, 7, false);
+    expect_none(s); /* the file was wrong: one at a time */
+    session_detach(s);
+    CHECK_INT(1, s->foreign);
+    close_session(s);
+}
+
 TEST(a_repeated_pubrec_is_answered_again_once_its_pubrel_was_sent)
 {
     struct session *s = live_session(10);

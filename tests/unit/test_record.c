@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STAMP_MS = 1234567, KINDS = COMMAND_MOVE + 1 };
+enum { STAMP_MS = 1234567, KINDS = COMMAND_SENT_AS + 1 };
 
 static const uint64_t big = UINT64_C(0xfedcba9876543210);
 
@@ -51,6 +51,11 @@ static struct command *sample(enum command_kind kind)
     case COMMAND_RELEASE:
         c = make_plain(kind, 5, bytes_of(NULL, 0));
         c->in_id = 65534;
+        break;
+    case COMMAND_SENT_AS:
+        c = make_plain(kind, 5, bytes_of(NULL, 0));
+        c->version = big - 9;
+        c->in_id = 65533;
         break;
     case COMMAND_OFFLINE:
         c = make_plain(kind, 5, bytes_of(NULL, 0));

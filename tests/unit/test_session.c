@@ -41,7 +41,7 @@ static void close_session(struct session *s)
 
 static enum err offer(struct session *s, uint64_t seq)
 {
-    struct store_row row = { seq, msg_of(seq), 1, false, false };
+    struct store_row row = { .seq = seq, .msg = msg_of(seq), .qos = 1 };
     return session_offer(s, &row);
 }
 
@@ -56,7 +56,7 @@ static void give_page(struct session *s, uint64_t first, uint32_t count)
     static struct store_page page;
     page.count = count;
     for (uint32_t i = 0; i < count; i++)
-        page.rows[i] = (struct store_row){ first + i, msg_of(first + i), 1, false, false };
+        page.rows[i] = (struct store_row){ .seq = first + i, .msg = msg_of(first + i), .qos = 1 };
     session_page(s, &page);
 }
 
@@ -603,7 +603,7 @@ static void model_page(struct model *m)
     page.count = 0;
     for (uint64_t seq = m->s->fed + 1; seq <= m->last && page.count < limit; seq++)
         if (m->at[seq].in_store)
-            page.rows[page.count++] = (struct store_row){ seq, msg_of(seq), 1, false, false };
+            page.rows[page.count++] = (struct store_row){ .seq = seq, .msg = msg_of(seq), .qos = 1 };
     session_page(m->s, &page);
 }
 
