@@ -73,7 +73,7 @@ static bool option_run(struct place *p, const struct option *o, const char *valu
 /* As in mosquitto, what has one word may have a comment behind it; a text goes to the end of its line. */
 static bool may_have_comment(const struct option *o)
 {
-    if (o->type != CONFIG_TYPE_directive) return o->type != CONFIG_TYPE_text && o->type != CONFIG_TYPE_list;
+    if (o->type != CONFIG_TYPE_directive) return !value_is_text(o);
     return o->id == CONFIG_ID_listener || o->id == CONFIG_ID_port || o->id == CONFIG_ID_log_type;
 }
 

@@ -75,6 +75,8 @@ enum config_listener_id {
 #define LISTENER_WORD(name, ...)    CONFIG_LISTENER_##name,
 #define LISTENER_TEXT(name, ...)    CONFIG_LISTENER_##name,
 #define LISTENER_TEXT_AS(name, ...) CONFIG_LISTENER_##name,
+#define LISTENER_FILE(name, ...)    CONFIG_LISTENER_##name,
+#define LISTENER_FOLDER(name, ...)  CONFIG_LISTENER_##name,
 #define LISTENER_LIST(name, ...)    CONFIG_LISTENER_##name,
 #include "config/listener.def"
     CONFIG_LISTENER_OPTIONS_COUNT
@@ -83,6 +85,7 @@ enum config_listener_id {
 enum config_security_id {
 #define SECURITY_BOOL(name, ...) CONFIG_SECURITY_##name,
 #define SECURITY_TEXT(name, ...) CONFIG_SECURITY_##name,
+#define SECURITY_FILE(name, ...) CONFIG_SECURITY_##name,
 #define SECURITY_LIST(name, ...) CONFIG_SECURITY_##name,
 #include "config/security.def"
     CONFIG_SECURITY_OPTIONS_COUNT
@@ -97,6 +100,7 @@ struct config_origin {
 struct config_security {
 #define SECURITY_BOOL(name, def, when, doc)       bool name;
 #define SECURITY_TEXT(name, bytes_max, when, doc) char name[(bytes_max) + 1];
+#define SECURITY_FILE(name, when, doc)            conf_text name;
 #define SECURITY_LIST(name, bytes_max, when, doc) char name[(bytes_max) + 1];
 #include "config/security.def"
     struct config_origin origins[CONFIG_SECURITY_OPTIONS_COUNT];
@@ -112,6 +116,8 @@ struct config_listener {
 #define LISTENER_WORD(name, words, when, doc)                conf_word name;
 #define LISTENER_TEXT(name, bytes_max, when, doc)            char name[(bytes_max) + 1];
 #define LISTENER_TEXT_AS(name, option, bytes_max, when, doc) char name[(bytes_max) + 1];
+#define LISTENER_FILE(name, when, doc)                       conf_text name;
+#define LISTENER_FOLDER(name, when, doc)                     conf_text name;
 #define LISTENER_LIST(name, bytes_max, when, doc)            char name[(bytes_max) + 1];
 #include "config/listener.def"
     struct config_security security; /* what holds here, after config_finish */
@@ -178,15 +184,5 @@ enum err config_override_port(struct config *c, const char *value, struct config
 enum err config_finish(struct config *c, struct config_notes *notes);
 
 const char *config_durability_word(enum config_durability d);
-
-/* --- print */
-
-/* What holds: NAME VALUE  # ORIGIN, one a line. */
-void config_print_effective(const struct config *c, FILE *to);
-
-/* For docs: the manual in Markdown, a sample file, the option part of longlinkd.conf(5). */
-void config_print_reference(FILE *to);
-void config_print_sample(FILE *to);
-void config_print_man(FILE *to);
 
 #endif

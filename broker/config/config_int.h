@@ -51,6 +51,8 @@ enum config_type {
     CONFIG_TYPE_duration,
     CONFIG_TYPE_word,
     CONFIG_TYPE_text,
+    CONFIG_TYPE_file,
+    CONFIG_TYPE_folder,
     CONFIG_TYPE_list,
     CONFIG_TYPE_directive,
     CONFIG_TYPE_group,
@@ -94,6 +96,7 @@ void options_init(void *base, enum config_scope scope);
 /* Each says false, and has noted why, when the value is not allowed. */
 bool value_set(const struct place *p, const struct option *o, const char *value);
 bool value_number(const char *text, uint64_t *out);
+bool value_is_text(const struct option *o); /* char[] */
 void value_init(void *base, const struct option *o);
 void value_copy(void *to, const void *from, const struct option *o);
 
@@ -137,6 +140,11 @@ const char *known_name(const char *name);
 
 /* The name nearest to this one, or NULL when none is near. */
 const char *known_nearest(const char *name);
+
+/* --- readable.c */
+
+/* Notes each file and directory of the listeners that cannot be read. */
+void readable_check(const struct place *p);
 
 /* --- config.c */
 

@@ -4,6 +4,7 @@
  * comment, as in the sample; a listener's options follow its listener line.
  */
 #include "config/config_int.h"
+#include "config/print.h"
 #include <string.h>
 
 static void print_line(const char *name, const char *value, size_t len, const char *origin, FILE *to)

@@ -147,6 +147,7 @@ enum err config_finish(struct config *c, struct config_notes *notes)
     if (!c->default_listener_is_used && !c->local_only) warn_about_default(&p);
     check_doubles(&p);
     for (size_t i = 0; i < c->listeners_count; i++) check_interface(&p, &c->listeners[i]);
+    readable_check(&p);
     check_plain(&p, CONFIG_ID_response_information, "response_information", c->response_information);
     check_plain(&p, CONFIG_ID_server_reference, "server_reference", c->server_reference);
 

@@ -3,6 +3,7 @@
  * The manual, the sample and the effective configuration, all from the tables.
  */
 #include "config/config_int.h"
+#include "config/print.h"
 #include <inttypes.h>
 #include <string.h>
 

@@ -31,6 +31,8 @@ const struct option config_options[] = {
     { SECURITY(name_, CONFIG_TYPE_bool, when_, doc_), .def = def_, .max = true },
 #define SECURITY_TEXT(name_, bytes_max_, when_, doc_)                                                        \
     { SECURITY(name_, CONFIG_TYPE_text, when_, doc_), .max = bytes_max_, .def_text = "" },
+#define SECURITY_FILE(name_, when_, doc_)                                                                    \
+    { SECURITY(name_, CONFIG_TYPE_file, when_, doc_), .max = CONFIG_TEXT_BYTES - 1, .def_text = "" },
 #define SECURITY_LIST(name_, bytes_max_, when_, doc_)                                                        \
     { SECURITY(name_, CONFIG_TYPE_list, when_, doc_), .max = bytes_max_, .def_text = "" },
 #include "config/security.def"
@@ -49,6 +51,11 @@ const struct option config_options[] = {
     { LISTENER(name_, #name_, CONFIG_TYPE_text, when_, doc_), .max = bytes_max_, .def_text = "" },
 #define LISTENER_TEXT_AS(field_, name_, bytes_max_, when_, doc_)                                             \
     { LISTENER(field_, name_, CONFIG_TYPE_text, when_, doc_), .max = bytes_max_, .def_text = "" },
+#define LISTENER_FILE(name_, when_, doc_)                                                                    \
+    { LISTENER(name_, #name_, CONFIG_TYPE_file, when_, doc_), .max = CONFIG_TEXT_BYTES - 1, .def_text = "" },
+#define LISTENER_FOLDER(name_, when_, doc_)                                                                  \
+    { LISTENER(name_, #name_, CONFIG_TYPE_folder, when_, doc_), .max = CONFIG_TEXT_BYTES - 1,                \
+      .def_text = "" },
 #define LISTENER_LIST(name_, bytes_max_, when_, doc_)                                                        \
     { LISTENER(name_, #name_, CONFIG_TYPE_list, when_, doc_), .max = bytes_max_, .def_text = "" },
 #include "config/listener.def"

@@ -99,14 +99,15 @@ static void set(void *base, const struct option *o, uint64_t v)
         *(uint32_t *)field(base, o) = (uint32_t)v;
 }
 
-static bool is_text(const struct option *o)
+bool value_is_text(const struct option *o)
 {
-    return o->type == CONFIG_TYPE_text || o->type == CONFIG_TYPE_list;
+    return o->type == CONFIG_TYPE_text || o->type == CONFIG_TYPE_file || o->type == CONFIG_TYPE_folder ||
+           o->type == CONFIG_TYPE_list;
 }
 
 void value_init(void *base, const struct option *o)
 {
-    if (is_text(o))
+    if (value_is_text(o))
         snprintf(field(base, o), o->max + 1, "%s", o->def_text);
     else
         set(base, o, o->def);
@@ -114,7 +115,7 @@ void value_init(void *base, const struct option *o)
 
 void value_copy(void *to, const void *from, const struct option *o)
 {
-    if (is_text(o))
+    if (value_is_text(o))
         snprintf(field(to, o), o->max + 1, "%s", (const char *)from + o->at);
     else
         set(to, o, get(from, o));
@@ -149,7 +150,7 @@ static bool set_number(const struct place *p, const struct option *o, const char
 
 bool value_set(const struct place *p, const struct option *o, const char *value)
 {
-    if (is_text(o)) return set_text(p, o, value);
+    if (value_is_text(o)) return set_text(p, o, value);
     if (o->type != CONFIG_TYPE_word) return set_number(p, o, value);
     uint32_t index;
     if (!word_set(p, o, value, &index)) return false;
@@ -169,6 +170,8 @@ void value_allowed(const struct option *o, char *out, size_t size)
     case CONFIG_TYPE_bool: snprintf(out, size, "true or false"); break;
     case CONFIG_TYPE_duration: snprintf(out, size, "never, or a number with h, d, w, m or y, as 14d"); break;
     case CONFIG_TYPE_text: snprintf(out, size, "1 to %" PRIu64 " bytes", o->max); break;
+    case CONFIG_TYPE_file: snprintf(out, size, "a file that can be read"); break;
+    case CONFIG_TYPE_folder: snprintf(out, size, "a directory that can be read"); break;
     case CONFIG_TYPE_list: snprintf(out, size, "several times, %" PRIu64 " bytes in all", o->max); break;
     case CONFIG_TYPE_directive: snprintf(out, size, "%s", o->syntax); break;
     case CONFIG_TYPE_word: words_print(o->syntax, out, size); break;
@@ -207,7 +210,7 @@ static void print_number(const struct option *o, uint64_t v, char *out, size_t s
 
 void value_print(const void *base, const struct option *o, char *out, size_t size)
 {
-    if (is_text(o))
+    if (value_is_text(o))
         snprintf(out, size, "%s", (const char *)base + o->at);
     else
         print_number(o, get(base, o), out, size);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "config/print.h"
 #include "main/args.h"
 #include "main/broker.h"
 #include "main/drop.h"

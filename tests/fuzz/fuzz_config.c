@@ -3,6 +3,7 @@
  * read again, is the same. */
 #include "base/check.h"
 #include "config/config.h"
+#include "config/print.h"
 #include "fuzz/fuzz.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* longlink-docs WHAT: prints the part of the documentation that the tables make. */
 #include "config/config.h"
+#include "config/print.h"
 #include "log/log.h"
 #include "metrics/metrics.h"
 #include "sys/sys.h"

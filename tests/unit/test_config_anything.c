@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whatever a file holds, the parser answers with notes and never with a crash. Runs under sanitizers. */
 #include "config/config.h"
+#include "config/print.h"
 #include "kit/test.h"
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@ static const char *const names[] = {
 #include "config/options.def"
 #define SECURITY_BOOL(name, ...) #name,
 #define SECURITY_TEXT(name, ...) #name,
+#define SECURITY_FILE(name, ...) #name,
 #define SECURITY_LIST(name, ...) #name,
 #include "config/security.def"
 #define LISTENER_NUMBER(name, ...)          #name,
@@ -29,6 +31,8 @@ static const char *const names[] = {
 #define LISTENER_WORD(name, ...)            #name,
 #define LISTENER_TEXT(name, ...)            #name,
 #define LISTENER_TEXT_AS(name, option, ...) option,
+#define LISTENER_FILE(name, ...)            #name,
+#define LISTENER_FOLDER(name, ...)          #name,
 #define LISTENER_LIST(name, ...)            #name,
 #include "config/listener.def"
 #define ELSEWHERE(name, kind, same, why) name,

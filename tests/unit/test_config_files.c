@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "config/print.h"
 #include "unit/config_kit.h"
 #include <sys/stat.h>
 
@@ -136,6 +137,36 @@ TEST(a_folder_that_is_not_there_is_an_error)
     check_refused("include_dir /nonexistent-folder",
                   "option 'include_dir': value '/nonexistent-folder' cannot be "
                   "opened: No such file or directory");
+}
+
+/* --- files that options name */
+
+TEST(a_file_of_a_listener_that_cannot_be_read_is_an_error_of_its_line)
+{
+    struct bench *b = bench_new();
+    char text[400];
+    snprintf(text, sizeof text, "listener 1884\ncertfile %s/none\n\nkeyfile %s\ncapath %s\ncafile %s\n",
+             b->folder, b->folder, b->path, b->path);
+    CHECK_INT(ERR_OK, read_text(b, text));
+    CHECK_INT(ERR_SYNTAX, config_finish(&b->config, &b->notes));
+    CHECK_INT(3, b->notes.errors);
+    check_noted(b, true, ":2: option 'certfile': value '/tmp/");
+    check_noted(b, true, "/none' cannot be read: No such file or directory; allowed: a file that can");
+    check_noted(b, true, ":4: option 'keyfile': value '/tmp/");
+    check_noted(b, true, "cannot be read: Is a directory; allowed: a file that can");
+    check_noted(b, true, ":5: option 'capath': value '/tmp/");
+    check_noted(b, true, "cannot be read: Not a directory; allowed: a directory that can");
+    bench_free(b);
+}
+
+TEST(everyones_file_that_cannot_be_read_is_one_error_however_many_listeners_there_are)
+{
+    struct bench *b = bench_new();
+    CHECK_INT(ERR_OK, read_text(b, "listener 1884\nlistener 1885\npsk_file /nonexistent\n"));
+    CHECK_INT(ERR_SYNTAX, config_finish(&b->config, &b->notes));
+    CHECK_INT(1, b->notes.errors);
+    check_noted(b, true, ":3: option 'psk_file': value '/nonexistent' cannot be read: ");
+    bench_free(b);
 }
 
 /* --- where values come from */
