@@ -41,7 +41,7 @@ enum {
 /* --- the options */
 
 /* In the order of their words in listener.def. */
-enum config_protocol { CONFIG_PROTOCOL_MQTT };
+enum config_protocol { CONFIG_PROTOCOL_MQTT, CONFIG_PROTOCOL_WEBSOCKETS };
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 enum config_domain { CONFIG_DOMAIN_ANY, CONFIG_DOMAIN_IPV4, CONFIG_DOMAIN_IPV6 };
 

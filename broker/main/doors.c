@@ -230,7 +230,8 @@ static enum err open_listener(struct doors *d, struct doors_plan *p, struct plan
 /* --- the view */
 
 /* What stands between a socket of this listener and MQTT. */
-static struct edge_conf edge_conf_of(const struct config_listener *l, struct edge *previous)
+static struct edge_conf edge_conf_of(const struct config *config, const struct config_listener *l,
+                                     struct edge *previous)
 {
     return (struct edge_conf){
         .before = previous,
@@ -249,13 +250,15 @@ static struct edge_conf edge_conf_of(const struct config_listener *l, struct edg
             .psk_hint = l->psk_hint,
             .psk_file = l->security.psk_file,
         },
+        .is_websocket = l->protocol == CONFIG_PROTOCOL_WEBSOCKETS,
+        .ws = { .bytes_max = config->websockets_headers_size, .origins = l->websockets_origin },
     };
 }
 
-static enum err make_edge(struct doors *d, struct plan_row *r)
+static enum err make_edge(struct doors *d, const struct config *config, struct plan_row *r)
 {
     char text[EDGE_TEXT_BYTES];
-    struct edge_conf conf = edge_conf_of(r->config, r->door->edge);
+    struct edge_conf conf = edge_conf_of(config, r->config, r->door->edge);
     enum err rc = edge_new(&r->edge, &conf, text);
     if (rc != ERR_OK)
         log_event(d->log, EVENT_LISTENER_FAILED, LOG_STR("address", shown_address(r->config)),
@@ -280,7 +283,7 @@ static enum err make_row(struct doors *d, struct doors_plan *p, struct plan_row 
     if (r->fate == FATE_OPEN) rc = open_listener(d, p, r);
     if (r->fate == FATE_CLOSE) return keep_last(d, p, r);
     if (r->fate == FATE_OPEN || r->fate == FATE_KEEP) {
-        enum err edge_rc = make_edge(d, r); /* said as well, when the socket is wrong, too */
+        enum err edge_rc = make_edge(d, p->view->config, r); /* said as well, when the socket is wrong, too */
         if (rc == ERR_OK) rc = edge_rc;
     }
     return rc;

@@ -12,6 +12,19 @@ struct edge {
     struct ws_rules *ws; /* NULL: no WebSocket */
 };
 
+static enum err make_websocket(struct edge *e, const struct ws_rules_conf *conf, char *text)
+{
+    struct bytes wrong;
+    enum err rc = ws_rules_new(&e->ws, conf, &wrong);
+    if (rc == ERR_NOMEM) snprintf(text, EDGE_TEXT_BYTES, "%s", err_text(rc));
+    if (rc == ERR_SYNTAX)
+        snprintf(text, EDGE_TEXT_BYTES,
+                 "websockets_origin: '%.*s' is no origin; allowed: as https://example.com or "
+                 "http://localhost:8080, without a path",
+                 (int)(wrong.len < 100 ? wrong.len : 100), (const char *)wrong.at);
+    return rc;
+}
+
 static enum err make_layers(struct edge *e, const struct edge_conf *conf, char *text)
 {
     const struct tls *before = conf->before == NULL ? NULL : conf->before->tls;
@@ -19,10 +32,7 @@ static enum err make_layers(struct edge *e, const struct edge_conf *conf, char *
     struct tls_conf tls = conf->tls;
     tls.is_websocket = conf->is_websocket;
     if (tls_is_wanted(&tls)) rc = tls_new(&e->tls, &tls, before, text);
-    if (rc == ERR_OK && conf->is_websocket) {
-        rc = ws_rules_new(&e->ws, &conf->ws);
-        if (rc != ERR_OK) snprintf(text, EDGE_TEXT_BYTES, "%s", err_text(rc));
-    }
+    if (rc == ERR_OK && conf->is_websocket) rc = make_websocket(e, &conf->ws, text);
     return rc;
 }
 

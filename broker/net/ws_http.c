@@ -8,53 +8,6 @@
 #include <stdlib.h>
 #include <strings.h>
 
-/* --- rules */
-
-struct ws_rules {
-    struct ref ref;
-    uint32_t bytes_max;
-    uint32_t origins_count;
-    char *origins[];
-};
-
-enum err ws_rules_new(struct ws_rules **out, const struct ws_rules_conf *conf)
-{
-    struct ws_rules *r = calloc(1, sizeof *r + conf->origins_count * sizeof r->origins[0]);
-    *out = NULL;
-    if (r == NULL) return ERR_NOMEM;
-    ref_init(&r->ref, 1);
-    r->bytes_max = conf->bytes_max > 0 ? conf->bytes_max : WS_BYTES_MAX_DEFAULT;
-    for (; r->origins_count < conf->origins_count; r->origins_count++) {
-        char *copy = strdup(conf->origins[r->origins_count]);
-        if (copy == NULL) break;
-        r->origins[r->origins_count] = copy;
-    }
-    bool is_whole = r->origins_count == conf->origins_count;
-    if (!is_whole) ws_rules_unref(&r);
-    *out = r;
-    return is_whole ? ERR_OK : ERR_NOMEM;
-}
-
-struct ws_rules *ws_rules_ref(struct ws_rules *r)
-{
-    ref_add(&r->ref, 1);
-    return r;
-}
-
-void ws_rules_unref(struct ws_rules **owner)
-{
-    struct ws_rules *r = *owner;
-    *owner = NULL;
-    if (r == NULL || !ref_drop(&r->ref)) return;
-    for (uint32_t i = 0; i < r->origins_count; i++) free(r->origins[i]);
-    free(r);
-}
-
-uint32_t ws_rules_bytes_max(const struct ws_rules *r)
-{
-    return r->bytes_max;
-}
-
 /* --- what is answered */
 
 enum refusal {
@@ -134,9 +87,14 @@ static struct bytes trimmed(struct bytes b)
     return b;
 }
 
+static bool same_word(struct bytes a, struct bytes b)
+{
+    return a.len == b.len && strncasecmp((const char *)a.at, (const char *)b.at, a.len) == 0;
+}
+
 static bool is_word(struct bytes b, const char *word)
 {
-    return b.len == strlen(word) && strncasecmp((const char *)b.at, word, b.len) == 0;
+    return same_word(b, bytes_of_text(word));
 }
 
 /* Takes what stands before the separator; all of it, when there is none. */
@@ -153,6 +111,78 @@ static bool list_has(struct bytes list, const char *word)
 {
     while (list.len > 0)
         if (is_word(trimmed(take_until(&list, ',')), word)) return true;
+    return false;
+}
+
+/* --- rules */
+
+struct ws_rules {
+    struct ref ref;
+    uint32_t bytes_max;
+    size_t origins_bytes;
+    char origins[];
+};
+
+/* What a browser says: https://example.com:8080, or null, and never a path. */
+static bool is_origin(struct bytes b)
+{
+    if (is_word(b, "null")) return true;
+    const uint8_t *colon = memchr(b.at, ':', b.len);
+    if (colon == NULL) return false;
+    struct bytes scheme = bytes_of(b.at, (size_t)(colon - b.at));
+    struct bytes rest = bytes_of(colon, b.len - scheme.len);
+    if (!is_token(scheme) || rest.len < 4 || memcmp(rest.at, "://", 3) != 0) return false;
+    return memchr(rest.at + 3, '/', rest.len - 3) == NULL && memchr(rest.at, ' ', rest.len) == NULL;
+}
+
+static bool are_origins(struct bytes lines, struct bytes *wrong)
+{
+    while (lines.len > 0) {
+        *wrong = take_until(&lines, '\n');
+        if (wrong->len > 0 && !is_origin(*wrong)) return false;
+    }
+    return true;
+}
+
+enum err ws_rules_new(struct ws_rules **out, const struct ws_rules_conf *conf, struct bytes *wrong)
+{
+    struct bytes origins = bytes_of_text(conf->origins != NULL ? conf->origins : "");
+    *out = NULL;
+    if (!are_origins(origins, wrong)) return ERR_SYNTAX;
+    struct ws_rules *r = calloc(1, sizeof *r + origins.len);
+    if (r == NULL) return ERR_NOMEM;
+    ref_init(&r->ref, 1);
+    r->bytes_max = conf->bytes_max > 0 ? conf->bytes_max : WS_BYTES_MAX_DEFAULT;
+    r->origins_bytes = origins.len;
+    memcpy(r->origins, origins.at, origins.len);
+    *out = r;
+    return ERR_OK;
+}
+
+struct ws_rules *ws_rules_ref(struct ws_rules *r)
+{
+    ref_add(&r->ref, 1);
+    return r;
+}
+
+void ws_rules_unref(struct ws_rules **owner)
+{
+    struct ws_rules *r = *owner;
+    *owner = NULL;
+    if (r != NULL && ref_drop(&r->ref)) free(r);
+}
+
+uint32_t ws_rules_bytes_max(const struct ws_rules *r)
+{
+    return r->bytes_max;
+}
+
+static bool may_come_from(const struct ws_rules *rules, struct bytes origin)
+{
+    struct bytes lines = bytes_of(rules->origins, rules->origins_bytes);
+    if (lines.len == 0) return true;
+    while (lines.len > 0 && origin.len > 0)
+        if (same_word(take_until(&lines, '\n'), origin)) return true;
     return false;
 }
 
@@ -268,13 +298,6 @@ static bool is_key(struct bytes key)
     for (size_t i = 0; i < 22; i++)
         if (key.at[i] == 0 || strchr(digits, key.at[i]) == NULL) return false;
     return true;
-}
-
-static bool may_come_from(const struct ws_rules *rules, struct bytes origin)
-{
-    for (uint32_t i = 0; i < rules->origins_count; i++)
-        if (is_word(origin, rules->origins[i])) return true;
-    return rules->origins_count == 0;
 }
 
 static enum refusal judge(const struct request *r)

@@ -5,7 +5,7 @@
  * Thread:  any; no state. ws_rules are counted and never change.
  * Memory:  borrows the request.
  * Limits:  rules->bytes_max of request line and headers, WS_HEADERS_MAX headers, WS_REQUEST_LINE_BYTES_MAX.
- * Errors:  none: what is wrong is answered, with a status and a text.
+ * Errors:  what is wrong with a request is answered, with a status and a text.
  * Tests:   tests/unit/test_ws_http.c, tests/fuzz/fuzz_ws_http.c
  */
 #ifndef NET_WS_HTTP_H
@@ -24,13 +24,12 @@ enum {
 struct ws_rules;
 
 struct ws_rules_conf {
-    uint32_t bytes_max;         /* 0: WS_BYTES_MAX_DEFAULT */
-    const char *const *origins; /* of pages that may connect; whoever says no origin is no page */
-    uint32_t origins_count;     /* 0: all may */
+    uint32_t bytes_max;  /* 0: WS_BYTES_MAX_DEFAULT */
+    const char *origins; /* of pages that may connect, each on a line; NULL or empty: all may */
 };
 
-/* Copies the configuration. */
-enum err ws_rules_new(struct ws_rules **out, const struct ws_rules_conf *conf);
+/* Copies the configuration. ERR_SYNTAX: *wrong is no origin. */
+enum err ws_rules_new(struct ws_rules **out, const struct ws_rules_conf *conf, struct bytes *wrong);
 struct ws_rules *ws_rules_ref(struct ws_rules *r);
 void ws_rules_unref(struct ws_rules **owner);
 uint32_t ws_rules_bytes_max(const struct ws_rules *r);

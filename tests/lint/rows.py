@@ -21,8 +21,8 @@ TABLES = [
     ('broker/metrics/metrics.def', r'^METRIC\((\w+),', r'\bMETRIC_%s\b'),
     ('broker/base/failpoint.def', r'^FAILPOINT\((\w+),', r'\bFAIL_%s\b'),
 ]
-# Said by the log itself, which no other module does; read by the configuration itself; one value needs no reader.
-OWN = {'LOG_LOST', 'LOG_SUPPRESSED', 'per_listener_settings', 'protocol'}
+# Said by the log itself, which no other module does; read by the configuration itself.
+OWN = {'LOG_LOST', 'LOG_SUPPRESSED', 'per_listener_settings'}
 
 OPTIONS = ['broker/config/options.def', 'broker/config/security.def', 'broker/config/listener.def']
 OPTION = r'^(?:LISTENER_TEXT_AS\(\w+, *"([^"]+)"|(?:OPTION|DIRECTIVE|SECURITY|LISTENER)(?:_\w+)?\((\w+)),(?!.*\bUNUSED,$)'

@@ -198,9 +198,9 @@ TEST(an_error_of_a_listener_names_what_is_allowed)
                   "limit, or a number from 0 to 4294967295");
     check_refused("max_topic_alias -1",
                   "option 'max_topic_alias': value '-1' is not allowed; allowed: a number from 0 to 65535");
-    check_refused("protocol websockets",
-                  "option 'protocol': value 'websockets' is not built yet; allowed: mqtt");
-    check_refused("protocol x", "option 'protocol': value 'x' is not allowed; allowed: mqtt");
+    check_refused("protocol http_api",
+                  "option 'protocol': value 'http_api' is not built yet; allowed: mqtt, websockets");
+    check_refused("protocol x", "option 'protocol': value 'x' is not allowed; allowed: mqtt, websockets");
     check_refused("socket_domain ipv9",
                   "option 'socket_domain': value 'ipv9' is not allowed; allowed: any, ipv4, ipv6");
 }

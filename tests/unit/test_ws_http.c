@@ -14,11 +14,12 @@
 #define VERSION  "Sec-WebSocket-Version: 13\r\n"
 #define END      "\r\n"
 
-static struct ws_rules *rules_of(uint32_t bytes_max, const char *const *origins, uint32_t count)
+static struct ws_rules *rules_of(uint32_t bytes_max, const char *origins)
 {
     struct ws_rules *r;
-    struct ws_rules_conf conf = { bytes_max, origins, count };
-    CHECK_INT(ERR_OK, ws_rules_new(&r, &conf));
+    struct ws_rules_conf conf = { bytes_max, origins };
+    struct bytes wrong;
+    CHECK_INT(ERR_OK, ws_rules_new(&r, &conf, &wrong));
     return r;
 }
 
@@ -47,7 +48,7 @@ static struct ws_answer answer_by(const struct ws_rules *rules, const char *requ
 
 static struct ws_answer answer(const char *request)
 {
-    struct ws_rules *rules = rules_of(0, NULL, 0);
+    struct ws_rules *rules = rules_of(0, NULL);
     struct ws_answer a = answer_by(rules, request);
     ws_rules_unref(&rules);
     return a;
@@ -77,7 +78,7 @@ TEST(the_handshake_of_the_standard_is_answered_as_there)
 TEST(what_comes_behind_the_request_is_no_part_of_it)
 {
     static const char request[] = LINE HOST UPGRADE KEY PROTOCOL VERSION END "\x82\x80more";
-    struct ws_rules *rules = rules_of(0, NULL, 0);
+    struct ws_rules *rules = rules_of(0, NULL);
     struct ws_answer a;
     CHECK_INT(sizeof request - 1 - 6, ws_http_answer(rules, bytes_of(request, sizeof request - 1), 0, &a));
     CHECK_TRUE(a.why == NULL);
@@ -174,8 +175,8 @@ static void check_origin(const struct ws_rules *rules, const char *header, const
 /* option: websockets_origin */
 TEST(a_page_of_another_origin_is_forbidden_and_who_is_no_page_is_not)
 {
-    static const char *const origins[] = { "https://example.com", "http://localhost:8080" };
-    struct ws_rules *rules = rules_of(0, origins, 2), *all = rules_of(0, NULL, 0);
+    struct ws_rules *rules = rules_of(0, "https://example.com\nhttp://localhost:8080"),
+                    *all = rules_of(0, NULL);
     check_origin(rules, "Origin: https://example.com\r\n", "101");
     check_origin(rules, "Origin: http://LOCALHOST:8080\r\n", "101");
     check_origin(rules, "", "101");
@@ -189,12 +190,34 @@ TEST(a_page_of_another_origin_is_forbidden_and_who_is_no_page_is_not)
     ws_rules_unref(&all);
 }
 
+static void check_origins(const char *origins, enum err want, const char *blamed)
+{
+    struct ws_rules *r;
+    struct ws_rules_conf conf = { 0, origins };
+    struct bytes wrong;
+    CHECK_INT(want, ws_rules_new(&r, &conf, &wrong));
+    CHECK_INT(want == ERR_OK, r != NULL);
+    if (blamed != NULL) CHECK_TRUE(bytes_equal(wrong, bytes_of_text(blamed)));
+    ws_rules_unref(&r);
+}
+
+TEST(what_no_browser_says_is_no_origin)
+{
+    check_origins("", ERR_OK, NULL);
+    check_origins("null\nhttps://[::1]:8080\nchrome-extension://abc\n", ERR_OK, NULL);
+    check_origins("https://a\nhttps://b/", ERR_SYNTAX, "https://b/");
+    check_origins("example.com", ERR_SYNTAX, "example.com");
+    check_origins("example.com:80", ERR_SYNTAX, "example.com:80");
+    check_origins("https://", ERR_SYNTAX, "https://");
+    check_origins("https://a https://b", ERR_SYNTAX, "https://a https://b");
+    check_origins("*", ERR_SYNTAX, "*");
+}
+
 /* option: websockets_headers_size */
 TEST(a_request_is_as_long_as_the_limit_and_no_longer)
 {
     static const char request[] = LINE HOST UPGRADE KEY PROTOCOL VERSION END;
-    struct ws_rules *just = rules_of(sizeof request - 1, NULL, 0),
-                    *less = rules_of(sizeof request - 2, NULL, 0);
+    struct ws_rules *just = rules_of(sizeof request - 1, NULL), *less = rules_of(sizeof request - 2, NULL);
     struct ws_answer a = answer_by(just, request);
     CHECK_TRUE(a.why == NULL);
     a = answer_by(less, request);
