@@ -22,7 +22,7 @@ static const char *const scope_texts[] = {
         "wherever they stand.",
     [CONFIG_SCOPE_LISTENER] =
         "After a listener line they are that listener's; before the first one they are the default "
-        "listener's, and call it into being.",
+        "listener's, and those that do so in mosquitto call it into being.",
 };
 
 /* --- the manual */
@@ -68,7 +68,8 @@ void config_print_reference(FILE *to)
     fputs("# Options\n\n"
           "<!-- Generated from broker/config/*.def by longlink-docs. Do not edit. -->\n\n"
           "The configuration has mosquitto's format: a line is an option's name and its value; `#` begins a\n"
-          "comment line. `longlinkd -t -c FILE` checks a file and reports all of its errors.\n\n",
+          "comment line. `longlinkd -t -c FILE` checks a file and reports all of its errors;\n"
+          "`--print-config` prints what holds, and where it was set.\n\n",
           to);
     for (size_t i = 0; i < config_options_count; i++) {
         const struct option *o = &config_options[i];
