@@ -34,6 +34,25 @@ class Configuration(kit.Test):
         out = kit.run(kit.program(), "-t", "-c", self.file("listener 1\nallow_anonymous true\n"))
         self.assertEqual(out, "longlinkd: the configuration is fine\n")
 
+    def test_t_prints_warnings_and_errors(self):
+        path = self.file("listener 1\nallow_anonymous true\nautosave_interval 30\n")
+        out = kit.run(kit.program(), "-t", "-c", path)
+        self.assertIn(f"warning: {path}:3: option 'autosave_interval' has no effect: ", out)
+        path = self.file("listener 1\nallow_anonymous true\nautosave_interval 30\nmax_qos 3\n")
+        out = kit.run(kit.program(), "-t", "-c", path, status=1)
+        self.assertIn(f"warning: {path}:3: option 'autosave_interval' has no effect: ", out)
+        self.assertIn(f"error: {path}:4: option 'max_qos': value '3' is not allowed; allowed: a number from 0 to 2", out)
+
+    def test_print_config_shows_the_options_of_each_listener(self):
+        path = self.file("per_listener_settings true\nlistener 1884\nmax_qos 1\nallow_anonymous true\n"
+                         "listener 1885 # another\n")
+        out = kit.run(kit.program(), "-c", path, "--print-config")
+        first, second = out.split("listener 1885")
+        self.assertIn(f"max_qos 1  # {path}:3\n", first)
+        self.assertIn(f"allow_anonymous true  # {path}:4\n", first)
+        self.assertIn("max_qos 2  # default\n", second)
+        self.assertIn("allow_anonymous false  # default\n", second)
+
     def test_print_config_says_what_holds_and_where_it_was_set(self):
         path = self.file("listener 1884\nallow_anonymous true\nmax_inflight_messages 7\n")
         out = kit.run(kit.program(), "-c", path, "--print-config")
