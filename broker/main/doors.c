@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "main/doors.h"
 #include "config/keep.h"
+#include "main/drop.h"
 #include "net/listener.h"
+#include "net/proxy.h"
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,7 +63,7 @@ enum err doors_new(struct doors **out, struct log *log)
 static void door_free(struct door *door)
 {
     if (door == NULL) return;
-    listener_close(&door->net);
+    (void)listener_close(&door->net);
     edge_unref(&door->edge);
     free(door->last);
     free(door);
@@ -85,10 +88,18 @@ void doors_free(struct doors **owner)
     free(d);
 }
 
+static void close_net(const struct doors *d, struct listener *net)
+{
+    char path[LISTENER_PATH_BYTES];
+    memcpy(path, net->path, sizeof path);
+    if (listener_close(net) != ERR_OK)
+        log_event(d->log, EVENT_LISTENER_LEFT, LOG_STR("address", path), LOG_STR("error", strerror(errno)));
+}
+
 void doors_close(struct doors *d)
 {
     for (size_t i = 0; i < d->count; i++)
-        if (d->at[i] != NULL) listener_close(&d->at[i]->net);
+        if (d->at[i] != NULL) close_net(d, &d->at[i]->net);
 }
 
 const struct config *doors_config(const struct doors *d)
@@ -184,13 +195,17 @@ static bool mute_others(struct doors_plan *p, uint16_t port)
     return any;
 }
 
+/* Its file is the user's that stays: who may connect, and who removes it at the end, is decided by that. */
+static enum err open_path(const struct config *config, struct plan_row *r)
+{
+    enum err rc = listener_open_path(&r->door->net, r->config->path);
+    return rc == ERR_OK ? drop_give(r->config->path, config->user) : rc;
+}
+
 static enum err open_socket(struct doors_plan *p, struct plan_row *r)
 {
     const struct config_listener *l = r->config;
-    if (l->path[0] != '\0') {
-        errno = EPROTONOSUPPORT; /* not built yet */
-        return ERR_SYS;
-    }
+    if (l->path[0] != '\0') return open_path(p->view->config, r);
     struct listener_conf conf = {
         .address = l->address[0] == '\0' ? NULL : l->address,
         .port = l->port,
@@ -212,9 +227,7 @@ static enum err open_listener(struct doors *d, struct doors_plan *p, struct plan
     enum err rc = open_socket(p, r);
     if (rc != ERR_OK) {
         log_event(d->log, EVENT_LISTENER_FAILED, LOG_STR("address", shown_address(l)),
-                  LOG_NUM("port", l->port),
-                  LOG_STR("error", rc == ERR_SYS ? strerror(errno) : "the address does not resolve"),
-                  LOG_STR("set_at", l->origin));
+                  LOG_NUM("port", l->port), LOG_STR("error", listener_why(rc)), LOG_STR("set_at", l->origin));
         return rc;
     }
     for (unsigned i = 0; i < door->net.fds_count; i++)
@@ -228,6 +241,10 @@ static enum err open_listener(struct doors *d, struct doors_plan *p, struct plan
 }
 
 /* --- the view */
+
+static_assert((int)CONFIG_PROXY_V1 == (int)PROXY_V1 && (int)CONFIG_PROXY_V2 == (int)PROXY_V2 &&
+                  CONFIG_PROXY_ANY == (PROXY_V1 | PROXY_V2),
+              "the words of enable_proxy_protocol are in the order of these bits");
 
 /* What stands between a socket of this listener and MQTT. */
 static struct edge_conf edge_conf_of(const struct config *config, const struct config_listener *l,
@@ -252,6 +269,8 @@ static struct edge_conf edge_conf_of(const struct config *config, const struct c
         },
         .is_websocket = l->protocol == CONFIG_PROTOCOL_WEBSOCKETS,
         .ws = { .bytes_max = config->websockets_headers_size, .origins = l->websockets_origin },
+        .proxy_versions = l->enable_proxy_protocol,
+        .proxy_trusted = l->proxy_trusted,
     };
 }
 
@@ -421,7 +440,7 @@ static void settle_row(struct doors *d, struct plan_row *r, struct doors_counts 
     case FATE_CLOSE:
         log_event(d->log, EVENT_LISTENER_CLOSED, LOG_STR("address", shown_address(r->config)),
                   LOG_NUM("port", door->net.port));
-        listener_close(&door->net);
+        close_net(d, &door->net);
         door->last = (struct config_listener *)(uintptr_t)r->config; /* made by keep_last */
         counts->closed++;
         break;

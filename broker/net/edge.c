@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/ref.h"
 #include "net/edge_int.h"
+#include "net/proxy.h"
+#include "net/sources.h"
 #include "net/ws.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,9 +10,31 @@
 
 struct edge {
     struct ref ref;
-    struct tls *tls;     /* NULL: none */
-    struct ws_rules *ws; /* NULL: no WebSocket */
+    unsigned proxy_versions; /* 0: no header */
+    struct sources trusted;  /* who may send one */
+    struct tls *tls;         /* NULL: none */
+    struct ws_rules *ws;     /* NULL: no WebSocket */
 };
+
+static enum err trust(struct edge *e, const struct edge_conf *conf, char *text)
+{
+    struct bytes wrong;
+    e->proxy_versions = conf->proxy_versions;
+    if (conf->proxy_versions == 0) return ERR_OK;
+    enum err rc = sources_parse(&e->trusted, conf->proxy_trusted, &wrong);
+    if (rc == ERR_SYNTAX)
+        snprintf(
+            text, EDGE_TEXT_BYTES,
+            "proxy_trusted: '%.*s' is no source; allowed: an address, a network as 10.0.0.0/8 with no bits "
+            "behind its prefix, or local",
+            (int)(wrong.len < 100 ? wrong.len : 100), (const char *)wrong.at);
+    if (rc == ERR_FULL) snprintf(text, EDGE_TEXT_BYTES, "proxy_trusted: more than %d sources", SOURCES_MAX);
+    if (rc != ERR_OK || e->trusted.count > 0) return rc;
+    snprintf(text, EDGE_TEXT_BYTES,
+             "enable_proxy_protocol: needs proxy_trusted, the addresses of the proxies; whoever else could "
+             "claim any address");
+    return ERR_SYNTAX;
+}
 
 static enum err make_websocket(struct edge *e, const struct ws_rules_conf *conf, char *text)
 {
@@ -28,10 +52,10 @@ static enum err make_websocket(struct edge *e, const struct ws_rules_conf *conf,
 static enum err make_layers(struct edge *e, const struct edge_conf *conf, char *text)
 {
     const struct tls *before = conf->before == NULL ? NULL : conf->before->tls;
-    enum err rc = ERR_OK;
+    enum err rc = trust(e, conf, text);
     struct tls_conf tls = conf->tls;
     tls.is_websocket = conf->is_websocket;
-    if (tls_is_wanted(&tls)) rc = tls_new(&e->tls, &tls, before, text);
+    if (rc == ERR_OK && tls_is_wanted(&tls)) rc = tls_new(&e->tls, &tls, before, text);
     if (rc == ERR_OK && conf->is_websocket) rc = make_websocket(e, &conf->ws, text);
     return rc;
 }
@@ -75,10 +99,27 @@ enum err edge_climb(struct edge *e, struct transport *t)
     return rc;
 }
 
+bool edge_has_tls(const struct edge *e)
+{
+    return e->tls != NULL;
+}
+
+/* Who has connected is asked for only where it matters. */
+static bool is_trusted(const struct edge *e, const struct transport *t)
+{
+    struct net_address from;
+    transport_address(t, &from);
+    return sources_have(&e->trusted, &from);
+}
+
 enum err edge_open(struct edge *e, int fd, struct transport *out)
 {
+    enum err rc = ERR_OK;
     *out = (struct transport){ .ops = &transport_tcp, .fd = fd };
-    enum err rc = edge_climb(e, out);
+    if (e->proxy_versions == 0)
+        rc = edge_climb(e, out);
+    else
+        rc = is_trusted(e, out) ? proxy_open(e, e->proxy_versions, out) : ERR_NOTFOUND;
     if (rc != ERR_OK) out->ops->close(out);
     return rc;
 }

@@ -23,6 +23,8 @@ struct edge;
 enum { EDGE_TEXT_BYTES = TLS_TEXT_BYTES };
 
 struct edge_conf {
+    unsigned proxy_versions;   /* PROXY_V1, PROXY_V2, both; 0: no header is expected */
+    const char *proxy_trusted; /* who may send one: as sources.h has it */
     struct tls_conf tls;
     const struct edge
         *before; /* what the listener had until now, or NULL: its sessions of TLS may be resumed */
@@ -34,7 +36,8 @@ enum err edge_new(struct edge **out, const struct edge_conf *conf, char text[EDG
 struct edge *edge_ref(struct edge *e);
 void edge_unref(struct edge **owner);
 
-/* Takes the descriptor: closes it when it fails. */
+/* Takes the descriptor: closes it when it fails. ERR_NOTFOUND: a PROXY header is expected, and this is none
+ * of those who may send one. */
 enum err edge_open(struct edge *e, int fd, struct transport *out);
 
 #endif

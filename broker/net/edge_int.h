@@ -16,4 +16,7 @@
 /* Puts on a socket what lies above the PROXY header. */
 enum err edge_climb(struct edge *e, struct transport *t);
 
+/* Then only TLS knows who the peer is. */
+bool edge_has_tls(const struct edge *e);
+
 #endif

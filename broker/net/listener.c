@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/listener.h"
 #include "net/interface.h"
+#include <assert.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static void set_port(struct sockaddr *a, uint16_t port)
@@ -74,16 +78,99 @@ enum err listener_open(struct listener *l, const struct listener_conf *conf)
     freeaddrinfo(found);
     if (rc != ERR_OK) {
         int why = errno;
-        listener_close(l);
+        (void)listener_close(l);
         errno = why;
     }
     return rc;
 }
 
-void listener_close(struct listener *l)
+/* --- sockets of this machine */
+
+static_assert(LISTENER_PATH_BYTES == sizeof((struct sockaddr_un *)0)->sun_path, "a path must fit");
+
+enum { FILE_MODE = 0770 };
+
+static int unix_socket(void)
+{
+    return socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+/* Asked by connecting: only a process that lives answers. 0: nobody listens there; or why we cannot have it.
+ */
+static int who_has(const struct sockaddr_un *at)
+{
+    int fd = unix_socket();
+    if (fd < 0) return errno;
+    int said = connect(fd, (const struct sockaddr *)at, sizeof *at) == 0 ? 0 : errno;
+    close(fd);
+    if (said == ECONNREFUSED) return 0;
+    return said == EACCES ? EACCES : EADDRINUSE;
+}
+
+/* Removes what a dead process has left. Sets errno when something stands in the way. */
+static bool clear_path(const struct sockaddr_un *at)
+{
+    struct stat file;
+    if (lstat(at->sun_path, &file) != 0) return errno == ENOENT;
+    errno = S_ISSOCK(file.st_mode) ? who_has(at) : EEXIST;
+    return errno == 0 && unlink(at->sun_path) == 0;
+}
+
+static bool bind_path(struct listener *l, const struct sockaddr_un *at, int fd)
+{
+    struct stat file;
+    /* Before bind, so that there is no moment at which others may connect: the file takes over the mode, but
+     * for the umask. And after, for what the umask has taken. */
+    if (fchmod(fd, FILE_MODE) != 0 || bind(fd, (const struct sockaddr *)at, sizeof *at) != 0) return false;
+    memcpy(l->path, at->sun_path, sizeof l->path);
+    if (lstat(l->path, &file) != 0) return false;
+    l->device = file.st_dev;
+    l->inode = file.st_ino;
+    return chmod(l->path, FILE_MODE) == 0 && listen(fd, LISTENER_BACKLOG) == 0;
+}
+
+enum err listener_open_path(struct listener *l, const char *path)
+{
+    struct sockaddr_un at = { .sun_family = AF_UNIX };
+    *l = (struct listener){ .port = 0 };
+    if (path[0] == '\0' || strlen(path) >= sizeof at.sun_path) return ERR_RANGE;
+    snprintf(at.sun_path, sizeof at.sun_path, "%s", path);
+    if (!clear_path(&at)) return ERR_SYS;
+    int fd = unix_socket();
+    if (fd < 0) return ERR_SYS;
+    l->fds[l->fds_count++] = fd;
+    if (bind_path(l, &at, fd)) return ERR_OK;
+    int why = errno;
+    (void)listener_close(l);
+    errno = why;
+    return ERR_SYS;
+}
+
+/* Another process may have put a socket of its own there meanwhile. */
+static bool remove_own(const struct listener *l)
+{
+    struct stat file;
+    if (l->path[0] == '\0' || lstat(l->path, &file) != 0) return true;
+    if (file.st_dev != l->device || file.st_ino != l->inode) return true;
+    return unlink(l->path) == 0;
+}
+
+enum err listener_close(struct listener *l)
 {
     for (unsigned i = 0; i < l->fds_count; i++) close(l->fds[i]);
     l->fds_count = 0;
+    bool removed = remove_own(l);
+    l->path[0] = '\0';
+    return removed ? ERR_OK : ERR_SYS;
+}
+
+const char *listener_why(enum err rc)
+{
+    if (rc == ERR_NOTFOUND) return "the address does not resolve";
+    if (rc == ERR_RANGE) return "the path of a socket has 1 to 107 bytes";
+    if (rc != ERR_SYS) return err_text(rc);
+    if (errno == EEXIST) return "the path is there and is no socket: remove it, or name another one";
+    return strerror(errno);
 }
 
 void listener_nodelay(struct listener *l, bool on)

@@ -5,11 +5,15 @@
  * One descriptor is shared by all shards: each watches it exclusively (one is woken), so two brokers on one
  * port still collide at start, which a port shared by option would hide.
  *
+ * A socket of this machine is a file: what a dead process has left of one is replaced, a live one collides,
+ * and what is no socket is never touched. Its mode is 0770, as mosquitto's.
+ *
  * Thread:  open and close from main; listener_accept from any shard.
  * Memory:  the caller's struct.
- * Limits:  LISTENER_BACKLOG connections that nobody accepted yet.
- * Errors:  ERR_SYS with errno; ERR_NOTFOUND for an address that does not resolve.
- * Tests:   tests/unit/test_net.c
+ * Limits:  LISTENER_BACKLOG connections that nobody accepted yet; LISTENER_PATH_BYTES.
+ * Errors:  ERR_SYS with errno; ERR_NOTFOUND for an address that does not resolve; ERR_RANGE for a path that
+ *          is empty or too long. listener_why has words for them.
+ * Tests:   tests/unit/test_net.c, tests/unit/test_listener.c, tests/e2e/test_unix.py
  */
 #ifndef NET_LISTENER_H
 #define NET_LISTENER_H
@@ -17,8 +21,9 @@
 #include "base/err.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
-enum { LISTENER_BACKLOG = 4096, LISTENER_FDS_MAX = 4 };
+enum { LISTENER_BACKLOG = 4096, LISTENER_FDS_MAX = 4, LISTENER_PATH_BYTES = 108 };
 
 struct listener_conf {
     const char *address;   /* NULL: all of this machine's */
@@ -31,11 +36,21 @@ struct listener_conf {
 struct listener {
     int fds[LISTENER_FDS_MAX]; /* one for each address that the name has */
     unsigned fds_count;
-    uint16_t port; /* the real one */
+    uint16_t port;                  /* the real one */
+    char path[LISTENER_PATH_BYTES]; /* of a socket of this machine; empty: it is none */
+    dev_t device;                   /* of its file, so that we remove no other one at the end */
+    ino_t inode;
 };
 
 enum err listener_open(struct listener *l, const struct listener_conf *conf);
-void listener_close(struct listener *l);
+enum err listener_open_path(struct listener *l, const char *path);
+
+/* ERR_SYS with errno: closed, but its file could not be removed. */
+enum err listener_close(struct listener *l);
+
+/* What an operator is to read, after listener_open or listener_open_path has given rc and before errno
+ * changes. */
+const char *listener_why(enum err rc);
 
 /* For the connections to come. */
 void listener_nodelay(struct listener *l, bool on);

@@ -153,15 +153,30 @@ void conn_begin(struct shard *sh, const struct transport *t, struct shards_liste
     if (!conn_join(sh, c)) conn_destroy(sh, c);
 }
 
+/* Closed before it could say anything. */
+static void refuse(struct shard *sh, const struct shards_listener *l, const struct net_address *from,
+                   enum event why)
+{
+    char peer[ADDRESS_TEXT_BYTES];
+    metrics_add(sh->metrics, METRIC_connections_refused_total, 1);
+    address_print(from, peer);
+    log_event(sh->log, why, LOG_STR("peer", peer), LOG_NUM("port", l->port));
+}
+
 /* A connection that its listener has room for. */
 static void let_in(struct shard *sh, struct shards_listener *l, int fd)
 {
-    struct transport t;
+    struct transport t = { .fd = fd };
+    struct net_address from = { .kind = ADDRESS_NONE };
     const struct shards_door *door = &sh->view->doors[l->door];
-    if (edge_open(door->edge, fd, &t) == ERR_OK)
+    if (door->config->enable_proxy_protocol != CONFIG_PROXY_OFF) transport_address(&t, &from);
+    enum err rc = edge_open(door->edge, fd, &t);
+    if (rc == ERR_OK) {
         conn_begin(sh, &t, l);
-    else
-        gauge_give(l->open);
+        return;
+    }
+    gauge_give(l->open);
+    if (rc == ERR_NOTFOUND) refuse(sh, l, &from, EVENT_PROXY_UNTRUSTED);
 }
 
 void conn_accept(struct shard *sh, uint32_t listener)
@@ -184,6 +199,7 @@ void conn_accept(struct shard *sh, uint32_t listener)
         if (gauge_take(l->open, most)) {
             let_in(sh, l, fd);
         } else {
+            metrics_add(sh->metrics, METRIC_connections_refused_total, 1);
             log_event(sh->log, EVENT_LISTENER_FULL, LOG_NUM("port", l->port),
                       LOG_NUM("max_connections", most));
             close(fd);

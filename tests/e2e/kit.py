@@ -230,12 +230,14 @@ class Client:
     is to be slow."""
 
     def __init__(self, port, receive_buffer=None):
-        self.socket = socket.socket()
+        is_path = isinstance(port, str)  # of a Unix socket
+        self.socket = socket.socket(socket.AF_UNIX if is_path else socket.AF_INET)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(WAIT_S)
-        self.socket.connect(("127.0.0.1", port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.connect(port if is_path else ("127.0.0.1", port))
+        if not is_path:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.version, self.buffer, self.at, self.next_id = V5, bytearray(), 0, 0
 
     def close(self):

@@ -31,6 +31,13 @@ foreach(name frame connect publish ack subscribe session_end props topic)
   fuzz_target(${name})
 endforeach()
 
+fuzz_target(proxy)
+if(LONGLINK_FUZZ)
+  target_link_libraries(fuzz_proxy PRIVATE ll_net)
+else()
+  target_link_libraries(replay_proxy PRIVATE ll_net)
+endif()
+
 add_executable(dictionary fuzz/dictionary.c)
 target_link_libraries(dictionary PRIVATE ll_codec)
 add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/mqtt.dict

@@ -5,6 +5,7 @@ target_link_options(test_subs PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=rea
 unit_test(subs_threads subs topic)
 unit_test(retained retained msg topic)
 unit_test(base base)
+unit_test(bucket base)
 unit_test(map base)
 unit_test(failpoint base)
 target_link_options(test_map PRIVATE -Wl,--wrap=calloc)
