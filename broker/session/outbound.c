@@ -152,6 +152,23 @@ static void fill(struct session *s, const struct session_entry *e, bool is_first
     if (is_first && e->seq <= s->dropped_upto && e->seq > 0) out->is_void = true;
 }
 
+static uint64_t inflight_bytes(const struct session *s)
+{
+    uint64_t sum = session_shared_inflight_bytes(s);
+    for (uint32_t i = s->head; i != s->sent; i++) {
+        const struct session_entry *e = session_at(s, i);
+        if (e->state != ENTRY_DONE) sum += e->msg->payload_bytes;
+    }
+    return sum;
+}
+
+/* A window is small: adding up is cheaper than keeping a sum over reconnects, and only some want it. */
+bool session_is_full(const struct session *s)
+{
+    if (s->unacked >= s->window) return true;
+    return s->inflight_bytes_max > 0 && s->unacked > 0 && inflight_bytes(s) >= s->inflight_bytes_max;
+}
+
 bool session_next(struct session *s, struct session_send *out)
 {
     while (!session_next_release(s, out)) {
@@ -160,7 +177,7 @@ bool session_next(struct session *s, struct session_send *out)
         struct session_entry *e = session_at(s, s->sent);
         bool was_released = e->state == ENTRY_RELEASED; /* by an earlier process: its PUBREL is next */
         bool is_first = e->place == 0;
-        if (!was_released && s->unacked >= s->window) return false;
+        if (!was_released && session_is_full(s)) return false;
         if (is_first && !give_place(s, e)) return false;
         s->sent++;
         s->unacked++;

@@ -92,6 +92,7 @@ struct session {
     uint64_t dropped_upto; /* its queue's limit cost what was not sent up to here */
     uint64_t resent_upto;  /* entries up to here may have been sent before this process began */
     uint32_t queue_messages_max;
+    uint32_t inflight_bytes_max; /* of payload: with so much under way nothing more is sent; 0: no limit */
     uint64_t queue_bytes_max;
     struct qos2_out *exact; /* QoS 2 on its way out; NULL: none */
     struct qos2_in inbound;

@@ -32,8 +32,9 @@ static inline uint16_t session_entry_id(const struct session *s, const struct se
 }
 
 /* outbound.c */
-void session_let_go(struct session *s, struct session_entry *e);               /* it leaves the ring */
-uint32_t session_index_of(const struct session *s, uint16_t place);            /* of an entry in the ring */
+bool session_is_full(const struct session *s);                      /* the window, for another PUBLISH */
+void session_let_go(struct session *s, struct session_entry *e);    /* it leaves the ring */
+uint32_t session_index_of(const struct session *s, uint16_t place); /* of an entry in the ring */
 struct session_entry *session_find_seq(const struct session *s, uint64_t seq); /* NULL: not in the ring */
 void session_finish(struct session *s, struct session_entry *e); /* the window is the caller's */
 
@@ -50,6 +51,7 @@ void session_inbound_detach(struct session *s);
 
 /* shared.c */
 void session_shared_init(struct session *s);
+uint64_t session_shared_inflight_bytes(const struct session *s); /* of payload */
 void session_shared_fini(struct session *s);
 void session_shared_detach(struct session *s);
 void session_shared_finished(struct session *s, uint64_t seq); /* an entry of its own queue */

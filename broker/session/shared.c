@@ -81,6 +81,14 @@ static struct share_entry *find(const struct session *s, uint16_t id)
     return NULL;
 }
 
+uint64_t session_shared_inflight_bytes(const struct session *s)
+{
+    uint64_t sum = 0;
+    for (struct list *at = s->shared.sent.next; at != &s->shared.sent; at = at->next)
+        sum += entry_at(at)->msg->payload_bytes;
+    return sum;
+}
+
 /* The range is far larger than what is under way: one that is taken is met only by who never answers. */
 static uint16_t next_id(struct session *s)
 {
@@ -96,8 +104,7 @@ struct share_entry *session_shared_next(struct session *s)
 {
     enum { SENT_MAX = (ID_SHARED_MAX - ID_SHARED_FIRST) / 2 };
     if (s->foreign > 0) return NULL; /* their ids may be any */
-    if (list_empty(&s->shared.waiting) || s->unacked >= s->window || s->shared.sent_count >= SENT_MAX)
-        return NULL;
+    if (list_empty(&s->shared.waiting) || session_is_full(s) || s->shared.sent_count >= SENT_MAX) return NULL;
     struct share_entry *e = entry_at(s->shared.waiting.next);
     e->id = next_id(s);
     e->step = STEP_SENT;

@@ -237,6 +237,7 @@ static enum mqtt_rc open_session(struct shard *sh, struct conn *c, const struct 
     s->expiry_s = expiry_s;
     c->session = s;
     session_attach(s, c, wanted_window(sh, p));
+    s->inflight_bytes_max = sh->config->max_inflight_bytes;
     metrics_add(sh->metrics, METRIC_clients_connected, 1);
     shares_online(sh, s);
     if (keep_will(s, p) != ERR_OK || claim(sh, c, s) != ERR_OK) {

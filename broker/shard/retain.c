@@ -90,7 +90,8 @@ void retain_copy_arrived(struct shard *sh, struct session *s)
 static void deliver(struct shard *sh, struct subscribe_job *j, const struct retained_value *v)
 {
     struct session *s = j->session;
-    uint8_t qos = v->msg->qos < j->at.qos ? v->msg->qos : j->at.qos;
+    bool is_upgraded = sh->config->upgrade_outgoing_qos && !sys_owns(msg_topic(v->msg));
+    uint8_t qos = v->msg->qos < j->at.qos && !is_upgraded ? v->msg->qos : j->at.qos;
     uint64_t topic = subs_hash(sh->all->subs, msg_topic(v->msg));
     if (v->version > j->position || session_fence_saw(s, topic, v->version, j->since)) return;
     if (j->at.no_local && v->msg->from_client == client_hash(sh, s)) return; /* [MQTT-3.8.3-3] */

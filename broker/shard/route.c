@@ -29,6 +29,18 @@ static uint8_t lower(uint8_t a, uint8_t b)
     return a < b ? a : b;
 }
 
+/* upgrade_outgoing_qos. What the broker says of itself stays what it is: no journal has it. */
+static bool upgrades(const struct shard *sh, struct bytes topic)
+{
+    return sh->config->upgrade_outgoing_qos && !sys_owns(topic);
+}
+
+/* Of a shared subscription each member has its own. */
+static uint8_t qos_for(const struct sub_options *o, uint8_t qos, bool is_upgraded)
+{
+    return is_upgraded && !o->is_group ? o->qos : lower(o->qos, qos);
+}
+
 /* --- persistent receivers */
 
 static bool add_target(struct shard *sh, const struct command_target *t)
@@ -48,16 +60,18 @@ static bool add_targets_of(struct shard *sh, const struct subs_array *array, uns
                            const struct route_in *in)
 {
     uint32_t n;
+    bool is_upgraded = upgrades(sh, in->topic);
     for (const struct subs_chunk *c = subs_first(array, &n); c != NULL; c = subs_next(c, &n)) {
         for (uint32_t i = 0; i < n; i++) {
             const struct subs_entry *e = &c->entries[i];
             uint64_t durable_no = subs_entry_durable_no(e);
-            if (!is_durable(durable_no, lower(e->options.qos, in->qos))) continue;
+            uint8_t qos = qos_for(&e->options, in->qos, is_upgraded);
+            if (!is_durable(durable_no, qos)) continue;
             if (e->options.no_local && durable_no == in->from_session) continue;
             struct command_target t = {
                 .session_no = durable_no,
                 .shard = (uint16_t)shard,
-                .qos = lower(e->options.qos, in->qos),
+                .qos = qos,
                 .retain = in->retain && e->options.retain_as_published,
             };
             if (!add_target(sh, &t)) return false;
@@ -95,7 +109,7 @@ static bool find_targets(struct shard *sh, const struct route_in *in)
 {
     sh->targets_count = 0;
     sh->shares.hit_count = 0;
-    if (in->qos == 0) return true;
+    if (in->qos == 0 && !upgrades(sh, in->topic)) return true;
     for (unsigned shard = 0; shard < sh->all->count; shard++) {
         size_t from = sh->targets_count;
         for (size_t i = 0; i < sh->found.count; i++) {
@@ -153,6 +167,7 @@ static bool add_hits_of(struct shard *sh, const struct subs_array *array, struct
                         const struct command_seat *seat)
 {
     uint32_t n;
+    bool is_upgraded = upgrades(sh, msg_topic(m));
     for (const struct subs_chunk *c = subs_first(array, &n); c != NULL; c = subs_next(c, &n)) {
         for (uint32_t i = 0; i < n; i++) {
             const struct subs_entry *e = &c->entries[i];
@@ -163,7 +178,8 @@ static bool add_hits_of(struct shard *sh, const struct subs_array *array, struct
                 continue;
             }
             struct session *s = sub->session;
-            struct hit h = { s, lower(e->options.qos, m->qos), m->retain && e->options.retain_as_published };
+            struct hit h = { s, qos_for(&e->options, m->qos, is_upgraded),
+                             m->retain && e->options.retain_as_published };
             if (is_durable(sub->durable_no, h.qos)) continue;
             if (e->options.no_local && s->session_no == m->from_session) continue;
             if (!add_hit(sh, s, &h)) return false;
