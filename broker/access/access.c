@@ -39,7 +39,7 @@ static enum err source_open(struct access_source *s, const char *path, struct ac
     *s = (struct access_source){ 0 };
     if (path == NULL || path[0] == '\0') return ERR_OK;
     s->name = path;
-    return file_read(path, &s->bytes, notes);
+    return access_read_file(path, &s->bytes, notes);
 }
 
 static void source_close(struct access_source *s)

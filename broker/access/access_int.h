@@ -83,20 +83,20 @@ struct place {
     size_t warnings;
 };
 
-__attribute__((format(printf, 2, 3))) void place_warn(struct place *p, const char *format, ...);
-__attribute__((format(printf, 3, 4))) enum err place_error(struct place *p, enum err rc, const char *format,
-                                                           ...);
+__attribute__((format(printf, 2, 3))) void access_warn(struct place *p, const char *format, ...);
+__attribute__((format(printf, 3, 4))) enum err access_error(struct place *p, enum err rc, const char *format,
+                                                            ...);
 /* That so many warnings were not given. */
-void place_end(struct place *p);
+void access_end(struct place *p);
 
 /* The next line of *rest without its end and the blanks there. ERR_NOTFOUND at the end; ERR_FULL. */
-enum err line_next(struct place *p, struct bytes *rest, struct bytes *line);
-struct bytes trim(struct bytes b);
+enum err access_line(struct place *p, struct bytes *rest, struct bytes *line);
+struct bytes access_trim(struct bytes b);
 /* Splits off the first word at blanks; empty at the end. */
-struct bytes word_next(struct bytes *rest);
+struct bytes access_word(struct bytes *rest);
 
 /* A file into memory, which free() frees. */
-enum err file_read(const char *path, struct bytes *out, struct access_notes *notes);
+enum err access_read_file(const char *path, struct bytes *out, struct access_notes *notes);
 
 /* Base64 with its padding. False: it is none, or longer than room. */
 bool base64_decode(struct bytes text, uint8_t *out, size_t room, size_t *bytes);

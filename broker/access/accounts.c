@@ -93,22 +93,23 @@ static enum err parse_line(struct access *a, struct place *p, struct bytes line)
     if (line.len == 0 || line.at[0] == '#') return ERR_OK;
     int shown = line.len > 100 ? 100 : (int)line.len;
     if (colon == NULL) {
-        place_warn(p, "'%.*s' has no ':', and is left out; allowed: USER:HASH", shown, (const char *)line.at);
+        access_warn(p, "'%.*s' has no ':', and is left out; allowed: USER:HASH", shown,
+                    (const char *)line.at);
         return ERR_OK;
     }
-    struct bytes name = trim(bytes_of(line.at, (size_t)(colon - line.at)));
-    struct bytes hash = trim(bytes_of(colon + 1, line.len - (size_t)(colon + 1 - line.at)));
+    struct bytes name = access_trim(bytes_of(line.at, (size_t)(colon - line.at)));
+    struct bytes hash = access_trim(bytes_of(colon + 1, line.len - (size_t)(colon + 1 - line.at)));
     shown = name.len > 100 ? 100 : (int)name.len;
     const char *why = name.len == 0 || name.len > UINT16_MAX
                           ? "the user name is wrong; allowed: 1 to 65535 bytes"
                       : find(a, name) != NULL ? "the user has a line already, which holds; allowed: one"
                                               : parse_hash(hash, &parsed.way, parsed.digest);
     if (why != NULL) {
-        place_warn(p, "user '%.*s' is left out: %s", shown, (const char *)name.at, why);
+        access_warn(p, "user '%.*s' is left out: %s", shown, (const char *)name.at, why);
         return ERR_OK;
     }
     if (a->accounts.count >= ACCESS_ENTRIES_MAX)
-        return place_error(p, ERR_FULL, "too many users; allowed: at most %d", ACCESS_ENTRIES_MAX);
+        return access_error(p, ERR_FULL, "too many users; allowed: at most %d", ACCESS_ENTRIES_MAX);
     return add(a, name, &parsed);
 }
 
@@ -131,11 +132,11 @@ enum err accounts_parse(struct access *a, const struct access_source *s, struct 
     struct bytes rest = s->bytes, line;
     enum err rc;
     a->has_accounts = true;
-    while ((rc = line_next(&p, &rest, &line)) == ERR_OK) {
+    while ((rc = access_line(&p, &rest, &line)) == ERR_OK) {
         rc = parse_line(a, &p, line);
         if (rc != ERR_OK) return rc;
     }
-    place_end(&p);
+    access_end(&p);
     find_usual(a);
     return rc == ERR_NOTFOUND ? ERR_OK : rc;
 }

@@ -16,7 +16,7 @@ static void say(const struct place *p, char text[ACCESS_TEXT_BYTES], const char 
     vsnprintf(text + n, ACCESS_TEXT_BYTES - (size_t)n, format, args);
 }
 
-void place_warn(struct place *p, const char *format, ...)
+void access_warn(struct place *p, const char *format, ...)
 {
     char text[ACCESS_TEXT_BYTES];
     va_list args;
@@ -27,7 +27,7 @@ void place_warn(struct place *p, const char *format, ...)
     p->notes->warn(p->notes->ctx, text);
 }
 
-void place_end(struct place *p)
+void access_end(struct place *p)
 {
     char text[ACCESS_TEXT_BYTES];
     if (p->warnings <= ACCESS_WARNINGS_MAX) return;
@@ -35,7 +35,7 @@ void place_end(struct place *p)
     p->notes->warn(p->notes->ctx, text);
 }
 
-enum err place_error(struct place *p, enum err rc, const char *format, ...)
+enum err access_error(struct place *p, enum err rc, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -49,24 +49,24 @@ static bool is_blank(uint8_t c)
     return c == ' ' || c == '\t' || c == '\r';
 }
 
-struct bytes trim(struct bytes b)
+struct bytes access_trim(struct bytes b)
 {
     while (b.len > 0 && is_blank(b.at[0])) b = bytes_of(b.at + 1, b.len - 1);
     while (b.len > 0 && is_blank(b.at[b.len - 1])) b.len--;
     return b;
 }
 
-struct bytes word_next(struct bytes *rest)
+struct bytes access_word(struct bytes *rest)
 {
-    *rest = trim(*rest);
+    *rest = access_trim(*rest);
     size_t n = 0;
     while (n < rest->len && !is_blank(rest->at[n])) n++;
     struct bytes word = bytes_of(rest->at, n);
-    *rest = trim(bytes_of(rest->at + n, rest->len - n));
+    *rest = access_trim(bytes_of(rest->at + n, rest->len - n));
     return word;
 }
 
-enum err line_next(struct place *p, struct bytes *rest, struct bytes *line)
+enum err access_line(struct place *p, struct bytes *rest, struct bytes *line)
 {
     if (rest->len == 0) return ERR_NOTFOUND;
     const uint8_t *feed = memchr(rest->at, '\n', rest->len);
@@ -76,10 +76,11 @@ enum err line_next(struct place *p, struct bytes *rest, struct bytes *line)
     *rest = bytes_of(rest->at + skip, rest->len - skip);
     p->line++;
     if (n > ACCESS_LINE_BYTES_MAX)
-        return place_error(p, ERR_FULL, "a line of %zu bytes; allowed: at most %d", n, ACCESS_LINE_BYTES_MAX);
+        return access_error(p, ERR_FULL, "a line of %zu bytes; allowed: at most %d", n,
+                            ACCESS_LINE_BYTES_MAX);
     while (line->len > 0 && is_blank(line->at[line->len - 1])) line->len--;
     if (n > 0 && memchr(line->at, '\0', line->len) != NULL)
-        return place_error(p, ERR_SYNTAX, "a zero byte; allowed: text");
+        return access_error(p, ERR_SYNTAX, "a zero byte; allowed: text");
     return ERR_OK;
 }
 
@@ -124,7 +125,7 @@ static enum err read_open(int fd, const char *path, struct bytes *out, struct ac
     return rc == ERR_SYS ? failed(notes, path, strerror(errno)) : rc;
 }
 
-enum err file_read(const char *path, struct bytes *out, struct access_notes *notes)
+enum err access_read_file(const char *path, struct bytes *out, struct access_notes *notes)
 {
     *out = (struct bytes){ 0 };
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hold us */

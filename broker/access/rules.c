@@ -173,7 +173,7 @@ static enum err parse_rights(struct place *p, struct bytes rest, struct bytes *f
                   { "write", ACCESS_WRITE },
                   { "readwrite", ACCESS_READ | ACCESS_WRITE },
                   { "deny", 0 } };
-    struct bytes word = word_next(&rest);
+    struct bytes word = access_word(&rest);
     *rights = ACCESS_READ | ACCESS_WRITE;
     *filter = word;
     if (rest.len == 0) return ERR_OK;
@@ -183,8 +183,8 @@ static enum err parse_rights(struct place *p, struct bytes rest, struct bytes *f
         *rights = words[i].rights;
         return ERR_OK;
     }
-    return place_error(p, ERR_SYNTAX, "'%.*s' is no right; allowed: read, write, readwrite, deny",
-                       shown(word), text_of(word));
+    return access_error(p, ERR_SYNTAX, "'%.*s' is no right; allowed: read, write, readwrite, deny",
+                        shown(word), text_of(word));
 }
 
 static enum err parse_rule(struct access *a, struct section *s, struct bytes rest, bool is_pattern)
@@ -194,17 +194,17 @@ static enum err parse_rule(struct access *a, struct section *s, struct bytes res
     enum err rc = parse_rights(&s->place, rest, &filter, &rights);
     if (rc != ERR_OK) return rc;
     if (!topic_filter_valid(filter))
-        return place_error(
+        return access_error(
             &s->place, ERR_SYNTAX,
             "'%.*s' is no topic filter; allowed: levels, '+' alone in one, '#' alone as the last",
             shown(filter), text_of(filter));
     if (a->rules_count++ >= ACCESS_ENTRIES_MAX)
-        return place_error(&s->place, ERR_FULL, "too many rules; allowed: at most %d", ACCESS_ENTRIES_MAX);
+        return access_error(&s->place, ERR_FULL, "too many rules; allowed: at most %d", ACCESS_ENTRIES_MAX);
     struct rules *to = is_pattern ? &a->patterns : s->of;
     bool is_fixed = !is_pattern || !(has_sign(filter, 'u') || has_sign(filter, 'c'));
     if (is_pattern && is_fixed)
-        place_warn(&s->place, "pattern '%.*s' has neither %%c nor %%u, and is for all clients", shown(filter),
-                   text_of(filter));
+        access_warn(&s->place, "pattern '%.*s' has neither %%c nor %%u, and is for all clients",
+                    shown(filter), text_of(filter));
     if (is_fixed && topic_filter_is_exact(filter)) return add_exact(a, to, filter, rights);
     return add_listed(to, filter, rights, is_pattern);
 }
@@ -212,11 +212,11 @@ static enum err parse_rule(struct access *a, struct section *s, struct bytes res
 static enum err parse_user(struct access *a, struct section *s, struct bytes name)
 {
     if (name.len == 0 || name.len > UINT16_MAX)
-        return place_error(&s->place, ERR_SYNTAX,
-                           "a user without a name, or with one too long; allowed: 1 to 65535 bytes");
+        return access_error(&s->place, ERR_SYNTAX,
+                            "a user without a name, or with one too long; allowed: 1 to 65535 bytes");
     struct role *r = role_find(a, name);
     if (r == NULL && a->rules_count++ >= ACCESS_ENTRIES_MAX)
-        return place_error(&s->place, ERR_FULL, "too many users; allowed: at most %d", ACCESS_ENTRIES_MAX);
+        return access_error(&s->place, ERR_FULL, "too many users; allowed: at most %d", ACCESS_ENTRIES_MAX);
     enum err rc = r == NULL ? role_add(a, name, &r) : ERR_OK;
     if (rc == ERR_OK) s->of = &r->rules;
     return rc;
@@ -226,13 +226,13 @@ static enum err parse_line(struct access *a, struct section *s, struct bytes lin
 {
     if (line.len == 0 || line.at[0] == '#') return ERR_OK;
     struct bytes rest = line;
-    struct bytes word = word_next(&rest);
+    struct bytes word = access_word(&rest);
     if (bytes_equal(word, bytes_of_text("topic"))) return parse_rule(a, s, rest, false);
     if (bytes_equal(word, bytes_of_text("pattern"))) return parse_rule(a, s, rest, true);
     if (bytes_equal(word, bytes_of_text("user"))) return parse_user(a, s, rest);
-    return place_error(&s->place, ERR_SYNTAX,
-                       "'%.*s' begins no line; allowed: topic, pattern, user, and # for a comment",
-                       shown(word), text_of(word));
+    return access_error(&s->place, ERR_SYNTAX,
+                        "'%.*s' begins no line; allowed: topic, pattern, user, and # for a comment",
+                        shown(word), text_of(word));
 }
 
 enum err rules_parse(struct access *a, const struct access_source *src, struct access_notes *notes)
@@ -241,11 +241,11 @@ enum err rules_parse(struct access *a, const struct access_source *src, struct a
     struct bytes rest = src->bytes, line;
     enum err rc;
     a->has_rules = true;
-    while ((rc = line_next(&s.place, &rest, &line)) == ERR_OK) {
+    while ((rc = access_line(&s.place, &rest, &line)) == ERR_OK) {
         rc = parse_line(a, &s, line);
         if (rc != ERR_OK) return rc;
     }
-    place_end(&s.place);
+    access_end(&s.place);
     return rc == ERR_NOTFOUND ? ERR_OK : rc;
 }
 

@@ -123,6 +123,10 @@ enum {
     ID_EXACT_FIRST = 32768,
     ID_EXACT_COUNT = 32768,
 
+    /* Passwords that wait for a worker. One takes a millisecond, or as long as the operator has chosen for
+     * his hashes: above this a client is told to come again instead of waiting for its own time-out. */
+    LOGINS_WAITING_MAX = 1024,
+
     /* QoS 2 messages on their way to one client: looked for one after the other, in 512 bytes. */
     QOS2_OUT_MAX = 128,
 };

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "access/throttle.h"
 #include "base/limits.h"
 #include "main/broker_int.h"
 #include "main/deadline.h"
@@ -6,6 +7,7 @@
 #include "main/state_dir.h"
 #include "store/store_mem.h"
 #include "store_sqlite/store_disk.h"
+#include "worker/worker.h"
 #include <sched.h>
 #include <stdlib.h>
 
@@ -103,6 +105,15 @@ static enum err run_on_disk(struct broker *b)
     return rc == ERR_OK ? store_disk_run(b->disk) : rc;
 }
 
+/* For passwords: as many as have CPUs to run on, and no more, so that logging in leaves some for messages. */
+static enum err start_workers(struct broker *b)
+{
+    unsigned cpus = shards_wanted(b->config);
+    struct workers_conf conf = { cpus < 2 ? 2 : cpus > 4 ? 4 : cpus, LOGINS_WAITING_MAX };
+    enum err rc = throttle_new(&b->throttle);
+    return rc == ERR_OK ? workers_start(&b->workers, &conf) : rc;
+}
+
 static enum err start_shards(struct broker *b)
 {
     struct shards_conf conf = {
@@ -113,6 +124,9 @@ static enum err start_shards(struct broker *b)
     };
     enum err rc = metrics_new(&b->metrics, conf.count + 1);
     conf.metrics = b->metrics;
+    if (rc == ERR_OK) rc = start_workers(b);
+    conf.workers = b->workers;
+    conf.throttle = b->throttle;
     if (rc == ERR_OK) rc = shards_new(&b->shards, &conf);
     if (rc == ERR_OK) rc = shards_pulse_new(&b->pulse, b->shards);
     if (rc != ERR_OK) return rc;
@@ -186,12 +200,15 @@ void broker_stop(struct broker **owner)
     if (runs) log_event(b->log, EVENT_BROKER_STOP);
     if (runs) deadline_start(&deadline, b->log);
     if (runs) shards_close_clients(b->shards);
+    if (b->workers != NULL) workers_stop(b->workers); /* what they have goes home before the shards end */
     if (b->doors != NULL) doors_close(b->doors);
     store_mem_stop(&b->mem);
     store_disk_stop(&b->disk);
     if (runs) shards_stop(b->shards);
     shards_pulse_free(&b->pulse);
     shards_free(&b->shards);
+    workers_free(&b->workers);
+    throttle_free(&b->throttle);
     metrics_free(&b->metrics);
     doors_cancel(&b->plan);
     doors_free(&b->doors);

@@ -17,6 +17,8 @@
 
 struct store_mem;
 struct store_disk;
+struct throttle;
+struct workers;
 
 struct broker {
     const struct config *config; /* that holds; the doors have it */
@@ -25,6 +27,8 @@ struct broker {
     struct metrics *metrics;
     struct shards *shards;
     struct shards_pulse *pulse;
+    struct workers *workers;
+    struct throttle *throttle;
     struct store_mem *mem; /* one of the two */
     struct store_disk *disk;
     char state_dir[CONFIG_TEXT_BYTES + 64];

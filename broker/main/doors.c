@@ -2,6 +2,7 @@
 #include "main/doors.h"
 #include "config/keep.h"
 #include "main/drop.h"
+#include "main/doors_access.h"
 #include "net/listener.h"
 #include "net/proxy.h"
 #include <assert.h>
@@ -72,6 +73,7 @@ static void door_free(struct door *door)
 static void view_free(struct view *v)
 {
     if (v == NULL) return;
+    for (size_t i = 0; i < v->shards.doors_count; i++) access_unref(&v->doors[i].access);
     free(v->doors);
     free(v->config);
     free(v);
@@ -296,16 +298,28 @@ static enum err keep_last(const struct doors *d, const struct doors_plan *p, str
     return ERR_OK;
 }
 
+/* Who may come in by it. One that goes keeps what it had. */
+static enum err make_access(struct doors *d, struct doors_plan *p, struct plan_row *r)
+{
+    size_t i = (size_t)(r - p->rows);
+    struct shards_door *shown = &p->view->doors[i];
+    if (r->fate == FATE_CLOSE || r->fate == FATE_REST) shown->access = access_ref(d->view->doors[i].access);
+    if (r->fate != FATE_OPEN && r->fate != FATE_KEEP) return ERR_OK;
+    shown->config = r->config;
+    return door_access_open(shown, p->view->doors, i, d->log);
+}
+
 static enum err make_row(struct doors *d, struct doors_plan *p, struct plan_row *r)
 {
     enum err rc = ERR_OK;
+    enum err access_rc = make_access(d, p, r); /* all that is wrong is said */
     if (r->fate == FATE_OPEN) rc = open_listener(d, p, r);
-    if (r->fate == FATE_CLOSE) return keep_last(d, p, r);
+    if (r->fate == FATE_CLOSE) rc = keep_last(d, p, r);
     if (r->fate == FATE_OPEN || r->fate == FATE_KEEP) {
         enum err edge_rc = make_edge(d, p->view->config, r); /* said as well, when the socket is wrong, too */
         if (rc == ERR_OK) rc = edge_rc;
     }
-    return rc;
+    return rc == ERR_OK ? access_rc : rc;
 }
 
 static void show(struct doors_plan *p)
@@ -318,10 +332,10 @@ static void show(struct doors_plan *p)
             .edge = is_open           ? r->edge
                     : r->door == NULL ? NULL
                                       : r->door->edge,
+            .access = p->view->doors[i].access,
             .is_gone = !is_open,
         };
     }
-    p->view->shards = (struct shards_view){ p->view->config, p->view->doors, p->count };
 }
 
 static enum err plan_new(struct doors_plan **out, size_t count, struct config *config)
@@ -337,7 +351,9 @@ static enum err plan_new(struct doors_plan **out, size_t count, struct config *c
     p->view->config = config;
     p->view->doors = calloc(count, sizeof *p->view->doors);
     p->rows = calloc(count, sizeof *p->rows);
-    return p->rows == NULL || p->view->doors == NULL ? ERR_NOMEM : ERR_OK;
+    if (p->rows == NULL || p->view->doors == NULL) return ERR_NOMEM;
+    p->view->shards = (struct shards_view){ config, p->view->doors, count };
+    return ERR_OK;
 }
 
 enum err doors_plan(struct doors *d, struct doors_plan **out, struct config *config)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/change.h"
+#include "shard/on_login.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -101,7 +102,10 @@ void shards_change(struct shards *s, const struct shards_view *view)
 
 void recheck_conn(struct shard *sh, struct conn *c)
 {
-    if (!sh->view->doors[c->listener->door].is_gone) return;
+    if (!sh->view->doors[c->listener->door].is_gone) {
+        login_recheck(sh, c);
+        return;
+    }
     if (c->state == CONN_NEW || c->state == CONN_AUTH)
         conn_end_quietly(sh, c); /* nobody's fault, and nobody to tell */
     else

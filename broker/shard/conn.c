@@ -6,6 +6,7 @@
 #include "shard/alias.h"
 #include "shard/change.h"
 #include "shard/connect.h"
+#include "shard/on_login.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -118,6 +119,8 @@ void conn_destroy(struct shard *sh, struct conn *c)
     free(c->in);
     free(c->acks);
     auth_conn_gone(c);
+    login_conn_gone(c);
+    free(c->username);
     alias_in_free(&c->alias_in);
     alias_out_free(&c->alias_out);
     free(c->assigned_id);
@@ -252,6 +255,7 @@ static void leave_session(struct shard *sh, struct conn *c)
 {
     struct session *s = c->session;
     if (s == NULL) return;
+    login_check_will(sh, c);
     conn_cut(sh, c);
     log_event(sh->log, EVENT_CLIENT_CLOSED, LOG_TEXT("client", session_client_id(s)));
     sessions_offline(sh, s, true);
@@ -361,6 +365,7 @@ void conn_timer(struct wheel_timer *t, void *shard)
         bury(sh, c);
         return;
     }
+    if (c->state == CONN_AUTH && login_wake(sh, c)) return;
     if (c->state == CONN_NEW || c->state == CONN_AUTH) {
         log_peer(sh, c, EVENT_CONNECT_TIMEOUT);
         if ((c->transport.needs & TRANSPORT_SHAKES) != 0)

@@ -6,7 +6,7 @@
  *     \________________\______________________________/
  *
  *   NEW      no CONNECT yet; perhaps handed to the shard of its client id
- *   AUTH     its authentication method asks for more, or has not answered yet
+ *   AUTH     its password is checked; or its authentication method asks for more, or has not answered yet
  *   WAITING  CONNACK waits for the journal; nothing more is read
  *   OPEN     in its session
  *   ENDING   we have said why and will write no more; what comes is thrown away until the peer closes
@@ -32,6 +32,7 @@ struct acks;
 struct alias_in;
 struct alias_out;
 struct conn_auth;
+struct login;
 struct shard;
 struct session;
 struct shards_listener;
@@ -88,6 +89,9 @@ struct conn {
     uint16_t alias_max; /* the client's Topic Alias Maximum; 0: it takes none */
     bool wants_reasons, wants_response_info;
     struct conn_auth *auth; /* with an authentication method */
+    struct login *login;    /* while its password is checked */
+    char *username;         /* NULL: none, or not known yet */
+    bool is_vouched;        /* it has its user name from its certificate */
     struct alias_in *alias_in;
     struct alias_out *alias_out;
     bool doomed;       /* to be dropped when its output is flushed */

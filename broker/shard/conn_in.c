@@ -3,6 +3,7 @@
 #include "shard/change.h"
 #include "shard/conn.h"
 #include "shard/connect.h"
+#include "shard/on_login.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -271,7 +272,8 @@ bool connect_hand_over(struct shard *sh, struct conn *c, const struct frame *f, 
 {
     struct connect p;
     if (c->handed_over || f->type != PACKET_CONNECT) return false;
-    if (connect_decode(f->body, &p) != MQTT_RC_OK || p.client_id.len == 0) return false;
+    if (connect_decode(f->body, &p) != MQTT_RC_OK || login_identify(sh, c, &p) != MQTT_RC_OK) return false;
+    if (p.client_id.len == 0) return false;
     unsigned to = shard_of_client(sh->all, p.client_id);
     if (to == sh->index) return false;
 

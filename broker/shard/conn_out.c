@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/acks.h"
 #include "shard/alias.h"
+#include "shard/on_login.h"
 #include "shard/shard_int.h"
 #include "shard/subscribe.h"
 #include <stdlib.h>
@@ -138,6 +139,7 @@ bool conn_send_publish(struct shard *sh, struct conn *c, const struct conn_publi
         metrics_add(sh->metrics, METRIC_publish_expired_total, 1);
         return false;
     }
+    if (!login_may_read(sh, c, msg_topic(p->msg))) return false;
     struct publish_head h = head_of(sh, c, p);
     if (is_personal(c) && !make_personal(sh, c, p, &h)) return no_memory(sh, c, p, &h);
     if (publish_head_size(c->version, &h) > c->max_packet) {
@@ -185,7 +187,8 @@ void conn_fan_send(struct shard *sh, struct conn *c, bool retain)
         conn_send_publish(sh, c, &p);
         return;
     }
-    uint8_t *at = c->doomed ? NULL : conn_reserve(sh, c, f->bytes);
+    uint8_t *at =
+        c->doomed || !login_may_read(sh, c, msg_topic(sh->fan_msg)) ? NULL : conn_reserve(sh, c, f->bytes);
     if (at == NULL) return;
     memcpy(at, f->data, f->bytes);
     conn_commit(sh, c, f->bytes);

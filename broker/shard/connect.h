@@ -18,6 +18,13 @@ enum mqtt_rc on_connect(struct shard *sh, struct conn *c, const struct frame *f)
 /* True when the packet begins a CONNECT of a session that lives on another shard: the connection is gone. */
 bool connect_hand_over(struct shard *sh, struct conn *c, const struct frame *f, struct bytes unread);
 
+/* A CONNECT that is to go on later: a copy of its body; at is NULL without memory. What is kept has a
+ * password in it, perhaps: it is wiped. */
+struct bytes connect_keep(struct bytes body);
+void connect_forget(struct bytes *kept);
+/* Goes on where it had been left, and forgets it. */
+void connect_go_on(struct shard *sh, struct conn *c, struct bytes *kept);
+
 /* The CONNECT is right, and may come in. */
 enum mqtt_rc connect_open(struct shard *sh, struct conn *c, const struct connect *p);
 

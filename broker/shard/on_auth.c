@@ -24,20 +24,6 @@ struct conn_auth {
     uint8_t who[];        /* client id, user name */
 };
 
-static void block_free(struct bytes *b)
-{
-    free((void *)(uintptr_t)b->at);
-    *b = (struct bytes){ 0 };
-}
-
-static struct bytes block_copy(struct bytes from)
-{
-    uint8_t *copy = malloc(from.len);
-    if (copy == NULL) return (struct bytes){ 0 };
-    memcpy(copy, from.at, from.len);
-    return bytes_of(copy, from.len);
-}
-
 static void exchange_end(struct conn_auth *a)
 {
     if (a->is_on) a->method->end(a->method->ctx, a->step.exchange);
@@ -49,7 +35,7 @@ static void auth_free(struct conn_auth *a)
 {
     exchange_end(a);
     auth_reply_clear(&a->step.reply);
-    block_free(&a->connect);
+    connect_forget(&a->connect);
     free(a->data);
     free(a);
 }
@@ -70,7 +56,7 @@ static struct conn_auth *auth_new(struct shard *sh, struct conn *c, const struct
     struct conn_auth *a = calloc(1, sizeof *a + id.len + p->username.len);
     if (a == NULL) return NULL;
     a->conn = c;
-    a->connect = block_copy(body);
+    a->connect = connect_keep(body);
     memcpy(a->who, id.at, id.len);
     a->step.client_id = bytes_of(a->who, id.len);
     if (p->has_username) {
@@ -87,17 +73,14 @@ static struct conn_auth *auth_new(struct shard *sh, struct conn *c, const struct
 /* The method may answer before this returns: by mail. */
 static enum mqtt_rc ask(struct conn_auth *a, enum auth_stage stage, const struct props *props)
 {
-    struct bytes data = { 0 };
+    struct bytes data = PROPS_HAS(props, auth_data) ? props->auth_data : (struct bytes){ 0 };
     free(a->data);
-    a->data = NULL;
-    if (PROPS_HAS(props, auth_data) && props->auth_data.len > 0) {
-        data = block_copy(props->auth_data);
-        if (data.at == NULL) return MQTT_RC_QUOTA_EXCEEDED;
-        a->data = (uint8_t *)(uintptr_t)data.at;
-    }
+    a->data = data.len > 0 ? malloc(data.len) : NULL;
+    if (a->data == NULL && data.len > 0) return MQTT_RC_QUOTA_EXCEEDED;
+    if (data.len > 0) memcpy(a->data, data.at, data.len);
     auth_reply_clear(&a->step.reply);
     a->step.stage = stage;
-    a->step.data = data;
+    a->step.data = bytes_of(a->data, data.len);
     a->is_on = a->is_asked = true;
     a->method->ask(a->method->ctx, &a->step);
     return MQTT_RC_OK;
@@ -205,18 +188,11 @@ static void fail(struct shard *sh, struct conn *c, enum mqtt_rc why)
         conn_end(sh, c, why);
 }
 
-/* The CONNECT goes on where it had been left. */
 static void let_in(struct shard *sh, struct conn *c)
 {
-    struct connect p;
-    struct bytes body = c->auth->connect;
+    struct bytes connect = c->auth->connect;
     c->auth->connect = (struct bytes){ 0 };
-    enum mqtt_rc rc = connect_decode(body, &p);
-    if (rc == MQTT_RC_OK)
-        connect_open(sh, c, &p);
-    else
-        connack_refuse(sh, c, rc);
-    block_free(&body);
+    connect_go_on(sh, c, &connect);
 }
 
 static void act(struct shard *sh, struct conn *c)

@@ -2,14 +2,14 @@
 #include "base/rng.h"
 #include "net/address.h"
 #include "shard/connect.h"
+#include "shard/on_login.h"
 #include "shard/shard_int.h"
 #include "topic/topic.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 /* CONNECT (MQTT 5.0 section 3.1): checks, the session it gets, takeover. */
-
-enum { ASSIGNED_ID_BYTES = 5 + 32 + 1 };
 
 /* A packet that cannot be read. Version 5 clients understand why; older ones get a close [MQTT-3.1.4-1]. */
 static enum mqtt_rc refuse_undecoded(struct shard *sh, struct conn *c, enum mqtt_rc rc, uint8_t version)
@@ -38,23 +38,21 @@ static enum mqtt_rc check(const struct shard *sh, const struct conn *c, const st
     if (rc != MQTT_RC_OK) return rc;
     /* A 3.1.1 client without an id must ask for a clean session [MQTT-3.1.3-7]; a 3.1 client has one. */
     bool may_lack_id = p->version == MQTT_V5 || (p->version == MQTT_V311 && p->clean_start);
-    if (p->client_id.len == 0 && !may_lack_id) return MQTT_RC_CLIENT_ID_INVALID;
-    /* Without a source of accounts nobody can vouch for a user name either; an authentication method can. */
-    if (!conn_door(sh, c)->security.allow_anonymous && !PROPS_HAS(&p->props, auth_method))
-        return p->has_username ? MQTT_RC_BAD_USERNAME_PASSWORD : MQTT_RC_NOT_AUTHORIZED;
-    return MQTT_RC_OK;
+    may_lack_id = may_lack_id && conn_door(sh, c)->security.allow_zero_length_clientid; /* [MQTT-3.1.3-8] */
+    return p->client_id.len == 0 && !may_lack_id ? MQTT_RC_CLIENT_ID_INVALID : MQTT_RC_OK;
 }
 
 /* Makes up an id whose session lives on this shard. */
 static bool assign_id(struct shard *sh, struct conn *c)
 {
-    uint8_t raw[16];
-    c->assigned_id = malloc(ASSIGNED_ID_BYTES);
+    uint64_t raw[2];
+    const char *set = conn_door(sh, c)->security.auto_id_prefix, *prefix = set[0] != '\0' ? set : "auto-";
+    size_t size = strlen(prefix) + 32 + 1;
+    c->assigned_id = malloc(size);
     if (c->assigned_id == NULL) return false;
     do {
         rng_fill(raw, sizeof raw);
-        snprintf(c->assigned_id, ASSIGNED_ID_BYTES, "auto-");
-        for (size_t i = 0; i < sizeof raw; i++) snprintf(c->assigned_id + 5 + 2 * i, 3, "%02x", raw[i]);
+        snprintf(c->assigned_id, size, "%s%016" PRIx64 "%016" PRIx64, prefix, raw[0], raw[1]);
     } while (shard_of_client(sh->all, bytes_of_text(c->assigned_id)) != sh->index);
     return true;
 }
@@ -81,6 +79,7 @@ static uint32_t wanted_window(const struct shard *sh, const struct connect *p)
 static void take_over(struct shard *sh, struct session *s, bool goes_on)
 {
     struct conn *old = s->conn;
+    login_check_will(sh, old);
     metrics_add(sh->metrics, METRIC_takeovers_total, 1);
     log_event(sh->log, EVENT_SESSION_TAKEN_OVER, LOG_TEXT("client", session_client_id(s)));
     conn_cut(sh, old);
@@ -115,9 +114,19 @@ static struct session *resume(struct shard *sh, const struct connect *p, struct 
     return NULL;
 }
 
-static enum err keep_will(struct session *s, const struct connect *p)
+/* It is as if it had none: the client is in, and is not told, as with mosquitto. */
+static enum err refuse_will(struct shard *sh, const struct conn *c, const struct connect *p)
+{
+    metrics_add(sh->metrics, METRIC_publish_denied_total, 1);
+    log_event(sh->log, EVENT_PUBLISH_DENIED, LOG_TEXT("client", session_client_id(c->session)),
+              LOG_TEXT("topic", p->will.topic), LOG_NUM("will", 1));
+    return ERR_OK;
+}
+
+static enum err keep_will(struct shard *sh, struct conn *c, const struct connect *p)
 {
     if (!p->has_will || sys_owns(p->will.topic)) return ERR_OK; /* it would go to nobody */
+    if (!conn_may(sh, c, p->will.topic, ACCESS_WRITE)) return refuse_will(sh, c, p);
     const struct props *props = &p->will.props;
     uint8_t block[4096];
     uint8_t *at = props->block.len > sizeof block ? malloc(props->block.len) : block;
@@ -135,7 +144,7 @@ static enum err keep_will(struct session *s, const struct connect *p)
         .has_expiry = v5 && PROPS_HAS(props, message_expiry),
         .expiry_s = v5 && PROPS_HAS(props, message_expiry) ? props->message_expiry : 0,
     };
-    enum err rc = session_set_will(s, &parts);
+    enum err rc = session_set_will(c->session, &parts);
     if (at != block) free(at);
     return rc;
 }
@@ -240,7 +249,7 @@ static enum mqtt_rc open_session(struct shard *sh, struct conn *c, const struct 
     s->inflight_bytes_max = sh->config->max_inflight_bytes;
     metrics_add(sh->metrics, METRIC_clients_connected, 1);
     shares_online(sh, s);
-    if (keep_will(s, p) != ERR_OK || claim(sh, c, s) != ERR_OK) {
+    if (!login_keep_name(c, p) || keep_will(sh, c, p) != ERR_OK || claim(sh, c, s) != ERR_OK) {
         conn_drop(sh, c);
         return MQTT_RC_OK;
     }
@@ -274,8 +283,39 @@ enum mqtt_rc on_connect(struct shard *sh, struct conn *c, const struct frame *f)
     if (rc != MQTT_RC_OK) return refuse_undecoded(sh, c, rc, p.version);
     c->version = p.version;
     if (p.version == MQTT_V5) take_wishes(c, &p.props);
-    rc = check(sh, c, &p);
+    rc = login_identify(sh, c, &p);
+    if (rc == MQTT_RC_OK) rc = check(sh, c, &p);
     if (rc != MQTT_RC_OK) return connack_refuse(sh, c, rc);
     if (p.client_id.len == 0 && !assign_id(sh, c)) return connack_refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);
-    return PROPS_HAS(&p.props, auth_method) ? auth_begin(sh, c, &p, f->body) : connect_open(sh, c, &p);
+    return login_begin(sh, c, &p, f->body);
+}
+
+/* --- later */
+
+struct bytes connect_keep(struct bytes body)
+{
+    uint8_t *copy = malloc(body.len);
+    if (copy == NULL) return (struct bytes){ 0 };
+    memcpy(copy, body.at, body.len);
+    return bytes_of(copy, body.len);
+}
+
+void connect_forget(struct bytes *kept)
+{
+    void *at = (void *)(uintptr_t)kept->at;
+    if (at != NULL) explicit_bzero(at, kept->len);
+    free(at);
+    *kept = (struct bytes){ 0 };
+}
+
+void connect_go_on(struct shard *sh, struct conn *c, struct bytes *kept)
+{
+    struct connect p;
+    enum mqtt_rc rc = connect_decode(*kept, &p);
+    if (rc == MQTT_RC_OK) rc = login_identify(sh, c, &p);
+    if (rc == MQTT_RC_OK)
+        connect_open(sh, c, &p);
+    else
+        connack_refuse(sh, c, rc);
+    connect_forget(kept);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/acks.h"
 #include "shard/alias.h"
+#include "shard/on_login.h"
 #include "shard/qos2.h"
 #include "shard/route.h"
 #include "shard/shard_int.h"
@@ -130,6 +131,17 @@ static enum mqtt_rc drop_code(const struct shard *sh, const struct publish *p, c
     return sys_owns(p->topic) ? MQTT_RC_NOT_AUTHORIZED : MQTT_RC_OK;
 }
 
+/* Its client may not. It is acknowledged; version 5 is told. */
+static bool is_denied(struct shard *sh, struct conn *c, const struct publish *p)
+{
+    if (conn_may(sh, c, p->topic, ACCESS_WRITE)) return false;
+    metrics_add(sh->metrics, METRIC_publish_denied_total, 1);
+    log_event(sh->log, EVENT_PUBLISH_DENIED, LOG_TEXT("client", session_client_id(c->session)),
+              LOG_TEXT("topic", p->topic));
+    answer(sh, c, p, MQTT_RC_NOT_AUTHORIZED);
+    return true;
+}
+
 /* What goes to nobody is acknowledged: version 5 is told why. */
 static bool is_dropped(struct shard *sh, struct conn *c, const struct publish *p)
 {
@@ -197,7 +209,7 @@ enum mqtt_rc on_publish(struct shard *sh, struct conn *c, const struct frame *f)
     if (p.qos == 2 && qos2_again(sh, c, p.id)) return MQTT_RC_OK;
     if (p.qos > 0 && is_too_many(sh, c)) return MQTT_RC_RECEIVE_MAX_EXCEEDED;
     if (!take_delay(sh, &p, &due_ms)) return bad_delay(sh, c, &p);
-    if (is_dropped(sh, c, &p)) return MQTT_RC_OK;
+    if (is_dropped(sh, c, &p) || is_denied(sh, c, &p)) return MQTT_RC_OK;
     if (is_over_limit(sh, &p)) return over_limit(sh, c, &p);
     if (p.qos == 2 && session_inbound_add(c->session, p.id, INBOUND_PENDING) != ERR_OK)
         return failed(sh, c, &p);

@@ -11,6 +11,7 @@
 #ifndef SHARD_SHARD_H
 #define SHARD_SHARD_H
 
+#include "access/access.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/gauge.h"
@@ -24,12 +25,15 @@
 #include "store/store.h"
 
 struct shards;
+struct throttle;
+struct workers;
 
 /* What holds for the connections of one listener. */
 struct shards_door {
     const struct config_listener *config;
     struct edge *edge;
-    bool is_gone; /* from the configuration: its connections end */
+    struct access *access; /* NULL: no password file and no ACL file */
+    bool is_gone;          /* from the configuration: its connections end */
 };
 
 /* What holds, of the configuration. Never changed: a reload makes another one. */
@@ -45,6 +49,8 @@ struct shards_conf {
     struct log *log;
     struct metrics *metrics; /* `count` blocks, and one more for the journal */
     const struct clock *clock;
+    struct workers *workers; /* these two may be NULL when no door has a password file */
+    struct throttle *throttle;
 };
 
 /* One listening descriptor that the shards accept from. */

@@ -301,10 +301,11 @@ class Client:
     # sending
 
     def join(self, client_id="", version=V5, clean=True, keepalive=0, expiry=None, will=None, receive_max=None,
-             answer=True):
+             answer=True, user=None, password=None):
         """will: (topic, payload). Gives (session present, reason code)."""
         self.version = version
         flags = (2 if clean else 0) | (4 if will else 0)
+        flags |= (0 if user is None else 0x80) | (0 if password is None else 0x40)
         props = b""
         if expiry is not None:
             props += b"\x11" + struct.pack(">I", expiry)
@@ -315,6 +316,7 @@ class Client:
         body += text(client_id)
         if will:
             body += (b"\0" if version == V5 else b"") + text(will[0]) + text(will[1])
+        body += b"".join(text(s) for s in (user, password) if s is not None)
         self.send(packet(CONNECT, 0, body))
         if not answer:
             return None

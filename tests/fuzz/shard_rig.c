@@ -517,7 +517,9 @@ void rig_begin(const struct rig_conf *conf)
     config.default_listener.max_topic_alias = RIG_TOPIC_ALIASES;
     door.config = &config.default_listener;
     view = (struct shards_view){ &config, &door, 1 };
-    struct shards_conf of_shards = { conf->shards, &view, NULL, metrics, &clock_of_rig };
+    struct shards_conf of_shards = {
+        .count = conf->shards, .view = &view, .metrics = metrics, .clock = &clock_of_rig
+    };
     scratches_used = 0;
     is_making = true;
     rc = shards_new(&all, &of_shards);

@@ -34,3 +34,4 @@ if("heap_sanitizer" IN_LIST LONGLINK_LEFT_OUT)
 endif()
 # Compilers may leave out an allocation that nobody looks at.
 target_compile_options(test_heap PRIVATE -fno-builtin)
+unit_test(throttle access)

@@ -216,7 +216,9 @@ static void start_shards(struct rig *r)
 {
     struct store_mem_conf store = { .sink = { sink_post, sink_complete, sink_flush, &r->gate },
                                     .clock = &clock_system };
-    struct shards_conf conf = { 1, &r->door.view, r->log, r->metrics, &clock_system };
+    struct shards_conf conf = {
+        .count = 1, .view = &r->door.view, .log = r->log, .metrics = r->metrics, .clock = &clock_system
+    };
     CHECK_INT(ERR_OK, shards_new(&r->shards, &conf));
     r->gate.shards = shards_sink(r->shards);
     CHECK_INT(ERR_OK, store_mem_start(&r->store, &store));

@@ -79,7 +79,9 @@ static struct rig *rig_new(void)
     CHECK_INT(ERR_OK, mailbox_open(&r->mailbox));
     CHECK_INT(ERR_OK, log_open(&r->log, &log));
     CHECK_INT(ERR_OK, metrics_new(&r->metrics, SHARDS + 1));
-    struct shards_conf conf = { SHARDS, &r->door.view, r->log, r->metrics, &clock_system };
+    struct shards_conf conf = {
+        .count = SHARDS, .view = &r->door.view, .log = r->log, .metrics = r->metrics, .clock = &clock_system
+    };
     CHECK_INT(ERR_OK, shards_new(&r->shards, &conf));
     r->sink = shards_sink(r->shards);
     struct store_mem_conf mem = { .sink = { post, complete, flush, r }, .clock = &clock_system };

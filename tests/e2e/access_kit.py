@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Brokers with a password file and an ACL file: ours, and beside it mosquitto, which says what is right."""
+import base64
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import unittest
+
+import kit
+
+MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+START_TRIES = 5
+
+
+def hash_7(password, iterations=101):
+    """As mosquitto_passwd writes it."""
+    salt = os.urandom(12)
+    made = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, iterations, 64)
+    return f"$7${iterations}${base64.b64encode(salt).decode()}${base64.b64encode(made).decode()}"
+
+
+def hash_6(password):
+    salt = os.urandom(12)
+    made = hashlib.sha512(password.encode() + salt).digest()
+    return f"$6${base64.b64encode(salt).decode()}${base64.b64encode(made).decode()}"
+
+
+class Mosquitto:
+    """One of our own, on a free port."""
+
+    def __init__(self, conf):
+        if not MOSQUITTO:
+            raise unittest.SkipTest("mosquitto is not installed")
+        self.dir, self.conf, self.process = tempfile.mkdtemp(prefix="longlink-e2e."), conf, None
+
+    def answers(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port)).close()
+        except OSError:
+            return False
+        return True
+
+    def ready(self):
+        for _ in range(START_TRIES):  # another program may take the port between our look and the broker's
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", 0))
+                self.port = s.getsockname()[1]
+            with open(f"{self.dir}/conf", "w") as f:
+                f.write(f"listener {self.port} 127.0.0.1\nuser root\n{self.conf}\n")
+            with open(f"{self.dir}/log", "wb") as log:
+                self.process = subprocess.Popen([MOSQUITTO, "-c", f"{self.dir}/conf"], stderr=log, stdout=log)
+            kit.wait_until(lambda: self.process.poll() is not None or self.answers(), "mosquitto to answer")
+            if self.process.poll() is None:
+                return self
+        raise AssertionError("mosquitto does not start")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(kit.WAIT_S)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Test(kit.Test):
+    def file(self, text, mode=0o600):
+        fd, path = tempfile.mkstemp(prefix="longlink-e2e.")
+        self.addCleanup(os.unlink, path)
+        with os.fdopen(fd, "w") as f:
+            f.write(text)
+        os.chmod(path, mode)
+        return path
+
+    def rewrite(self, path, text):
+        with open(path + ".new", "w") as f:
+            f.write(text)
+        os.chmod(path + ".new", 0o600)
+        os.rename(path + ".new", path)
+
+    def access(self, passwords=None, rules=None, anonymous=False, conf="", **more):
+        """Our broker. Gives it with the paths of both files in .passwords and .rules."""
+        paths = [None if text is None else self.file(text) for text in (passwords, rules)]
+        lines = [f"{name} {path}\n" for name, path in zip(("password_file", "acl_file"), paths) if path]
+        b = self.broker("".join(lines) + conf, allow=f"allow_anonymous {str(anonymous).lower()}", **more)
+        b.passwords, b.rules = paths
+        return b
+
+    def both(self, passwords=None, rules=None, anonymous=False, conf=""):
+        """(ours, mosquitto) with the same files."""
+        ours = self.access(passwords, rules, anonymous, conf)
+        lines = [f"{name} {path}\n" for name, path in (("password_file", ours.passwords), ("acl_file", ours.rules)) if path]
+        m = Mosquitto(f"allow_anonymous {str(anonymous).lower()}\n" + "".join(lines) + conf)
+        m.ready()
+        self.addCleanup(m.stop)
+        return ours, m
+
+    def reload(self, b):
+        done = b.text().count(" reload-done ")
+        b.process.send_signal(signal.SIGHUP)
+        kit.wait_until(lambda: b.text().count(" reload-done ") > done, "the end of a reload in the log")
+
+    def try_join(self, b, client_id="c", **more):
+        """A client, and the reason code of its CONNACK; None: closed without one."""
+        c = kit.Client(b.port)
+        self.addCleanup(c.close)
+        try:
+            return c, c.join(client_id, **more)[1]
+        except kit.Closed:
+            return c, None
