@@ -17,6 +17,7 @@ static bool address_set(const struct place *p, const char *option, struct config
                         const char *address)
 {
     bool ok = address[0] != '\0' && strlen(address) < CONFIG_ADDRESS_BYTES;
+    ok = ok && strpbrk(address, "/#") == NULL; /* a path has its own place, and a comment is none */
     for (const char *c = address; ok && *c != '\0'; c++) ok = isgraph((unsigned char)*c) != 0;
     if (!ok) return note_value(p, option, address, "one host name or IP address of at most 255 bytes");
     snprintf(l->address, sizeof l->address, "%s", address);

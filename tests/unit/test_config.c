@@ -187,6 +187,9 @@ TEST(an_error_of_a_listener_names_what_is_allowed)
                   "option 'listener': value 'run/mqtt' is not allowed; allowed: an absolute path of at "
                   "most 107 bytes");
     check_refused("port x", "option 'port': value 'x' is not allowed; allowed: a port from 0 to 65535");
+    check_refused("bind_address a/b",
+                  "option 'bind_address': value 'a/b' is not allowed; allowed: one host name or IP "
+                  "address of at most 255 bytes");
     check_refused("bind_address",
                   "option 'bind_address' has no value; allowed: one host name or IP address of at "
                   "most 255 bytes");
