@@ -126,7 +126,7 @@ struct config_listener {
 };
 
 struct config_dest {
-    char sink[16]; /* stderr stdout file */
+    char sink[16]; /* stderr stdout file syslog topic */
     char path[CONFIG_TEXT_BYTES];
 };
 
@@ -135,7 +135,8 @@ struct config {
 #define OPTION_WORD(name, words, def, when, doc)     conf_word name;
 #define OPTION_TEXT(name, def, bytes_max, when, doc) conf_text name;
 #include "config/options.def"
-    unsigned log_types; /* 1 << level of each: error 0, warning 1, notice 2, information 3, debug 4 */
+    /* 1 << type of each: error 0, warning 1, notice 2, information 3, debug 4, subscribe 5, unsubscribe 6 */
+    unsigned log_types;
     struct config_dest log_dests[CONFIG_DESTS_MAX];
     size_t log_dests_count;
     size_t listeners_count;

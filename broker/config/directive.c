@@ -103,24 +103,34 @@ static bool dest_add(const struct place *p, const char *sink, const char *path)
     return true;
 }
 
+static const char dests_allowed[] = "stderr, stdout, file PATH, syslog, syslog SOCKET, topic or none";
+
+/* What follows the word, behind a blank; NULL: it begins otherwise, or nothing follows. */
+static const char *after_word(const char *value, const char *word)
+{
+    size_t n = strlen(word);
+    if (strncmp(value, word, n) != 0 || (value[n] != ' ' && value[n] != '\t')) return NULL;
+    const char *rest = value + n + strspn(value + n, " \t");
+    return rest[0] == '\0' || strlen(rest) >= CONFIG_TEXT_BYTES ? NULL : rest;
+}
+
 bool directive_log_dest(const struct place *p, const char *value)
 {
+    static const char *const simple[] = { "stderr", "stdout", "syslog", "topic" };
     struct config *c = p->config;
     bool is_first = !config_is_set(c, CONFIG_ID_log_dest);
-    if (strcmp(value, "syslog") == 0 || strcmp(value, "topic") == 0 || strcmp(value, "dlt") == 0) {
-        note_error(p, "log_dest", "value '%s' is not built yet; allowed: stderr, stdout, file PATH or none",
-                   value);
-        return false;
-    }
+    if (strcmp(value, "dlt") == 0)
+        return note_refusal(p, "log_dest", value,
+                            "is a logger of vehicles that hardly a server has; use syslog, or a file");
     if (is_first || strcmp(value, "none") == 0) c->log_dests_count = 0;
     if (strcmp(value, "none") == 0) return true;
-    if (strcmp(value, "stderr") == 0 || strcmp(value, "stdout") == 0) return dest_add(p, value, "");
+    for (size_t i = 0; i < sizeof simple / sizeof simple[0]; i++)
+        if (strcmp(value, simple[i]) == 0) return dest_add(p, value, "");
 
-    if (strncmp(value, "file", 4) == 0 && (value[4] == ' ' || value[4] == '\t')) {
-        const char *path = value + 4 + strspn(value + 4, " \t");
-        if (strlen(path) < CONFIG_TEXT_BYTES) return dest_add(p, "file", path);
-    }
-    return note_value(p, "log_dest", value, "stderr, stdout, file PATH or none");
+    const char *path = after_word(value, "file"), *socket = after_word(value, "syslog");
+    if (path != NULL) return dest_add(p, "file", path);
+    if (socket != NULL) return dest_add(p, "syslog", socket);
+    return note_value(p, "log_dest", value, dests_allowed);
 }
 
 struct log_word {
@@ -129,12 +139,12 @@ struct log_word {
 };
 
 static const struct log_word log_words[] = {
-    { "error", 1u << 0 },       { "warning", 1u << 1 }, { "notice", 1u << 2 },
-    { "information", 1u << 3 }, { "debug", 1u << 4 },   { "all", (1u << 5) - 1 },
+    { "error", 1u << 0 }, { "warning", 1u << 1 },   { "notice", 1u << 2 },      { "information", 1u << 3 },
+    { "debug", 1u << 4 }, { "subscribe", 1u << 5 }, { "unsubscribe", 1u << 6 }, { "all", (1u << 5) - 1 },
 };
 
 /* Of mosquitto's, for single kinds of events: what we have at debug. */
-static const char *const log_words_finer[] = { "subscribe", "unsubscribe", "websockets", "internal" };
+static const char *const log_words_finer[] = { "websockets", "internal" };
 
 bool directive_log_type(const struct place *p, const char *value)
 {
@@ -156,7 +166,8 @@ bool directive_log_type(const struct place *p, const char *value)
         c->log_types = before;
         return true;
     }
-    return note_value(p, "log_type", value, "error, warning, notice, information, debug, all or none");
+    return note_value(p, "log_type", value,
+                      "error, warning, notice, information, debug, subscribe, unsubscribe, all or none");
 }
 
 bool directive_include_dir(const struct place *p, const char *value)

@@ -42,7 +42,8 @@ static void print_scope(const struct config *c, const void *base, enum config_sc
 
 static void print_log(const struct config *c, FILE *to)
 {
-    static const char *const words[] = { "error", "warning", "notice", "information", "debug" };
+    static const char *const words[] = { "error", "warning",   "notice",     "information",
+                                         "debug", "subscribe", "unsubscribe" };
     char dest[CONFIG_ORIGIN_BYTES], type[CONFIG_ORIGIN_BYTES];
     config_origin_print(c, c->origins[CONFIG_ID_log_dest], dest);
     config_origin_print(c, c->origins[CONFIG_ID_log_type], type);

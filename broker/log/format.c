@@ -22,10 +22,28 @@ const struct log_event_row log_event_rows[EVENTS_COUNT] = {
 #undef EVENT
 };
 
+const uint8_t log_event_kinds[EVENTS_COUNT] = {
+    [EVENT_CLIENT_SUBSCRIBED] = LOG_KIND_SUBSCRIBE, [EVENT_CLIENT_UNSUBSCRIBED] = LOG_KIND_UNSUBSCRIBE,
+    [EVENT_CONNECTION_OPEN] = LOG_KIND_CONNECTION,  [EVENT_CLIENT_CONNECTED] = LOG_KIND_CONNECTION,
+    [EVENT_CLIENT_ENDED] = LOG_KIND_CONNECTION,     [EVENT_CLIENT_CLOSED] = LOG_KIND_CONNECTION,
+    [EVENT_CLIENT_SLOW] = LOG_KIND_DELIVERY,        [EVENT_MESSAGE_DROPPED] = LOG_KIND_DELIVERY,
+    [EVENT_SESSION_QUEUE_FULL] = LOG_KIND_DELIVERY, [EVENT_MEMORY_REFUSED] = LOG_KIND_DELIVERY,
+    [EVENT_LOG_LOST] = LOG_KIND_DELIVERY,           [EVENT_LOG_SUPPRESSED] = LOG_KIND_DELIVERY,
+};
+
 const char *const log_level_names[LOG_LEVELS_COUNT] = {
     [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_NOTICE] = "notice",
     [LOG_LEVEL_INFO] = "info",   [LOG_LEVEL_DEBUG] = "debug",
 };
+
+/* The format is the operator's, whom the compiler cannot warn. Nothing when it is too long. */
+static size_t log_strftime(char *out, size_t size, const char *format, const struct tm *tm)
+{
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    return strftime(out, size, format, tm);
+#pragma GCC diagnostic pop
+}
 
 /* All of the text or nothing: half a number would be a lie. */
 static void put(struct log_line *line, const char *text)
@@ -39,14 +57,21 @@ static void put(struct log_line *line, const char *text)
     line->len += n;
 }
 
-void log_line_stamp(struct log_line *line, uint64_t wall_ms)
+void log_line_stamp(struct log_line *line, const char *format, uint64_t wall_ms)
 {
-    char text[64];
+    enum { STAMP_BYTES_MAX = 128 };
+    char text[STAMP_BYTES_MAX + 8];
     time_t seconds = (time_t)(wall_ms / 1000);
     struct tm tm;
-    gmtime_r(&seconds, &tm);
-    size_t n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(text + n, sizeof text - n, ".%03uZ ", (unsigned)(wall_ms % 1000));
+    if (format[0] == '\0') {
+        gmtime_r(&seconds, &tm);
+        size_t n = strftime(text, STAMP_BYTES_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
+        snprintf(text + n, sizeof text - n, ".%03uZ ", (unsigned)(wall_ms % 1000));
+    } else {
+        localtime_r(&seconds, &tm);
+        size_t n = log_strftime(text, STAMP_BYTES_MAX, format, &tm);
+        snprintf(text + n, sizeof text - n, ": "); /* as mosquitto has it */
+    }
     put(line, text);
 }
 

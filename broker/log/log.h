@@ -28,11 +28,19 @@ enum {
     LOG_QUEUE_BYTES = 256 * 1024, /* default of queue_bytes: some 2,000 lines */
     LOG_DESTS_MAX = 8,
     LOG_RATE_MS = 1000, /* a peer's event: one line in this time */
+    LOG_STAMP_FORMAT_BYTES = 101,
 };
 
 /* In the order of the words of the option log_type. */
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum { LOG_LEVELS_COUNT = LOG_LEVEL_DEBUG + 1, LOG_LEVELS_ALL = (1 << LOG_LEVELS_COUNT) - 1 };
+
+/* What is wanted beside levels, whatever the level of these events; and what is not. */
+enum {
+    LOG_WANTS_SUBSCRIBE = 1 << LOG_LEVELS_COUNT,
+    LOG_WANTS_UNSUBSCRIBE = LOG_WANTS_SUBSCRIBE << 1,
+    LOG_WANTS_NO_CONNECTIONS = LOG_WANTS_SUBSCRIBE << 2, /* that come and go */
+};
 
 enum event {
 #define EVENT(constant, name, level, rate, doc) EVENT_##constant,
@@ -41,15 +49,19 @@ enum event {
     EVENTS_COUNT
 };
 
-/* A destination by the name of its sink: "stderr", "stdout" or "file" with a path. */
+/* A destination by the name of its sink: "stderr", "stdout", "file" with a path, "syslog" with the path of
+ * its socket or NULL, "topic". */
 struct log_dest {
     const char *sink, *path;
+    bool is_open; /* it is one of those of now: if it cannot be opened again, it goes on as it is */
 };
 
 struct log_conf {
     const struct clock *clock;
-    unsigned levels; /* 1 << enum log_level of each that is wanted */
+    unsigned levels; /* 1 << enum log_level of each that is wanted, and LOG_WANTS_* */
     bool timestamps;
+    const char *stamp;            /* how, for strftime(3), in local time; NULL or empty: our own, in UTC */
+    unsigned facility;            /* of syslog: 0: daemon; 1 to 8: local0 to local7 */
     const struct log_dest *dests; /* borrows; none: nothing is written */
     size_t dests_count;
     size_t queue_bytes; /* 0: LOG_QUEUE_BYTES */
@@ -73,8 +85,21 @@ void log_close(struct log **owner);
  * another thread has come to this first. */
 bool log_finish(struct log *l);
 
-/* Closes and opens the files again, for rotation. Done by the log's thread; returns at once. */
+/* Opens the files again, for rotation; one that cannot be goes on as it is. Done by the log's thread; returns
+ * at once. */
 void log_reopen(struct log *l);
+
+/* Another configuration, all but its clock and queue: opened first, as log_open does, with its errors and
+ * `bad` set to the destination that is meant; and then used, by a log that runs. */
+struct log_plan;
+enum err log_plan_new(struct log_plan **out, const struct log_conf *conf, size_t *bad);
+void log_plan_free(struct log_plan **owner);
+void log_change(struct log *l, struct log_plan **plan); /* takes it */
+
+/* Who publishes the lines for the destination topic, below $SYS/broker/log/, at "E" for example. Called by
+ * the log's thread; must not log. NULL: nobody does from now on, and the one before is called no more. */
+typedef void log_publisher(void *arg, const char *topic_end, const char *text, size_t n);
+void log_publish(struct log *l, log_publisher *publisher, void *arg);
 
 /* Would this event be written? To ask before what is expensive to gather. */
 bool log_wants(const struct log *l, enum event e);

@@ -16,9 +16,10 @@ const struct log_sink_ops *log_sink_find(const char *name)
     return NULL;
 }
 
-bool log_sink_write_fd(struct log_sink *s, enum log_level level, const char *text, size_t n)
+bool log_sink_write_fd(struct log_sink *s, const struct log_record *r, const char *text)
 {
-    (void)level;
+    size_t n = r->size;
+    if (s->fd < 0) return false;
     while (n > 0) {
         ssize_t wrote = write(s->fd, text, n);
         if (wrote < 0 && errno == EINTR) continue;

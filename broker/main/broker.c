@@ -156,8 +156,10 @@ static enum err accept_connections(struct broker *b)
 {
     struct doors_counts counts;
     enum err rc = doors_apply(b->doors, &b->plan, b->shards, &counts);
-    if (rc == ERR_OK) log_event(b->log, EVENT_BROKER_READY, LOG_NUM("listeners", counts.opened));
-    return rc;
+    if (rc != ERR_OK) return rc;
+    log_publish(b->log, shards_log_line, b->shards);
+    log_event(b->log, EVENT_BROKER_READY, LOG_NUM("listeners", counts.opened));
+    return ERR_OK;
 }
 
 static enum err start(struct broker *b, struct config *config, const struct config_notes *notes)
@@ -201,6 +203,7 @@ void broker_stop(struct broker **owner)
     if (runs) deadline_start(&deadline, b->log);
     if (runs) shards_close_clients(b->shards);
     if (b->workers != NULL) workers_stop(b->workers); /* what they have goes home before the shards end */
+    if (runs) log_publish(b->log, NULL, NULL);
     if (b->doors != NULL) doors_close(b->doors);
     store_mem_stop(&b->mem);
     store_disk_stop(&b->disk);

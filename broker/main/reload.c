@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/keep.h"
 #include "main/broker_int.h"
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,22 +12,57 @@
  *   file and flags -> what needs a restart stays -> doors (sockets, keys) -> applied, or nothing has happened
  */
 
-enum err broker_open_log(struct broker *b, const struct config *config)
+static bool is_open_now(const struct config *running, const struct config_dest *d)
 {
-    struct log_dest dests[CONFIG_DESTS_MAX];
-    struct log_conf conf = {
+    for (size_t i = 0; running != NULL && i < running->log_dests_count; i++) {
+        const struct config_dest *o = &running->log_dests[i];
+        if (strcmp(o->sink, d->sink) == 0 && strcmp(o->path, d->path) == 0) return true;
+    }
+    return false;
+}
+
+/* What the log is to be; dests has room for it. */
+static struct log_conf log_conf_of(const struct config *config, const struct config *running,
+                                   struct log_dest *dests)
+{
+    static_assert(LOG_WANTS_SUBSCRIBE == 1 << 5 && LOG_WANTS_UNSUBSCRIBE == 1 << 6,
+                  "the bits of log_types must be those of the log");
+    for (size_t i = 0; i < config->log_dests_count; i++) {
+        const struct config_dest *d = &config->log_dests[i];
+        dests[i] = (struct log_dest){ d->sink, d->path, is_open_now(running, d) };
+    }
+    return (struct log_conf){
         .clock = &clock_system,
-        .levels = config->log_types,
+        .levels = config->log_types | (config->connection_messages ? 0u : LOG_WANTS_NO_CONNECTIONS),
         .timestamps = config->log_timestamp,
+        .stamp = config->log_timestamp_format,
+        .facility = config->log_facility,
         .dests = dests,
         .dests_count = config->log_dests_count,
     };
-    for (size_t i = 0; i < conf.dests_count; i++)
-        dests[i] = (struct log_dest){ config->log_dests[i].sink, config->log_dests[i].path };
+}
+
+enum err broker_open_log(struct broker *b, const struct config *config)
+{
+    struct log_dest dests[CONFIG_DESTS_MAX];
+    struct log_conf conf = log_conf_of(config, NULL, dests);
     enum err rc = log_open(&b->log, &conf);
     if (rc != ERR_OK)
         fprintf(stderr, "longlinkd: log_dest: cannot be opened: %s\n",
                 rc == ERR_SYS ? strerror(errno) : err_text(rc));
+    return rc;
+}
+
+static enum err plan_log(struct broker *b, struct log_plan **out, const struct config *config)
+{
+    struct log_dest dests[CONFIG_DESTS_MAX];
+    size_t bad;
+    struct log_conf conf = log_conf_of(config, b->config, dests);
+    enum err rc = log_plan_new(out, &conf, &bad);
+    if (rc != ERR_OK)
+        log_event(b->log, EVENT_LOG_DEST_FAILED, LOG_STR("log_dest", dests[bad].sink),
+                  LOG_STR("path", dests[bad].path),
+                  LOG_STR("error", rc == ERR_SYS ? strerror(errno) : err_text(rc)));
     return rc;
 }
 
@@ -41,12 +77,6 @@ void broker_log_warnings(struct broker *b, const struct config_notes *notes)
     }
 }
 
-static enum err fail(struct broker *b, enum err rc)
-{
-    log_event(b->log, EVENT_RELOAD_FAILED, LOG_STR("error", err_text(rc)));
-    return rc;
-}
-
 static void tell_kept(void *ctx, const struct config_change *change)
 {
     struct broker *b = ctx;
@@ -55,23 +85,53 @@ static void tell_kept(void *ctx, const struct config_change *change)
               LOG_STR("wanted", change->after));
 }
 
+/* Takes the configuration; both plans are made, or neither. */
+static enum err plan_all(struct broker *b, struct config *config, struct doors_plan **doors,
+                         struct log_plan **log)
+{
+    *doors = NULL;
+    enum err log_rc = plan_log(b, log, config);
+    enum err rc = doors_plan(b->doors, doors, config);
+    if (rc == ERR_OK && log_rc == ERR_OK) return ERR_OK;
+    log_plan_free(log);
+    doors_cancel(doors);
+    return rc != ERR_OK ? rc : log_rc;
+}
+
+static enum err change(struct broker *b, struct config *config, unsigned *changed,
+                       struct doors_counts *counts)
+{
+    struct doors_plan *doors;
+    struct log_plan *log;
+    config_keep(config, b->config, tell_kept, b);
+    *changed = config_changes(config, b->config);
+    enum err rc = plan_all(b, config, &doors, &log);
+    if (rc != ERR_OK) return rc;
+    rc = doors_apply(b->doors, &doors, b->shards, counts);
+    if (rc == ERR_OK)
+        log_change(b->log, &log);
+    else
+        log_plan_free(&log);
+    return rc;
+}
+
 enum err broker_reload(struct broker *b, struct config *config, const struct config_notes *notes)
 {
-    struct doors_plan *plan;
-    struct doors_counts counts;
-    log_reopen(b->log);
+    unsigned changed = 0;
+    struct doors_counts counts = { 0 };
+    enum err rc = notes->errors > 0 ? ERR_SYNTAX : ERR_OK;
     broker_log_warnings(b, notes);
-    if (notes->errors > 0) {
+    if (rc == ERR_OK)
+        rc = change(b, config, &changed, &counts);
+    else
         free(config);
-        return fail(b, ERR_SYNTAX);
-    }
-    config_keep(config, b->config, tell_kept, b);
-    unsigned changed = config_changes(config, b->config);
-    enum err rc = doors_plan(b->doors, &plan, config);
-    if (rc == ERR_OK) rc = doors_apply(b->doors, &plan, b->shards, &counts);
-    if (rc != ERR_OK) return fail(b, rc);
     b->config = doors_config(b->doors);
-    log_event(b->log, EVENT_RELOAD_DONE, LOG_NUM("options", changed), LOG_NUM("opened", counts.opened),
-              LOG_NUM("closed", counts.closed), LOG_NUM("kept", counts.kept));
-    return ERR_OK;
+    if (rc == ERR_OK) {
+        log_event(b->log, EVENT_RELOAD_DONE, LOG_NUM("options", changed), LOG_NUM("opened", counts.opened),
+                  LOG_NUM("closed", counts.closed), LOG_NUM("kept", counts.kept));
+    } else {
+        log_event(b->log, EVENT_RELOAD_FAILED, LOG_STR("error", err_text(rc)));
+        log_reopen(b->log); /* rotation does not wait for a better configuration */
+    }
+    return rc;
 }

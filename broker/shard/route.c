@@ -578,11 +578,11 @@ void route_own(struct shard *sh, const struct route_in *in)
     find_direct(sh, in->qos);
     sh->shares.hit_count = 0;
     bool here = sh->direct[sh->index];
-    sh->direct[shard_of_topic(sh->all, subs_hash(sh->all->subs, in->topic))] = true;
+    if (in->retain) sh->direct[shard_of_topic(sh->all, subs_hash(sh->all->subs, in->topic))] = true;
     struct msg *m = make_msg(sh, in, rides_needed(sh));
     if (m == NULL) return;
     pass_on(sh, m, NULL);
-    keep_own(sh, m);
+    if (m->retain) keep_own(sh, m);
     if (here) deliver_direct(sh, m, NULL);
     msg_unref(&m);
 }

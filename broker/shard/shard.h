@@ -98,6 +98,10 @@ enum err shards_listen(struct shards *s, struct shards_listener *listener);
 /* Accepts from it no more. One that no shard has is fine. */
 void shards_unlisten(struct shards *s, struct shards_listener *listener);
 
+/* A log_publisher: lines of the log as messages below $SYS/broker/log/. `shards` is the argument. Not after
+ * shards_stop. */
+void shards_log_line(void *shards, const char *topic_end, const char *text, size_t n);
+
 /* For a watchdog. True: every shard has turned since the call before this one; then all are asked again. */
 struct shards_pulse;
 enum err shards_pulse_new(struct shards_pulse **out, struct shards *s);

@@ -47,6 +47,7 @@ struct shards {
     struct auth_methods auth;          /* that are offered */
     struct outbox *posted, *completed; /* the journal's thread: for each shard, until its flush */
     struct mailbox main;               /* where main waits for its calls */
+    struct gauge log_lines;            /* of the log, that are to be published */
     struct heap_gate heap;             /* memory_limit's */
 };
 
@@ -114,9 +115,8 @@ struct shard {
     uint32_t orphans;
     bool *direct; /* for each shard: has it direct receivers among them? */
     struct hit *hits;
-    size_t hits_count, hits_room;
     struct command_target *targets;
-    size_t targets_count, targets_room;
+    size_t hits_count, hits_room, targets_count, targets_room;
 
     struct shares shares;
     struct retained *retained;

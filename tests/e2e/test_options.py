@@ -7,8 +7,11 @@ import glob
 import os
 import pwd
 import re
+import shutil
+import signal
 import socket
 import stat
+import tempfile
 import unittest
 
 import kit
@@ -113,6 +116,47 @@ class Log(kit.Test):
         # option: log_timestamp
         self.assertRegex(self.said("")[1], r"(?m)^\d{4}-\d\d-\d\dT.* notice broker-ready ")
         self.assertRegex(self.said("log_timestamp false")[1], r"(?m)^notice broker-ready ")
+
+
+    def test_subscriptions_alone(self):
+        self.assertEqual(self.said("log_type notice\nlog_type subscribe")[0], {"client-subscribed"})
+
+    def test_the_time_may_have_a_format(self):
+        # option: log_timestamp_format
+        self.assertRegex(self.said("log_timestamp_format on %Y/%m/%d")[1],
+                         r"(?m)^on \d{4}/\d\d/\d\d: notice broker-ready ")
+
+    def test_clients_that_come_and_go_may_be_left_out(self):
+        # option: connection_messages
+        self.assertEqual(self.said("log_type all")[0], {"client-connected", "client-subscribed"})
+        self.assertEqual(self.said("log_type all\nconnection_messages false")[0], {"client-subscribed"})
+
+    def test_syslog(self):
+        # option: log_facility
+        for conf, priority in ("", 3 * 8 + 5), ("log_facility 5", 21 * 8 + 5):
+            folder = tempfile.mkdtemp(prefix="longlink-e2e.")
+            self.addCleanup(shutil.rmtree, folder)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+                s.settimeout(kit.WAIT_S)
+                s.bind(f"{folder}/log")
+                b = self.broker(f"log_dest stderr\nlog_dest syslog {folder}/log\n{conf}")
+                line = s.recv(4096).decode()
+                self.assertRegex(line, rf"^<{priority}>\w+ [ \d]\d \d\d:\d\d:\d\d longlinkd\[{b.process.pid}\]: "
+                                       "notice broker-start ")
+
+    def test_lines_as_messages(self):
+        # option: log_dest
+        b = self.broker("log_dest stderr\nlog_dest topic\nlog_type all\nshards 3")
+        watchers = [self.client(b, f"watcher{i}") for i in range(4)]
+        for w in watchers:
+            # Lines may come before its SUBACK.
+            w.send(kit.packet(kit.SUBSCRIBE, 2, b"\0\1\0" + kit.text("$SYS/broker/log/#") + b"\0"))
+            while w.receive().kind != kit.SUBACK:
+                pass
+        b.process.send_signal(signal.SIGHUP)
+        for w in watchers:
+            while not ((m := w.message()).topic == "$SYS/broker/log/N" and b" reload-done " in m.payload):
+                pass
 
 
 class Process(kit.Test):

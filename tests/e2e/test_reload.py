@@ -160,6 +160,39 @@ class Values(Case):
         self.reload(b)
 
 
+class Log(Case):
+    def test_it_goes_elsewhere_with_other_lines_in_another_form(self):
+        b = self.broker()
+        other = os.path.join(b.dir, "other")
+        self.reload(b, f"log_dest file {other}\nlog_dest stderr\nlog_type debug\nlog_type notice\nlog_timestamp false")
+        self.client(b, "c").subscribe("t")
+        kit.wait_file(other, "^debug client-subscribed ")
+        self.assertNotIn(" client-connected ", b.text())
+        self.reload(b, "")
+        self.client(b, "d").subscribe("t")
+        kit.wait_file(b.log, " client-connected .*d")
+        with open(other) as f:
+            self.assertNotIn('"d"', f.read())
+
+    def test_what_cannot_be_opened_changes_nothing(self):
+        b = self.broker("message_size_limit 10")
+        c = self.client(b, "c")
+        said = self.reload(b, "message_size_limit 20\nlog_dest file /no/such/folder/log", expect="failed")
+        self.assertRegex(said, r'log-dest-failed .*path="/no/such/folder/log"')
+        self.assertEqual(c.publish("a", b"x" * 15, 1), NOT_ALLOWED)
+
+    def test_a_file_is_opened_again_also_when_something_is_wrong(self):
+        folder = kit.tempfile.mkdtemp(prefix="longlink-e2e.")
+        self.addCleanup(kit.shutil.rmtree, folder)
+        path = os.path.join(folder, "log")
+        conf = f"log_dest stderr\nlog_dest file {path}\n"
+        b = self.broker(conf)
+        for more, expect in ("", "done"), ("no_such_option 1", "failed"):
+            os.rename(path, path + ".1")
+            self.reload(b, conf + more, expect=expect)
+            kit.wait_until(lambda: os.path.exists(path), "the file, again")
+
+
 class Undisturbed(Case):
     CLIENTS, RELOADS = 1000, 20
 

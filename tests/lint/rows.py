@@ -22,7 +22,7 @@ TABLES = [
     ('broker/base/failpoint.def', r'^FAILPOINT\((\w+),', r'\bFAIL_%s\b'),
 ]
 # Said by the log itself, which no other module does; read by the configuration itself.
-OWN = {'LOG_LOST', 'LOG_SUPPRESSED', 'per_listener_settings'}
+OWN = {'LOG_LOST', 'LOG_NOT_REOPENED', 'LOG_SUPPRESSED', 'per_listener_settings'}
 
 OPTIONS = ['broker/config/options.def', 'broker/config/security.def', 'broker/config/listener.def']
 OPTION = r'^(?:LISTENER_TEXT_AS\(\w+, *"([^"]+)"|(?:OPTION|DIRECTIVE|SECURITY|LISTENER)(?:_\w+)?\((\w+)),(?!.*\bUNUSED,$)'

@@ -119,6 +119,21 @@ TEST(the_first_log_type_and_log_dest_replace_the_default_and_the_others_add)
     bench_free(b);
 }
 
+TEST(the_log_goes_to_syslog_and_to_topics)
+{
+    struct bench *b = bench_read("log_dest syslog\nlog_dest syslog /run/log\nlog_dest topic\nlog_facility 7\n"
+                                 "log_type subscribe\nlog_type unsubscribe\n");
+    const struct config_dest *d = b->config.log_dests;
+    CHECK_INT(3, b->config.log_dests_count);
+    assert_string_equal("syslog", d[0].sink);
+    assert_string_equal("", d[0].path);
+    assert_string_equal("/run/log", d[1].path);
+    assert_string_equal("topic", d[2].sink);
+    CHECK_INT(8, b->config.log_facility);
+    CHECK_INT(1 << 5 | 1 << 6, b->config.log_types);
+    bench_free(b);
+}
+
 TEST(none_silences_the_log_and_all_opens_it)
 {
     struct bench *b = bench_read("log_type none\nlog_dest none\n");
@@ -207,15 +222,16 @@ TEST(an_error_of_a_listener_names_what_is_allowed)
 
 TEST(an_error_of_the_log_names_what_is_allowed)
 {
-    check_refused("log_dest syslog",
-                  "option 'log_dest': value 'syslog' is not built yet; allowed: stderr, stdout, "
-                  "file PATH or none");
+    check_refused(
+        "log_dest dlt",
+        "option 'log_dest': value 'dlt' is a logger of vehicles that hardly a server has; use syslog, "
+        "or a file");
     check_refused("log_dest file",
-                  "option 'log_dest': value 'file' is not allowed; allowed: stderr, stdout, file PATH "
-                  "or none");
+                  "option 'log_dest': value 'file' is not allowed; allowed: stderr, stdout, file PATH, "
+                  "syslog, syslog SOCKET, topic or none");
     check_refused("log_type errors",
                   "option 'log_type': value 'errors' is not allowed; allowed: error, warning, "
-                  "notice, information, debug, all or none");
+                  "notice, information, debug, subscribe, unsubscribe, all or none");
 }
 
 TEST(what_clients_are_told_is_ascii_and_an_error_names_its_line)

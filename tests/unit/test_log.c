@@ -7,7 +7,9 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { TEXT_BYTES = 256 * 1024 };
@@ -45,7 +47,7 @@ static struct bench *bench_new(void)
     snprintf(b->path, sizeof b->path, "%s/log", b->folder);
     b->time = (struct fake_time){ .mono_ms = 5000, .wall_ms = 1700000000123u };
     b->clock = (struct clock){ fake_mono_ms, fake_wall_ms, &b->time };
-    b->dest = (struct log_dest){ "file", b->path };
+    b->dest = (struct log_dest){ .sink = "file", .path = b->path };
     b->conf = (struct log_conf){
         .clock = &b->clock, .levels = LOG_LEVELS_ALL, .dests = &b->dest, .dests_count = 1
     };
@@ -417,6 +419,186 @@ TEST(after_a_reopen_lines_go_to_the_new_file)
     assert_non_null(strstr(b->text, "notice broker-stop\n"));
     unlink(moved);
     bench_free(b);
+}
+
+TEST(a_file_that_cannot_be_opened_again_goes_on_where_it_was)
+{
+    struct bench *b = bench_open();
+    char away[160];
+    snprintf(away, sizeof away, "%s.away", b->path);
+    CHECK_INT(0, rename(b->path, away));
+    CHECK_INT(0, mkdir(b->path, 0700)); /* whoever runs this, root too, cannot open it as a file */
+    log_reopen(b->log);
+    log_event(b->log, EVENT_BROKER_READY);
+    log_close(&b->log);
+    CHECK_INT(0, rmdir(b->path));
+    CHECK_INT(0, rename(away, b->path));
+    read_file(b->path, b->text, sizeof b->text);
+    assert_non_null(strstr(b->text, "log-not-reopened"));
+    assert_non_null(strstr(b->text, "broker-ready"));
+    bench_free(b);
+}
+
+static void change(struct bench *b)
+{
+    struct log_plan *plan;
+    size_t bad;
+    CHECK_INT(ERR_OK, log_plan_new(&plan, &b->conf, &bad));
+    log_change(b->log, &plan);
+    assert_null(plan);
+}
+
+TEST(a_change_holds_for_the_lines_that_follow)
+{
+    struct bench *b = bench_open();
+    char other[160], text[4096];
+    log_event(b->log, EVENT_BROKER_START);
+    snprintf(other, sizeof other, "%s/other", b->folder);
+    b->dest.path = other;
+    b->conf.levels = 1u << LOG_LEVEL_NOTICE;
+    b->conf.timestamps = true;
+    b->conf.stamp = "at %Y";
+    change(b);
+    log_event(b->log, EVENT_BROKER_READY);
+    log_event(b->log, EVENT_CLIENT_CONNECTED);
+    bench_close(b);
+    read_file(other, text, sizeof text);
+    assert_string_equal("notice broker-start\n", b->text);
+    assert_string_equal("at 2023: notice broker-ready\n", text);
+    CHECK_INT(0, unlink(other));
+    bench_free(b);
+}
+
+TEST(a_change_to_what_cannot_be_opened_is_an_error_and_changes_nothing)
+{
+    struct bench *b = bench_open();
+    struct log_plan *plan;
+    size_t bad;
+    struct log_dest dests[] = { b->dest, { .sink = "file", .path = "/no/such/folder/log" } };
+    b->conf.dests = dests;
+    b->conf.dests_count = 2;
+    CHECK_INT(ERR_SYS, log_plan_new(&plan, &b->conf, &bad));
+    CHECK_INT(ENOENT, errno);
+    CHECK_INT(1, bad);
+    assert_null(plan);
+    log_event(b->log, EVENT_BROKER_READY);
+    bench_close(b);
+    assert_string_equal("notice broker-ready\n", b->text);
+    bench_free(b);
+}
+
+TEST(a_destination_that_stays_and_cannot_be_opened_again_is_no_error)
+{
+    struct bench *b = bench_open();
+    char away[160];
+    snprintf(away, sizeof away, "%s.away", b->path);
+    CHECK_INT(0, rename(b->path, away));
+    CHECK_INT(0, mkdir(b->path, 0700));
+    b->dest.is_open = true;
+    change(b);
+    log_event(b->log, EVENT_BROKER_READY);
+    log_close(&b->log);
+    CHECK_INT(0, rmdir(b->path));
+    CHECK_INT(0, rename(away, b->path));
+    read_file(b->path, b->text, sizeof b->text);
+    assert_non_null(strstr(b->text, "broker-ready"));
+    bench_free(b);
+}
+
+TEST(single_kinds_of_events_are_wanted_or_not_whatever_their_level)
+{
+    struct bench *b = bench_new();
+    b->conf.levels = 1u << LOG_LEVEL_NOTICE | LOG_WANTS_SUBSCRIBE;
+    CHECK_INT(ERR_OK, log_open(&b->log, &b->conf));
+    CHECK_INT(true, log_wants(b->log, EVENT_CLIENT_SUBSCRIBED));
+    CHECK_INT(false, log_wants(b->log, EVENT_CLIENT_UNSUBSCRIBED));
+    CHECK_INT(false, log_wants(b->log, EVENT_CLIENT_CONNECTED));
+    b->conf.levels = LOG_LEVELS_ALL | LOG_WANTS_NO_CONNECTIONS;
+    change(b);
+    CHECK_INT(true, log_wants(b->log, EVENT_CLIENT_UNSUBSCRIBED));
+    CHECK_INT(false, log_wants(b->log, EVENT_CLIENT_CONNECTED));
+    CHECK_INT(true, log_wants(b->log, EVENT_BROKER_READY));
+    log_close(&b->log);
+    bench_free(b);
+}
+
+/* A socket as the system's logger has it. */
+static int logger_open(const char *path)
+{
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    CHECK_INT(0, bind(fd, (struct sockaddr *)&a, sizeof a));
+    return fd;
+}
+
+static void expect_datagram(int fd, const char *begin, const char *end)
+{
+    char got[2048];
+    ssize_t n = recv(fd, got, sizeof got - 1, 0);
+    assert_true(n > 0);
+    got[n] = '\0';
+    CHECK_INT(0, strncmp(got, begin, strlen(begin)));
+    assert_non_null(strstr(got, end));
+    assert_string_equal(end, strstr(got, end)); /* nothing behind it, no newline */
+    assert_null(strstr(got, "2023"));           /* the logger has a time of its own */
+}
+
+TEST(syslog_gets_datagrams_with_facility_and_severity_also_after_it_has_started_again)
+{
+    struct bench *b = bench_new();
+    char path[160];
+    snprintf(path, sizeof path, "%s/syslog", b->folder);
+    b->dest = (struct log_dest){ .sink = "syslog", .path = path };
+    b->conf.timestamps = true;
+    int fd = logger_open(path);
+    CHECK_INT(ERR_OK, log_open(&b->log, &b->conf));
+    log_event(b->log, EVENT_BROKER_READY);
+    expect_datagram(fd, "<29>", "]: notice broker-ready");
+
+    close(fd);
+    CHECK_INT(0, unlink(path));
+    fd = logger_open(path);
+    b->conf.facility = 6;
+    change(b);
+    log_event(b->log, EVENT_CLIENT_CONNECTED, LOG_STR("client", "c"));
+    expect_datagram(fd, "<174>", "]: info client-connected client=\"c\"");
+    log_close(&b->log);
+    close(fd);
+    CHECK_INT(0, unlink(path));
+    CHECK_INT(0, rmdir(b->folder));
+    free(b);
+}
+
+struct heard {
+    char text[1024];
+};
+
+static void hear(void *arg, const char *topic_end, const char *text, size_t n)
+{
+    struct heard *h = arg;
+    size_t used = strlen(h->text);
+    snprintf(h->text + used, sizeof h->text - used, "%s %.*s|", topic_end, (int)n, text);
+}
+
+TEST(a_publisher_gets_lines_by_their_kind_but_none_that_a_delivery_causes)
+{
+    struct bench *b = bench_new();
+    struct heard heard = { "" };
+    b->dest.sink = "topic";
+    CHECK_INT(ERR_OK, log_open(&b->log, &b->conf));
+    log_publish(b->log, hear, &heard);
+    log_event(b->log, EVENT_BROKER_READY);
+    log_event(b->log, EVENT_CLIENT_SUBSCRIBED, LOG_STR("filter", "a"));
+    log_event(b->log, EVENT_MESSAGE_DROPPED);
+    log_finish(b->log);
+    log_publish(b->log, NULL, NULL);
+    assert_string_equal("N notice broker-ready|M/subscribe debug client-subscribed filter=\"a\"|",
+                        heard.text);
+    log_close(&b->log);
+    CHECK_INT(0, rmdir(b->folder));
+    free(b);
 }
 
 TEST(every_event_has_a_name_of_its_own_and_a_whole_sentence)
