@@ -3,7 +3,6 @@
 """What a service manager hears (sd_notify(3)): ready, reloading, stopping, and alive as long as every event loop turns."""
 import ctypes
 import os
-import re
 import signal
 import socket
 import tempfile
@@ -65,7 +64,7 @@ class Notify(Case):
         self.addCleanup(b.remove)
         self.addCleanup(self.stop_well, b)
         self.assertEqual(m.hear()["READY"], "1")
-        b.port = int(re.search(r" listener-open .*port=(\d+)", b.text()).group(1))
+        b.port = int(kit.wait_file(b.log, r" listener-open .*port=(\d+)").group(1))
         self.client(b, "c").ping()
 
     def test_a_name_that_is_no_path(self):
@@ -110,12 +109,15 @@ class Watchdog(Case):
     def attach(self, b, name):
         """Stops one thread of the broker, as a loop that hangs; gives what lets it go on."""
         libc = ctypes.CDLL(None, use_errno=True)
-        tids = os.listdir(f"/proc/{b.process.pid}/task")
-        tid = next(int(t) for t in tids if open(f"/proc/{b.process.pid}/task/{t}/comm").read().strip() == name)
+        tid = int(next(t for t in os.listdir(f"/proc/{b.process.pid}/task") if self.name_of(b, t) == name))
         if libc.ptrace(PTRACE_ATTACH, tid, None, None) != 0:
             self.skipTest(f"ptrace: {os.strerror(ctypes.get_errno())}")
         os.waitpid(tid, WALL)
         return lambda: libc.ptrace(PTRACE_DETACH, tid, None, None)
+
+    def name_of(self, b, tid):
+        with open(f"/proc/{b.process.pid}/task/{tid}/comm") as f:
+            return f.read().strip()
 
     def stuck(self, b):
         return b.text().count(" loop-stuck ")
