@@ -66,7 +66,7 @@ enum mqtt_rc login_identify(const struct shard *sh, struct conn *c, struct conne
 {
     const struct config_listener *door = conn_door(sh, c);
     if (door->use_identity_as_username || door->use_subject_as_username) {
-        enum mqtt_rc rc = identify_by_transport(c, door->use_subject_as_username, p);
+        enum mqtt_rc rc = identify_by_transport(c, !door->use_identity_as_username, p);
         if (rc != MQTT_RC_OK) return rc;
     }
     if (!has_name(p)) {

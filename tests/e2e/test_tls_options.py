@@ -7,8 +7,11 @@ import shutil
 import signal
 import ssl
 
+import access_kit
 import kit
 from edge_kit import TlsClient, TlsTest, openssl, pki
+
+NOT_AUTHORIZED = 0x87
 
 
 class Files(TlsTest):
@@ -121,6 +124,77 @@ class Files(TlsTest):
                 self.tls_client(b, "c", name=name).ping()
         with self.assertRaises(ssl.SSLCertVerificationError):
             TlsClient(b.port, p.trust(), name="b.test")
+
+
+class Names(TlsTest):
+    """Who a client is by its certificate or key: mosquitto, with the same files, is the judge."""
+    RULES = """
+user alice
+topic readwrite by-name
+user CN=alice,OU=Lamps,O=Home\\, Ltd,C=DE
+topic readwrite by-subject
+user CN=b\\C3\\B6rge
+topic readwrite by-subject
+user b\xf6rge
+topic readwrite by-name
+user lamp
+topic readwrite by-key
+"""
+
+    def both(self, options):
+        conf = f"allow_anonymous true\nacl_file {pki().write('rules', self.RULES)}\n{options}"
+        m = access_kit.Mosquitto(conf)
+        m.ready()
+        self.addCleanup(m.stop)
+        return self.broker(conf, listener="listener 0 127.0.0.1", allow=""), m
+
+    def may(self, broker, pair, **more):
+        """The topics of RULES that it may write to; or the code that refuses it."""
+        c = TlsClient(broker.port, pki().trust(pair))
+        self.addCleanup(c.close)
+        code = c.join("", **more)[1]
+        return code or [t for t in ("by-name", "by-subject") if c.publish(t, b"x", 1) != NOT_AUTHORIZED]
+
+    def test_certificates(self):
+        # option: use_identity_as_username
+        # option: use_subject_as_username
+        p = pki()
+        boerge = p.ca.issue("boerge", "/CN=b\xf6rge")
+        needs = f"{p.server.lines()}cafile {p.ca.crt}\nrequire_certificate true\n"
+        rows = (("use_identity_as_username true", ["by-name"]),
+                ("use_subject_as_username true", ["by-subject"]),
+                ("use_identity_as_username true\nuse_subject_as_username true", ["by-name"]),
+                ("", []))
+        for options, want in rows:
+            ours, theirs = self.both(needs + options + "\n")
+            for pair in (p.client, boerge):
+                for more in ({}, {"user": "mallory", "password": "guess"}):
+                    with self.subTest(options, pair=pair.crt, **more):
+                        self.assertEqual(self.may(theirs, pair, **more), want)
+                        self.assertEqual(self.may(ours, pair, **more), want)
+
+    def test_who_has_no_name_is_refused_as_by_mosquitto(self):
+        p = pki()
+        rows = ((f"cafile {p.ca.crt}\nrequire_certificate true\n", p.client_nameless),
+                (f"cafile {p.ca.crt}\n", p.client),  # it is not asked for
+                (f"cafile {p.ca.crt}\n", None))
+        for options, pair in rows:
+            ours, theirs = self.both(p.server.lines() + options + "use_identity_as_username true\n")
+            for version in (kit.V311, kit.V5):
+                with self.subTest(options, version=version):
+                    self.assertEqual(self.may(ours, pair, version=version), self.may(theirs, pair, version=version))
+
+    def test_keys(self):
+        if not kit.have("mosquitto_pub"):
+            self.skipTest("mosquitto-clients is not installed")
+        keys = pki().write("psk-names", "lamp:0123456789\nother:0123456789\n")
+        for broker in self.both(f"psk_hint home\npsk_file {keys}\nuse_identity_as_username true\n"):
+            for identity, want in (("lamp", True), ("other", False)):
+                for version in ("tlsv1.2", "tlsv1.3"):
+                    with self.subTest(broker, identity=identity, version=version):
+                        key = ["--psk-identity", identity, "--psk", "0123456789", "--tls-version", version]
+                        out = kit.pub(broker, "-t", "by-key", "-m", "x", "-q", "1", "-V", "5", *key)
+                        self.assertEqual("Not authorized" not in out, want, out)
 
 
 class Reload(TlsTest):
