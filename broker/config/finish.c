@@ -92,6 +92,19 @@ static void check_interface(const struct place *p, const struct config_listener 
                  "is no interface of this machine; allowed: one of ip(8) link");
 }
 
+/* It becomes part of topics. */
+static void check_mount_point(const struct place *p, const struct config_listener *l)
+{
+    char origin[CONFIG_ORIGIN_BYTES];
+    struct place at_origin = { .config = p->config, .notes = p->notes, .file = origin };
+    config_origin_print(p->config, l->origins[CONFIG_LISTENER_mount_point], origin);
+    for (const char *at = l->mount_point; *at != '\0'; at++) {
+        if (isprint((unsigned char)*at) && *at != '+' && *at != '#') continue;
+        note_value(&at_origin, "mount_point", l->mount_point, "printable ASCII without + and #");
+        return;
+    }
+}
+
 static void check_doubles(const struct place *p)
 {
     const struct config *c = p->config;
@@ -147,6 +160,7 @@ enum err config_finish(struct config *c, struct config_notes *notes)
     if (!c->default_listener_is_used && !c->local_only) warn_about_default(&p);
     check_doubles(&p);
     for (size_t i = 0; i < c->listeners_count; i++) check_interface(&p, &c->listeners[i]);
+    for (size_t i = 0; i < c->listeners_count; i++) check_mount_point(&p, &c->listeners[i]);
     readable_check(&p);
     check_plain(&p, CONFIG_ID_response_information, "response_information", c->response_information);
     check_plain(&p, CONFIG_ID_server_reference, "server_reference", c->server_reference);

@@ -88,6 +88,7 @@ struct conn {
     bool session_present, limited_keepalive;
     uint16_t alias_max; /* the client's Topic Alias Maximum; 0: it takes none */
     bool wants_reasons, wants_response_info;
+    bool is_mounted;        /* its listener has a mount_point */
     struct conn_auth *auth; /* with an authentication method */
     struct login *login;    /* while its password is checked */
     char *username;         /* NULL: none, or not known yet */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/acks.h"
 #include "shard/alias.h"
+#include "shard/mount.h"
 #include "shard/on_login.h"
 #include "shard/shard_int.h"
 #include "shard/subscribe.h"
@@ -141,6 +142,11 @@ bool conn_send_publish(struct shard *sh, struct conn *c, const struct conn_publi
     }
     if (!login_may_read(sh, c, msg_topic(p->msg))) return false;
     struct publish_head h = head_of(sh, c, p);
+    if (c->is_mounted && !mount_strip(sh, c, &h.topic)) {
+        log_event(sh->log, EVENT_MESSAGE_DROPPED, LOG_STR("why", "mount_point"),
+                  LOG_TEXT("client", session_client_id(c->session)), LOG_TEXT("topic", h.topic));
+        return false;
+    }
     if (is_personal(c) && !make_personal(sh, c, p, &h)) return no_memory(sh, c, p, &h);
     if (publish_head_size(c->version, &h) > c->max_packet) {
         metrics_add(sh->metrics, METRIC_publish_too_large_total, 1);
@@ -181,7 +187,8 @@ static bool fan_build(struct shard *sh, const struct conn *c, struct fan_packet 
 void conn_fan_send(struct shard *sh, struct conn *c, bool retain)
 {
     struct fan_packet *f = &sh->fan[c->version == MQTT_V5];
-    bool built = !is_personal(c) && ((f->bytes > 0 && f->retain == retain) || fan_build(sh, c, f, retain));
+    bool is_own = c->is_mounted || is_personal(c);
+    bool built = !is_own && ((f->bytes > 0 && f->retain == retain) || fan_build(sh, c, f, retain));
     if (!built || f->bytes > c->max_packet) {
         struct conn_publish p = { .msg = sh->fan_msg, .retain = retain };
         conn_send_publish(sh, c, &p);

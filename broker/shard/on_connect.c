@@ -2,6 +2,7 @@
 #include "base/rng.h"
 #include "net/address.h"
 #include "shard/connect.h"
+#include "shard/mount.h"
 #include "shard/on_login.h"
 #include "shard/shard_int.h"
 #include "topic/topic.h"
@@ -25,7 +26,8 @@ static enum mqtt_rc check_will(const struct shard *sh, const struct conn *c, con
     if (!p->has_will) return MQTT_RC_OK;
     uint32_t seconds;
     struct bytes rest;
-    if (!topic_name_valid(p->will.topic)) return MQTT_RC_TOPIC_INVALID;
+    if (!topic_name_valid(p->will.topic) || !topic_name_valid(mount_topic(sh, c, p->will.topic)))
+        return MQTT_RC_TOPIC_INVALID;
     /* A will has a delay of its own. */
     if (!topic_delay_split(p->will.topic, &seconds, &rest) || seconds > 0) return MQTT_RC_TOPIC_INVALID;
     if (p->will.qos > conn_door(sh, c)->max_qos) return MQTT_RC_QOS_NOT_SUPPORTED; /* [MQTT-3.2.2-12] */
@@ -115,18 +117,19 @@ static struct session *resume(struct shard *sh, const struct connect *p, struct 
 }
 
 /* It is as if it had none: the client is in, and is not told, as with mosquitto. */
-static enum err refuse_will(struct shard *sh, const struct conn *c, const struct connect *p)
+static enum err refuse_will(struct shard *sh, const struct conn *c, struct bytes topic)
 {
     metrics_add(sh->metrics, METRIC_publish_denied_total, 1);
     log_event(sh->log, EVENT_PUBLISH_DENIED, LOG_TEXT("client", session_client_id(c->session)),
-              LOG_TEXT("topic", p->will.topic), LOG_NUM("will", 1));
+              LOG_TEXT("topic", topic), LOG_NUM("will", 1));
     return ERR_OK;
 }
 
 static enum err keep_will(struct shard *sh, struct conn *c, const struct connect *p)
 {
-    if (!p->has_will || sys_owns(p->will.topic)) return ERR_OK; /* it would go to nobody */
-    if (!conn_may(sh, c, p->will.topic, ACCESS_WRITE)) return refuse_will(sh, c, p);
+    struct bytes topic = p->has_will ? mount_topic(sh, c, p->will.topic) : bytes_of(NULL, 0);
+    if (!p->has_will || sys_owns(topic)) return ERR_OK; /* it would go to nobody */
+    if (!conn_may(sh, c, topic, ACCESS_WRITE)) return refuse_will(sh, c, topic);
     const struct props *props = &p->will.props;
     uint8_t block[4096];
     uint8_t *at = props->block.len > sizeof block ? malloc(props->block.len) : block;
@@ -135,7 +138,7 @@ static enum err keep_will(struct shard *sh, struct conn *c, const struct connect
     if (p->version == MQTT_V5) publish_forward_props(&w, props->block);
     bool v5 = p->version == MQTT_V5;
     struct session_will_parts parts = {
-        .topic = p->will.topic,
+        .topic = topic,
         .payload = p->will.payload,
         .block = bytes_of(at, (size_t)(w.at - at)),
         .qos = p->will.qos,
@@ -245,6 +248,7 @@ static enum mqtt_rc open_session(struct shard *sh, struct conn *c, const struct 
 
     s->expiry_s = expiry_s;
     c->session = s;
+    c->is_mounted = mount_point(sh, c).len > 0;
     session_attach(s, c, wanted_window(sh, p));
     s->inflight_bytes_max = sh->config->max_inflight_bytes;
     metrics_add(sh->metrics, METRIC_clients_connected, 1);

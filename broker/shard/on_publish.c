@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/acks.h"
 #include "shard/alias.h"
+#include "shard/mount.h"
 #include "shard/on_login.h"
 #include "shard/qos2.h"
 #include "shard/route.h"
@@ -209,6 +210,7 @@ enum mqtt_rc on_publish(struct shard *sh, struct conn *c, const struct frame *f)
     if (p.qos == 2 && qos2_again(sh, c, p.id)) return MQTT_RC_OK;
     if (p.qos > 0 && is_too_many(sh, c)) return MQTT_RC_RECEIVE_MAX_EXCEEDED;
     if (!take_delay(sh, &p, &due_ms)) return bad_delay(sh, c, &p);
+    if (c->is_mounted) p.topic = mount_topic(sh, c, p.topic);
     if (is_dropped(sh, c, &p) || is_denied(sh, c, &p)) return MQTT_RC_OK;
     if (is_over_limit(sh, &p)) return over_limit(sh, c, &p);
     if (p.qos == 2 && session_inbound_add(c->session, p.id, INBOUND_PENDING) != ERR_OK)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "codec/rd.h"
 #include "shard/job.h"
+#include "shard/mount.h"
 #include "shard/shard_int.h"
 #include "shard/subscribe.h"
 #include "topic/topic.h"
@@ -164,7 +165,7 @@ static enum mqtt_rc refuse_id(struct shard *sh, struct conn *c, struct subscribe
     return MQTT_RC_OK;
 }
 
-enum mqtt_rc on_subscribe(struct shard *sh, struct conn *c, const struct frame *f)
+static enum mqtt_rc subscribe(struct shard *sh, struct conn *c, const struct frame *f)
 {
     struct subscribe p;
     enum mqtt_rc rc = subscribe_decode(f->body, c->version, &p);
@@ -199,7 +200,7 @@ static uint8_t unsubscribe_one(struct shard *sh, struct session *s, struct bytes
     return MQTT_RC_OK;
 }
 
-enum mqtt_rc on_unsubscribe(struct shard *sh, struct conn *c, const struct frame *f)
+static enum mqtt_rc unsubscribe(struct shard *sh, struct conn *c, const struct frame *f)
 {
     struct unsubscribe p;
     enum mqtt_rc rc = unsubscribe_decode(f->body, c->version, &p);
@@ -217,6 +218,27 @@ enum mqtt_rc on_unsubscribe(struct shard *sh, struct conn *c, const struct frame
     for (uint16_t i = 0; i < p.count && unsubscribe_next(&p, &filter); i++)
         j->codes[i] = unsubscribe_one(sh, c->session, filter);
     return finish(sh, c, j, filters);
+}
+
+static enum mqtt_rc mounted(struct shard *sh, struct conn *c, const struct frame *f,
+                            enum mqtt_rc (*handle)(struct shard *sh, struct conn *c, const struct frame *f))
+{
+    uint8_t *made;
+    struct frame inner = *f;
+    enum mqtt_rc rc = mount_filters(sh, c, &inner, &made);
+    if (rc == MQTT_RC_OK) rc = handle(sh, c, &inner);
+    free(made);
+    return rc;
+}
+
+enum mqtt_rc on_subscribe(struct shard *sh, struct conn *c, const struct frame *f)
+{
+    return c->is_mounted ? mounted(sh, c, f, subscribe) : subscribe(sh, c, f);
+}
+
+enum mqtt_rc on_unsubscribe(struct shard *sh, struct conn *c, const struct frame *f)
+{
+    return c->is_mounted ? mounted(sh, c, f, unsubscribe) : unsubscribe(sh, c, f);
 }
 
 /* As in a packet (section 3.8.3.1). */
