@@ -202,7 +202,7 @@ static enum err fill(struct import_plan *p, const struct fresh_conf *conf, char 
 static struct log *open_log(void)
 {
     struct log *l;
-    const struct log_dest dest = { "stderr", "" };
+    const struct log_dest dest = { .sink = "stderr", .path = "" };
     struct log_conf conf = { .clock = &clock_system,
                              .levels = 1u << LOG_LEVEL_ERROR | 1u << LOG_LEVEL_WARNING,
                              .dests = &dest,
