@@ -24,6 +24,12 @@ enum {
     /* One read of a socket. Larger: fewer calls under load; the block is one for each shard. */
     SCRATCH_BYTES = 128 * 1024,
 
+    /* Packets, deliveries and subscriptions in one turn of the loop, some 0.5 us each, and what one connection
+     * does of them at least and at most before the others have their turn: who floods waits for himself. */
+    WORK_A_TURN = 2048,
+    WORK_OF_ONE_MIN = 32,
+    WORK_OF_ONE_MAX = 1024,
+
     /* Handshakes of TLS in one turn of the loop; one of them is done whatever it takes. The others' messages
      * wait so long at most: less than they notice, and enough for more handshakes than clients ask for. */
     SHAKE_MS_A_TURN = 2,
@@ -55,8 +61,11 @@ enum {
     PAGE_BYTES_MAX = 4 * 1024 * 1024, /* and their messages: large ones come in smaller pages, one at least */
     IDS_ENTRIES_MAX = 4096,           /* the same without their messages: some milliseconds, 128 KiB */
 
-    /* PUBLISH bytes under way from one shard to another before its sources are no longer read. */
+    /* PUBLISH bytes under way from one shard to another before its sources are no longer read. A delivery
+     * counts as many bytes as can be copied meanwhile: so what is under way takes some 10 ms at most, however
+     * many receivers it has, and others' messages come behind no more than that. */
     CREDIT_BYTES_MAX = 8 * 1024 * 1024,
+    CREDIT_BYTES_A_DELIVERY = 1024,
 
     /* PUBLISHes of one connection that wait for the journal before it is no longer read. */
     ACKS_WAITING_MAX = 1024,

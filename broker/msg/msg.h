@@ -23,6 +23,7 @@
 struct msg_ride {
     struct mail mail;
     struct msg *msg;
+    size_t credit_bytes; /* the rider's: what it took for it */
 };
 
 struct msg {

@@ -13,9 +13,10 @@
  *
  *   event -> conn_event -> read_more -> run_input -> run_packets -> dispatch
  *
- * Two queues live longer than a turn: connections whose transport has more input than a read took (`more`),
- * read again in the next turn, so that one of them cannot hold the others up; and those whose handshake goes
- * on (`shaking`), which share a budget of time in each turn. They hold ids: one that is gone is not found.
+ * Two queues live longer than a turn: connections whose transport has more input than a read took, or that
+ * have done their share of a turn's work and have packets left (`more`), which go on in the next turn, so
+ * that one of them cannot hold the others up; and those whose handshake goes on (`shaking`), which share a
+ * budget of time in each turn. They hold ids: one that is gone is not found.
  */
 
 /* --- queues */
@@ -63,8 +64,12 @@ static bool is_read(const struct conn *c)
 static size_t run_packets(struct shard *sh, struct conn *c, struct bytes in, uint32_t *want)
 {
     size_t done = 0, packets = 0;
+    uint32_t before = sh->work;
     *want = 0;
+    c->has_rest = false;
     while (done < in.len && c->paused == 0 && is_read(c)) {
+        c->has_rest = sh->work - before >= sh->work_of_one;
+        if (c->has_rest) break;
         struct frame f;
         struct bytes left = bytes_of(in.at + done, in.len - done);
         enum mqtt_rc rc = c->version == MQTT_V31 ? frame_split_v31(left, packet_max(sh, c), &f)
@@ -77,6 +82,7 @@ static size_t run_packets(struct shard *sh, struct conn *c, struct bytes in, uin
         if (rc == MQTT_RC_OK) {
             done += f.total;
             packets++;
+            sh->work++;
             rc = dispatch(sh, c, &f);
         }
         if (rc != MQTT_RC_OK) conn_end(sh, c, rc);
@@ -137,7 +143,7 @@ static void in_keep(struct shard *sh, struct conn *c, struct bytes left)
     if (c->state == CONN_CLOSED) return; /* handed over, or dropped: not ours to touch */
     if (left.len == 0)
         in_clear(c);
-    else if (c->paused == 0 && !in_fits(sh, c, left.len))
+    else if (c->paused == 0 && !c->has_rest && !in_fits(sh, c, left.len))
         in_refuse(sh, c);
     else if (!in_store(c, left))
         conn_drop(sh, c);
@@ -152,6 +158,7 @@ static void run_input(struct shard *sh, struct conn *c, struct bytes in)
     size_t done = run_packets(sh, c, in, &want);
     if (conn_find(sh, id) != c) return; /* handed over, or gone */
     in_keep(sh, c, bytes_of(in.at + done, in.len - done));
+    if (c->has_rest && is_read(c)) queue(sh, c, &sh->more);
     if (want > SCRATCH_BYTES / 2 && is_read(c)) {
         size_t room = (size_t)c->in_bytes * 2 > SCRATCH_BYTES ? (size_t)c->in_bytes * 2 : SCRATCH_BYTES;
         if (room > want) room = want;
@@ -215,6 +222,7 @@ void conn_event(struct shard *sh, uint64_t id, uint32_t events)
     if ((events & EPOLLOUT) != 0) conn_mark_dirty(sh, c);
     bool can_read = (events & EPOLLIN) != 0 ||
                     ((events & EPOLLOUT) != 0 && (c->transport.needs & TRANSPORT_WANTS_WRITE) != 0);
+    if (can_read && c->has_rest) return; /* its turn comes */
     if (can_read && c->paused == 0) {
         if ((c->transport.needs & TRANSPORT_SHAKES) != 0)
             queue(sh, c, &sh->shaking);
@@ -231,7 +239,13 @@ static void read_queued(struct shard *sh, uint64_t id)
     struct conn *c = conn_find(sh, id);
     if (c == NULL) return;
     c->is_queued = false;
-    if (c->paused == 0) read_more(sh, c);
+    if (c->paused != 0) return;
+    if (!c->has_rest) {
+        read_more(sh, c);
+        return;
+    }
+    run_input(sh, c, bytes_of(c->in, c->in_bytes));
+    if (conn_find(sh, id) == c) heed(sh, c);
 }
 
 void conn_run_more(struct shard *sh)

@@ -175,6 +175,7 @@ static enum mqtt_rc subscribe(struct shard *sh, struct conn *c, const struct fra
     bool is_in_use = job_has_id(c, p.id);
     struct subscribe_job *j = job_new(sh, c, p.id, p.count);
     if (j == NULL) return MQTT_RC_QUOTA_EXCEEDED;
+    sh->work += p.count;
     if (is_in_use) return refuse_id(sh, c, j);
 
     struct bytes filters = bytes_of(p.filters.at, p.filters.left);
@@ -214,6 +215,7 @@ static enum mqtt_rc unsubscribe(struct shard *sh, struct conn *c, const struct f
     struct subscribe_job *j = job_new(sh, c, p.id, p.count);
     if (j == NULL) return MQTT_RC_QUOTA_EXCEEDED;
     j->is_unsubscribe = true;
+    sh->work += p.count;
     if (is_in_use) return refuse_id(sh, c, j);
     for (uint16_t i = 0; i < p.count && unsubscribe_next(&p, &filter); i++)
         j->codes[i] = unsubscribe_one(sh, c->session, filter);

@@ -245,6 +245,7 @@ static void deliver_direct(struct shard *sh, struct msg *m, const struct command
         log_event(sh->log, EVENT_MEMORY_REFUSED, LOG_STR("for", "matching subscribers"));
         break;
     }
+    sh->work += (uint32_t)(sh->hits_count + sh->found.count);
     conn_fan_begin(sh, m);
     for (size_t i = 0; i < sh->hits_count; i++) {
         if (m->retain) note_retained(sh, sh->hits[i].session, m, position);
@@ -270,7 +271,7 @@ void route_mail_publish(struct shard *sh, struct mail *mail)
 
     if (m->retain) keep_own(sh, m);
     if (subs_find(sh->all->subs, msg_topic(m), &sh->found) == ERR_OK) deliver_direct(sh, m, NULL);
-    if (credit_give(credit, msg_bytes(m))) shard_post(sh, from, &credit->mail, MAIL_CREDIT);
+    if (credit_give(credit, ride->credit_bytes)) shard_post(sh, from, &credit->mail, MAIL_CREDIT);
     msg_unref(&m);
 }
 
@@ -292,6 +293,15 @@ static void wait_for_credit(struct shard *sh, struct conn *c)
     conn_pause(sh, c, PAUSE_CREDIT);
 }
 
+/* Its bytes, and the receivers' work. */
+static size_t credit_for(const struct shard *sh, const struct msg *m, unsigned to)
+{
+    size_t receivers = 0;
+    for (size_t i = 0; i < sh->found.count; i++)
+        receivers += subs_direct(subs_array_of(sh->found.filters[i], to));
+    return msg_bytes(m) + receivers * CREDIT_BYTES_A_DELIVERY;
+}
+
 static void pass_on(struct shard *sh, struct msg *m, struct conn *c)
 {
     uint16_t ride = 0;
@@ -300,8 +310,9 @@ static void pass_on(struct shard *sh, struct msg *m, struct conn *c)
         if (to == sh->index || !sh->direct[to]) continue;
         struct msg_ride *r = &m->rides[ride++];
         r->msg = msg_ref(m);
+        r->credit_bytes = credit_for(sh, m, to);
         shard_post(sh, to, &r->mail, MAIL_PUBLISH);
-        in_credit &= credit_take(&sh->credit[to], msg_bytes(m));
+        in_credit &= credit_take(&sh->credit[to], r->credit_bytes);
     }
     if (!in_credit) wait_for_credit(sh, c);
 }
@@ -555,6 +566,7 @@ enum route_result route_publish(struct shard *sh, const struct route_in *in)
         return ROUTE_FAILED;
     bool deferred = must_defer(sh, in);
     bool journaled = deferred || sh->targets_count > 0;
+    sh->work += (uint32_t)sh->targets_count;
     find_direct(sh, in->qos);
     uint16_t rides = deferred ? 0 : rides_needed(sh);
     bool here = !deferred && sh->direct[sh->index];

@@ -181,9 +181,18 @@ static int sleep_for_events(struct shard *sh, struct epoll_event *events)
     return n < 0 ? 0 : n;
 }
 
+/* The more there are, the less each does before the others. */
+static void share_out_work(struct shard *sh, size_t connections)
+{
+    size_t each = WORK_A_TURN / (connections + 1);
+    if (each < WORK_OF_ONE_MIN) each = WORK_OF_ONE_MIN;
+    sh->work_of_one = each < WORK_OF_ONE_MAX ? (uint32_t)each : WORK_OF_ONE_MAX;
+}
+
 void shard_turn(struct shard *sh, const struct epoll_event *events, int count)
 {
     read_clocks(sh);
+    share_out_work(sh, (size_t)count + sh->more.count);
     memory_turn(sh);
     run_events(sh, events, count);
     run_mail(sh);

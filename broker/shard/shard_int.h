@@ -95,6 +95,7 @@ struct shard {
     struct conn *ready; /* no longer paused, with input left */
     struct conn_ids more, shaking;
     struct slow_list slow;
+    uint32_t work, work_of_one; /* done ever, see limits.h; and how much one connection may in this turn */
     struct memory memory;
     struct out_pool pool;
     struct msg *fan_msg;      /* what is being delivered to many */

@@ -74,7 +74,7 @@ TEST(each_ride_is_a_seat_of_its_own)
                                .rides_count = RIDES };
     struct msg *m = message(&parts);
     struct msg *without = message(&(struct msg_parts){ .topic = parts.topic, .payload = parts.payload });
-    for (unsigned i = 0; i < RIDES; i++) m->rides[i] = (struct msg_ride){ { NULL, i }, m };
+    for (unsigned i = 0; i < RIDES; i++) m->rides[i] = (struct msg_ride){ .mail.kind = i, .msg = m };
     CHECK_TRUE(is(msg_topic(m), "t"));
     CHECK_TRUE(is(msg_payload(m), "p"));
     CHECK_INT(RIDES, m->rides_count);
