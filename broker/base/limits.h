@@ -24,8 +24,9 @@ enum {
     /* One read of a socket. Larger: fewer calls under load; the block is one for each shard. */
     SCRATCH_BYTES = 128 * 1024,
 
-    /* Packets, deliveries and subscriptions in one turn of the loop, some 0.5 us each, and what one connection
-     * does of them at least and at most before the others have their turn: who floods waits for himself. */
+    /* Packets, deliveries and subscriptions in one turn of the loop, some 0.5 us each, and what one
+     * connection does of them at least and at most before the others have their turn: who floods waits for
+     * himself. */
     WORK_A_TURN = 2048,
     WORK_OF_ONE_MIN = 32,
     WORK_OF_ONE_MAX = 1024,

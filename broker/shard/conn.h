@@ -84,7 +84,8 @@ struct conn {
     uint32_t taken;       /* bytes it has taken since slow.c looked */
     uint16_t keepalive_s;
     uint8_t version, state, paused;
-    bool is_dirty, is_dead, is_ready, is_queued, has_rest, is_slow, wants_write, watches_output, blocked, handed_over;
+    bool is_dirty, is_dead, is_ready, is_queued, has_rest, is_slow, wants_write, watches_output, blocked,
+        handed_over;
     bool session_present, limited_keepalive;
     uint16_t alias_max; /* the client's Topic Alias Maximum; 0: it takes none */
     bool wants_reasons, wants_response_info;

@@ -95,8 +95,8 @@ struct shard {
     struct conn *ready; /* no longer paused, with input left */
     struct conn_ids more, shaking;
     struct slow_list slow;
-    uint32_t work, work_of_one; /* done ever, see limits.h; and how much one connection may in this turn */
     struct memory memory;
+    uint32_t work, work_of_one; /* done ever, see limits.h; and how much one connection may in this turn */
     struct out_pool pool;
     struct msg *fan_msg;      /* what is being delivered to many */
     struct fan_packet fan[2]; /* for version 3, for version 5 */
@@ -106,7 +106,6 @@ struct shard {
     struct session *acking;  /* with acknowledgements for the journal, by next_acking */
     uint64_t sessions_minted, claims_minted;
     uint64_t matches; /* number of the present match, for session.matched */
-
     struct subs_found found;
     struct subs_found sub_ids_found; /* for sub_ids_find, which is asked in the middle of a delivery */
     uint32_t *sub_ids;

@@ -127,6 +127,13 @@ static enum err open_at(struct db **out, const char *path, int flags)
     return rc;
 }
 
+enum err db_fit_cache(struct db *db, uint64_t bytes)
+{
+    char set[48];
+    snprintf(set, sizeof set, "PRAGMA cache_size = -%u", (unsigned)(bytes / 1024));
+    return db_execute(db, set);
+}
+
 static enum err keep_or_close(struct db **out, enum err rc)
 {
     if (rc == ERR_OK) return rc;

@@ -72,6 +72,9 @@ void db_rollback(struct db *db);
  * are kept. */
 void db_fit(struct db *db, uint64_t wal_bytes);
 
+/* For a small process: SQLite keeps no more than so many bytes of the tables in memory. */
+enum err db_fit_cache(struct db *db, uint64_t bytes);
+
 /* A piece of upkeep, some 10 ms: bodies that nothing names any more, free pages back to the file system. Says
  * whether there is more. Between transactions. ERR_FULL: not before db_settle. */
 enum err db_tidy(struct db *db, bool *more);

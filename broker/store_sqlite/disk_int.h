@@ -25,7 +25,9 @@ enum {
     /* A fold begins when a third of what may wait does, or so many commands, or when the first of them has
      * waited this long. */
     FOLD_PART = 3,
-    MEMORY_PART = 8, /* of memory_limit: what may wait for folds at most */
+    MEMORY_PART = 8, /* of memory_limit: what may wait for folds at most; */
+    CACHE_PART = 16, /* what SQLite keeps of the tables, unless that is more than it does anyway */
+    CACHE_BYTES_USUAL = 32 * 1024 * 1024,
     UNFOLDED_BYTES_MIN = 1024 * 1024,
     SCRATCH_KEPT_BYTES = 1024 * 1024,
     FOLD_COMMANDS = 50000,

@@ -145,6 +145,15 @@ static void explain(const struct store_disk *s, const struct db *db, enum err rc
              advice);
 }
 
+static enum err fit_caches(struct store_disk *s)
+{
+    uint64_t most = s->conf.memory_limit / CACHE_PART;
+    if (s->conf.memory_limit == 0 || most >= CACHE_BYTES_USUAL) return ERR_OK;
+    if (most < UNFOLDED_BYTES_MIN) most = UNFOLDED_BYTES_MIN;
+    enum err rc = db_fit_cache(s->writer, most);
+    return rc == ERR_OK ? db_fit_cache(s->reader, most / 4) : rc;
+}
+
 static enum err open_db(struct store_disk *s, char text[STORE_DISK_TEXT_BYTES])
 {
     char path[PATH_MAX];
@@ -159,6 +168,7 @@ static enum err open_db(struct store_disk *s, char text[STORE_DISK_TEXT_BYTES])
     rc = db_boot(s->writer, &s->meta.boot_no);
     failpoint(FAIL_boot_counted);
     if (rc == ERR_OK) rc = db_meta(s->writer, &s->meta);
+    if (rc == ERR_OK) rc = fit_caches(s);
     if (rc != ERR_OK) explain(s, s->writer, rc, text);
     return rc;
 }
