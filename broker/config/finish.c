@@ -140,10 +140,13 @@ static void settle_security(const struct place *p, struct config_listener *l)
     if (!c->per_listener_settings) l->security = c->security;
     if (l->security.origins[CONFIG_SECURITY_allow_anonymous].file == 0)
         l->security.allow_anonymous = c->local_only;
+    if (!c->per_listener_settings && l != c->listeners) return; /* said once */
+    bool has_names =
+        l->security.password_file[0] != '\0' || l->use_identity_as_username || l->use_subject_as_username;
     struct place at = { .config = p->config, .notes = p->notes, .file = l->origin };
-    if (!l->security.allow_anonymous && (c->per_listener_settings || l == c->listeners))
+    if (!l->security.allow_anonymous && !has_names)
         note_warning(&at, "allow_anonymous",
-                     "is false, and clients cannot be authenticated yet: every client will be refused");
+                     "is false, and there is no password_file: every client will be refused");
 }
 
 enum err config_finish(struct config *c, struct config_notes *notes)

@@ -20,6 +20,9 @@ struct broker;
 /* Warnings among the notes go into the log. */
 enum err broker_start(struct broker **out, struct config *config, const struct config_notes *notes);
 
+/* Takes the configuration. Could a broker start with the files that it names? What is wrong is on stderr. */
+enum err broker_try(struct config *config);
+
 /* Another configuration, read again: what may change while running changes, all of it or, when anything is
  * wrong with it or was with reading it, nothing. The notes go into the log. */
 enum err broker_reload(struct broker *b, struct config *config, const struct config_notes *notes);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "main/doors.h"
 #include "config/keep.h"
-#include "main/drop.h"
 #include "main/doors_access.h"
+#include "main/drop.h"
 #include "net/listener.h"
 #include "net/proxy.h"
 #include <assert.h>
@@ -33,6 +33,7 @@ struct doors {
     struct door **at; /* by their places in the view; NULL: a free one */
     size_t count;
     struct view *view; /* that holds; NULL at first */
+    bool only_tries;   /* opens no sockets */
 };
 
 enum fate { FATE_NONE, FATE_OPEN, FATE_KEEP, FATE_CLOSE, FATE_REST, FATE_FREE };
@@ -313,7 +314,7 @@ static enum err make_row(struct doors *d, struct doors_plan *p, struct plan_row 
 {
     enum err rc = ERR_OK;
     enum err access_rc = make_access(d, p, r); /* all that is wrong is said */
-    if (r->fate == FATE_OPEN) rc = open_listener(d, p, r);
+    if (r->fate == FATE_OPEN && !d->only_tries) rc = open_listener(d, p, r);
     if (r->fate == FATE_CLOSE) rc = keep_last(d, p, r);
     if (r->fate == FATE_OPEN || r->fate == FATE_KEEP) {
         enum err edge_rc = make_edge(d, p->view->config, r); /* said as well, when the socket is wrong, too */
@@ -368,6 +369,22 @@ enum err doors_plan(struct doors *d, struct doors_plan **out, struct config *con
         show(*out);
     else
         doors_cancel(out);
+    return rc;
+}
+
+enum err doors_try(struct log *log, struct config *config)
+{
+    struct doors *d;
+    struct doors_plan *plan;
+    enum err rc = doors_new(&d, log);
+    if (rc != ERR_OK) {
+        free(config);
+        return rc;
+    }
+    d->only_tries = true;
+    rc = doors_plan(d, &plan, config);
+    if (rc == ERR_OK) doors_cancel(&plan);
+    doors_free(&d);
     return rc;
 }
 

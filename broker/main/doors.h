@@ -37,6 +37,8 @@ void doors_free(struct doors **owner);
 
 /* What this configuration asks for. */
 enum err doors_plan(struct doors *d, struct doors_plan **out, struct config *config);
+/* Takes config. Is what its files hold right? Nothing is opened that others could connect to. */
+enum err doors_try(struct log *log, struct config *config);
 const struct shards_view *doors_plan_view(const struct doors_plan *p);
 void doors_cancel(struct doors_plan **owner);
 

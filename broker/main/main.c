@@ -100,6 +100,15 @@ static int run(struct process *p)
     return EXIT_SUCCESS;
 }
 
+static int try_out(struct process *p)
+{
+    struct config *config = p->config;
+    p->config = NULL;
+    if (broker_try(config) != ERR_OK) return EXIT_FAILURE;
+    puts("longlinkd: the configuration is fine");
+    return EXIT_SUCCESS;
+}
+
 static int act(struct process *p)
 {
     const struct args *a = &p->args;
@@ -115,9 +124,7 @@ static int act(struct process *p)
         config_print_effective(p->config, stdout);
         return EXIT_SUCCESS;
     }
-    if (!a->test) return run(p);
-    puts("longlinkd: the configuration is fine");
-    return EXIT_SUCCESS;
+    return a->test ? try_out(p) : run(p);
 }
 
 int main(int argc, char **argv)

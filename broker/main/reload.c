@@ -77,6 +77,26 @@ void broker_log_warnings(struct broker *b, const struct config_notes *notes)
     }
 }
 
+enum err broker_try(struct config *config)
+{
+    struct log *log;
+    struct log_dest dest = { .sink = "stderr", .path = "" };
+    struct log_conf conf = {
+        .clock = &clock_system,
+        .levels = 1u << LOG_LEVEL_ERROR | 1u << LOG_LEVEL_WARNING,
+        .dests = &dest,
+        .dests_count = 1,
+    };
+    enum err rc = log_open(&log, &conf);
+    if (rc != ERR_OK) {
+        free(config);
+        return rc;
+    }
+    rc = doors_try(log, config);
+    log_close(&log);
+    return rc;
+}
+
 static void tell_kept(void *ctx, const struct config_change *change)
 {
     struct broker *b = ctx;

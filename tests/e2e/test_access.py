@@ -98,7 +98,7 @@ class Logins(access_kit.Test):
             b = kit.Broker(f"{option} /nowhere/at/all\n")
             self.addCleanup(b.remove)
             self.assertNotEqual(b.process.wait(kit.WAIT_S), 0)
-            self.assertIn("/nowhere/at/all: cannot be read: No such file", b.text())
+            self.assertIn("value '/nowhere/at/all' cannot be read: No such file", b.text())
 
     def test_a_slow_hash_holds_up_nobody_else(self):
         b = self.access(f"slow:{hash_7('secret', 1000000)}\nfast:{hash_7('secret')}\n", conf="shards 1\n")

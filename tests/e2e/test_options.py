@@ -15,6 +15,7 @@ import tempfile
 import unittest
 
 import kit
+from edge_kit import pki
 
 CONNECT_V311 = kit.packet(kit.CONNECT, 0, kit.text("MQTT") + b"\x04\x02\0\0" + kit.text(""))
 libc = ctypes.CDLL(None, use_errno=True)
@@ -117,7 +118,6 @@ class Log(kit.Test):
         self.assertRegex(self.said("")[1], r"(?m)^\d{4}-\d\d-\d\dT.* notice broker-ready ")
         self.assertRegex(self.said("log_timestamp false")[1], r"(?m)^notice broker-ready ")
 
-
     def test_subscriptions_alone(self):
         self.assertEqual(self.said("log_type notice\nlog_type subscribe")[0], {"client-subscribed"})
 
@@ -157,6 +157,33 @@ class Log(kit.Test):
         for w in watchers:
             while not ((m := w.message()).topic == "$SYS/broker/log/N" and b" reload-done " in m.payload):
                 pass
+
+
+class Tried(kit.Test):
+    """-t looks into the files that options name, and opens nothing."""
+
+    def tried(self, text, status):
+        with tempfile.TemporaryDirectory(prefix="longlink-e2e.") as d:
+            conf = os.path.join(d, "conf")
+            with open(conf, "w") as f:
+                f.write(text)
+            return kit.run(kit.program(), "-t", "-c", conf, status=status)
+
+    def test_a_key_that_is_another_certificates(self):
+        p = pki()
+        with socket.socket() as s:  # a port that is taken is no matter of the file
+            s.bind(("127.0.0.1", 0))
+            s.listen()
+            listener = f"listener {s.getsockname()[1]} 127.0.0.1\nallow_anonymous true\ncertfile {p.server.crt}\n"
+            self.assertIn("is not the key of", self.tried(f"{listener}keyfile {p.client.key}\n", 1))
+            self.assertEqual(self.tried(f"{listener}keyfile {p.server.key}\n", 0),
+                             "longlinkd: the configuration is fine\n")
+
+    def test_an_acl_file_with_a_wrong_line(self):
+        with tempfile.NamedTemporaryFile("w", prefix="longlink-e2e.") as f:
+            f.write("topic read a\nnonsense\n")
+            f.flush()
+            self.assertIn(f"{f.name}:2", self.tried(f"listener 1\nallow_anonymous true\nacl_file {f.name}\n", 1))
 
 
 class Process(kit.Test):

@@ -207,3 +207,18 @@ TEST(with_per_listener_settings_who_may_connect_before_any_listener_is_the_defau
     CHECK_TRUE(!b->config.listeners[0].security.allow_anonymous);
     bench_free(b);
 }
+
+TEST(with_per_listener_settings_a_password_file_before_any_listener_makes_the_default_one)
+{
+    struct bench *b = bench_read("per_listener_settings true\npassword_file /dev/null\nlistener 1884\n");
+    CHECK_INT(2, b->config.listeners_count);
+    assert_string_equal("/dev/null", b->config.listeners[1].security.password_file);
+    assert_string_equal("", b->config.listeners[0].security.password_file);
+    bench_free(b);
+
+    b = bench_read("password_file /dev/null\nlistener 1884\n");
+    CHECK_INT(1, b->config.listeners_count);
+    assert_string_equal("/dev/null", b->config.listeners[0].security.password_file);
+    CHECK_INT(0, b->notes.count);
+    bench_free(b);
+}
