@@ -30,7 +30,7 @@ enum {
     ACCESS_LINE_BYTES_MAX = 65536 + 512, /* the longest user name, and what follows it */
     ACCESS_FILE_BYTES_MAX = 256 * 1024 * 1024,
     ACCESS_ENTRIES_MAX = 1000 * 1000,        /* accounts, and rules */
-    ACCESS_ITERATIONS_MAX = 5 * 1000 * 1000, /* seconds of a worker; mosquitto_passwd writes 101 */
+    ACCESS_ITERATIONS_MAX = 2 * 1000 * 1000, /* a second of a worker; mosquitto_passwd writes 101 */
     ACCESS_SALT_BYTES_MAX = 64,
     ACCESS_WARNINGS_MAX = 100, /* of one file; the others are counted */
     ACCESS_TEXT_BYTES = 1024,

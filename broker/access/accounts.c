@@ -65,7 +65,7 @@ static const char *parse_hash(struct bytes hash, struct hash_way *way, uint8_t d
         return "this kind of hash is not known; allowed: $6$ and $7$ (mosquitto_passwd -H sha512-pbkdf2)";
     if (is_7 && (!number(field_next(&rest), &way->iterations) || way->iterations == 0 ||
                  way->iterations > ACCESS_ITERATIONS_MAX))
-        return "a wrong number of iterations; allowed: 1 to 5000000";
+        return "a wrong number of iterations; allowed: 1 to 2000000";
     if (!base64_decode(field_next(&rest), way->salt, sizeof way->salt, &bytes))
         return "the salt cannot be read; allowed: 1 to 64 bytes in base64";
     way->salt_bytes = (uint8_t)bytes;

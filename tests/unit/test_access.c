@@ -123,7 +123,7 @@ TEST(a_line_that_nobody_can_log_in_by_is_left_out_and_told)
         "x:$7$0$j1OwV7g7xQkcT8lm$G7/VaZoVUDuMJzds7ToDRj046dwQDldim4yST9J6a/"
         "mQK4yALERKdIlfEYruqodSBLd0d6+YeUII/"
         "7P5J5iqJA==",
-        "x:$7$5000001$j1OwV7g7xQkcT8lm$G7/VaZoVUDuMJzds7ToDRj046dwQDldim4yST9J6a/"
+        "x:$7$2000001$j1OwV7g7xQkcT8lm$G7/VaZoVUDuMJzds7ToDRj046dwQDldim4yST9J6a/"
         "mQK4yALERKdIlfEYruqodSBLd0d6+YeUII/7P5J5iqJA==",
         "x:" HASH_6 "$more",
     };
