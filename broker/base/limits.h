@@ -115,6 +115,7 @@ enum {
     SHARE_OUT_MAX = 4096,
     SHARE_OUT_QOS0_MAX = 1024,
     SHARE_MEMBERS_MAX = 4096, /* of one group */
+    SHARE_HELD_MAX = 64,      /* that only members without room may have, before others no longer pass them */
 
     /* Delayed messages on their way through the journal to who gets them. More, and the others wait. */
     DELAYED_MOVES_MAX = 1024,

@@ -120,6 +120,7 @@ void conn_destroy(struct shard *sh, struct conn *c)
     free(c->acks);
     auth_conn_gone(c);
     login_conn_gone(c);
+    share_reader_unref(&c->reader);
     free(c->username);
     alias_in_free(&c->alias_in);
     alias_out_free(&c->alias_out);

@@ -35,6 +35,7 @@ struct conn_auth;
 struct login;
 struct shard;
 struct session;
+struct share_reader;
 struct shards_listener;
 struct command;
 
@@ -89,11 +90,12 @@ struct conn {
     bool session_present, limited_keepalive;
     uint16_t alias_max; /* the client's Topic Alias Maximum; 0: it takes none */
     bool wants_reasons, wants_response_info;
-    bool is_mounted;        /* its listener has a mount_point */
-    struct conn_auth *auth; /* with an authentication method */
-    struct login *login;    /* while its password is checked */
-    char *username;         /* NULL: none, or not known yet */
-    bool is_vouched;        /* it has its user name from its certificate */
+    bool is_mounted;             /* its listener has a mount_point */
+    struct conn_auth *auth;      /* with an authentication method */
+    struct login *login;         /* while its password is checked */
+    char *username;              /* NULL: none, or not known yet */
+    struct share_reader *reader; /* when it is a member of a group */
+    bool is_vouched;             /* it has its user name from its certificate */
     struct alias_in *alias_in;
     struct alias_out *alias_out;
     bool doomed;       /* to be dropped when its output is flushed */

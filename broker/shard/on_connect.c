@@ -241,6 +241,7 @@ static enum mqtt_rc open_session(struct shard *sh, struct conn *c, const struct 
     struct bytes client_id = c->assigned_id != NULL ? bytes_of_text(c->assigned_id) : p->client_id;
     uint32_t expiry_s = wanted_expiry(sh, p);
     bool destroyed;
+    if (!login_keep_name(c, p)) return connack_refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);
     struct session *s = resume(sh, p, client_id, &destroyed);
     c->session_present = s != NULL;
     if (s == NULL) s = sessions_create(sh, client_id, expiry_s > 0);
@@ -253,7 +254,7 @@ static enum mqtt_rc open_session(struct shard *sh, struct conn *c, const struct 
     s->inflight_bytes_max = sh->config->max_inflight_bytes;
     metrics_add(sh->metrics, METRIC_clients_connected, 1);
     shares_online(sh, s);
-    if (!login_keep_name(c, p) || keep_will(sh, c, p) != ERR_OK || claim(sh, c, s) != ERR_OK) {
+    if (keep_will(sh, c, p) != ERR_OK || claim(sh, c, s) != ERR_OK) {
         conn_drop(sh, c);
         return MQTT_RC_OK;
     }

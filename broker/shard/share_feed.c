@@ -52,6 +52,12 @@ static void note_dropped(struct shard *sh, struct share_group *g, uint32_t count
               LOG_NUM("dropped", g->dropped));
 }
 
+/* Nobody of its members who is on line may read them. */
+static void note_denied(struct shard *sh, uint64_t count)
+{
+    if (count > 0) metrics_add(sh->metrics, METRIC_deliveries_denied_total, count);
+}
+
 static void give(struct shard *sh, struct share_entry *e)
 {
     e->home = (uint16_t)sh->index;
@@ -60,9 +66,12 @@ static void give(struct shard *sh, struct share_entry *e)
 
 static void give_qos0(struct shard *sh, struct share_group *g, const struct share_row *row)
 {
+    uint64_t denied = g->share.denied;
     struct share_entry *e = share_next_qos0(&g->share, row);
     if (e != NULL)
         give(sh, e);
+    else if (g->share.denied > denied)
+        note_denied(sh, 1);
     else if (g->share.online_count > 0)
         metrics_add(sh->metrics, METRIC_publish_dropped_qos0_total, 1);
 }
@@ -260,6 +269,7 @@ void share_mail_home(struct shard *sh, struct mail *mail)
 
 static void hand_out(struct shard *sh, struct share_group *g)
 {
+    uint64_t denied = g->share.denied;
     for (struct share_entry *e = share_next(&g->share); e != NULL; e = share_next(&g->share)) {
         if (e->how == SHARE_GIVE) {
             give(sh, e);
@@ -268,6 +278,7 @@ static void hand_out(struct shard *sh, struct share_group *g)
             break;
         }
     }
+    note_denied(sh, g->share.denied - denied);
     if (share_wants_page(&g->share)) ask_page(sh, g);
 }
 

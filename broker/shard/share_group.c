@@ -73,6 +73,7 @@ static struct share_group *group_new(struct shard *sh, struct bytes text)
 {
     uint64_t bytes_max = sh->config->max_queued_bytes;
     struct share_conf conf = {
+        .may = share_reader_may,
         .queue_messages_max = sh->config->max_queued_messages,
         .queue_bytes_max =
             bytes_max == 0 || bytes_max > CLEAN_QUEUE_BYTES_MAX ? CLEAN_QUEUE_BYTES_MAX : bytes_max,
@@ -166,6 +167,9 @@ void shares_fini(struct shard *sh)
 {
     struct shares *s = &sh->shares;
     size_t at = 0;
+    for (struct share_member *m = map_next(&s->members, &at); m != NULL; m = map_next(&s->members, &at))
+        share_member_set_reader(m, &(struct share_reader *){ NULL });
+    at = 0;
     for (struct share_group *g = map_next(&s->by_text, &at); g != NULL; g = map_next(&s->by_text, &at)) {
         leave_index(sh, g);
         group_free(g);
@@ -278,7 +282,9 @@ static void join(struct shard *sh, struct share_note *n)
     enum err rc = g == NULL ? ERR_NOMEM : enter(sh, g, n->membership, &n->terms, &m);
     bool must_make = rc == ERR_OK && share_wants_durable(&g->share) && g->group_no == 0;
     if (must_make && (sh->closing || !make_durable(sh, g))) rc = ERR_FULL;
+    if (rc == ERR_OK) share_member_set_reader(m, &n->reader);
     if (rc == ERR_OK) share_credit(m, n->credit);
+    share_reader_unref(&n->reader);
     if (rc == ERR_OK && g->is_making) {
         list_add(&g->pending, &n->of_group);
         return;
@@ -308,6 +314,7 @@ static void leave(struct shard *sh, struct share_note *n)
     struct share_member *m = map_take(&sh->shares.members, who_hash(ms), is_member_of, ms);
     struct share_group *g = m == NULL ? NULL : group_of(m->share);
     if (g != NULL) answer_leaver(sh, g, ms);
+    if (m != NULL) share_member_set_reader(m, &(struct share_reader *){ NULL });
     if (m != NULL) share_leave(m);
     answer(sh, n, MQTT_RC_OK); /* behind all that was given to it */
     if (g == NULL) return;
@@ -322,6 +329,8 @@ static void set_credit(struct shard *sh, struct share_note *n)
     struct membership *ms = n->membership;
     struct share_member *m = map_get(&sh->shares.members, who_hash(ms), is_member_of, ms);
     uint32_t credit = n->credit;
+    if (m != NULL) share_member_set_reader(m, &n->reader);
+    share_reader_unref(&n->reader);
     free(n);
     if (m == NULL) return; /* its JOIN was refused */
     share_credit(m, credit);

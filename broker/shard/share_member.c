@@ -49,10 +49,12 @@ static void post(struct shard *sh, struct share_note *n)
     shard_post(sh, n->membership->owner, &n->mail, MAIL_SHARE_NOTE);
 }
 
-static uint32_t credit_of(const struct session *s)
+/* What it can take, and who it is. Without memory for that it takes nothing. */
+static void set_credit(struct share_note *n, const struct session *s)
 {
-    if (s->conn == NULL) return 0;
-    return s->window < SHARE_CREDIT_MAX ? s->window : SHARE_CREDIT_MAX;
+    if (s->conn == NULL) return;
+    n->reader = share_reader_of(s->conn, s);
+    if (n->reader != NULL) n->credit = s->window < SHARE_CREDIT_MAX ? s->window : SHARE_CREDIT_MAX;
 }
 
 static struct share_terms terms_of(const struct shard *sh, const struct membership *ms)
@@ -72,7 +74,7 @@ static void set_credits(struct shard *sh, struct session *s)
     size_t at = 0;
     for (struct membership *ms = map_next(members, &at); ms != NULL; ms = map_next(members, &at)) {
         struct share_note *n = note_surely(sh, ms, NOTE_CREDIT);
-        n->credit = credit_of(s);
+        set_credit(n, s);
         post(sh, n);
     }
 }
@@ -134,7 +136,7 @@ enum err shares_subscribe(struct shard *sh, struct subscribe_job *j, uint16_t in
     set_wish(ms, wish);
     n->membership = ms;
     n->terms = terms_of(sh, ms);
-    n->credit = credit_of(s);
+    set_credit(n, s);
     n->job = j;
     n->job_index = index;
     j->joins++;

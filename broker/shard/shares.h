@@ -32,7 +32,9 @@
 #include "subs/subs.h"
 
 struct session;
+struct conn;
 struct shard;
+struct share_reader;
 struct subscribe_job;
 struct subscribe_wish;
 
@@ -55,6 +57,7 @@ struct share_note {
     uint16_t from;
     uint8_t code; /* the answer to a JOIN */
     uint32_t credit;
+    struct share_reader *reader; /* with credit: who the client is; the note's until the group takes it */
     struct membership *membership;
     struct share_terms terms;
     struct subscribe_job *job; /* of a JOIN; NULL: nobody waits */
@@ -93,6 +96,14 @@ static inline struct bytes membership_text(const struct membership *ms)
 {
     return bytes_of(ms->text, ms->text_bytes);
 }
+
+/* --- share_reader.c: what a member's client may read, asked by its group */
+
+/* A reference to what is known of this connection; NULL: no memory. */
+struct share_reader *share_reader_of(struct conn *c, const struct session *s);
+void share_reader_unref(struct share_reader **owner);
+bool share_reader_may(const struct share_member *m, const struct msg *msg);
+void share_member_set_reader(struct share_member *m, struct share_reader **reader);
 
 void shares_init(struct shares *s);
 void shares_fini(struct shard *sh);

@@ -269,25 +269,37 @@ static void assign(struct share_entry *e, struct share_member *m)
     e->how = (uint8_t)how_of(e);
 }
 
-/* The one that has stood longest among those with room; the last from now on. */
-static struct share_member *next_able(struct share *s)
+static bool may_have(const struct share_member *m, const struct msg *msg)
 {
-    while (!list_empty(&s->able)) {
-        struct share_member *m = CONTAINER(s->able.next, struct share_member, of_able);
+    const struct share *s = m->share;
+    return s->conf.may == NULL || s->conf.may(m, msg);
+}
+
+/* Of those that may have it, the one that has stood longest among those with room; the last from now on. */
+static struct share_member *next_able(struct share *s, const struct msg *msg)
+{
+    struct list *next;
+    for (struct list *at = s->able.next; at != &s->able; at = next) {
+        struct share_member *m = CONTAINER(at, struct share_member, of_able);
+        next = at->next;
+        bool fits = has_room(m);
+        if (fits && !may_have(m, msg)) continue;
         list_remove(&m->of_able);
-        if (has_room(m)) return m;
+        if (fits) return m;
     }
     return NULL;
 }
 
-static struct share_entry *next_entry(struct share *s)
+/* Might somebody who is on line have it? */
+static bool has_reader(const struct share *s, const struct msg *msg)
 {
-    if (!list_empty(&s->back)) {
-        struct share_entry *e = CONTAINER(s->back.next, struct share_entry, of_back);
-        list_remove(&e->of_back);
-        return e;
-    }
-    if (list_empty(&s->waiting)) return NULL;
+    for (struct list *at = s->online.next; at != &s->online; at = at->next)
+        if (may_have(CONTAINER(at, struct share_member, of_online), msg)) return true;
+    return false;
+}
+
+static struct share_entry *next_waiting(struct share *s)
+{
     struct share_entry *e = entry_at(s->waiting.next);
     list_remove(&e->of_share);
     list_add(&s->taken, &e->of_share);
@@ -297,33 +309,84 @@ static struct share_entry *next_entry(struct share *s)
     return e;
 }
 
-struct share_entry *share_next(struct share *s)
+static void finish(struct share *s, struct share_entry *e)
 {
-    if (list_empty(&s->back) && list_empty(&s->waiting)) return NULL;
-    struct share_member *m = next_able(s);
-    if (m == NULL) return NULL;
-    struct share_entry *e = next_entry(s);
+    if (e->seq > s->finished) s->finished = e->seq;
+    if (e->seq != 0) s->acks_dirty = true;
+    entry_free(e);
+}
+
+static struct share_entry *give(struct share_entry *e, struct share_member *m)
+{
     assign(e, m);
-    s->out++;
+    m->share->out++;
     m->out++;
     settle(m);
     return e;
 }
 
-static struct share_member *next_online(struct share *s)
+/* Nobody with room may have it. True: somebody else may; or it is dropped. */
+static bool hold(struct share *s, struct share_entry *e)
+{
+    if (has_reader(s, e->msg)) {
+        if (list_empty(&e->of_back)) list_add(&s->back, &e->of_back);
+        return true;
+    }
+    s->denied++;
+    finish(s, e);
+    return false;
+}
+
+/* Of those that have come back, or are held, the first that somebody can have now. */
+static struct share_entry *next_of_back(struct share *s, uint32_t *held)
+{
+    struct list *next;
+    *held = 0;
+    for (struct list *at = s->back.next; at != &s->back && *held < SHARE_HELD_MAX; at = next) {
+        struct share_entry *e = CONTAINER(at, struct share_entry, of_back);
+        next = at->next;
+        struct share_member *m = next_able(s, e->msg);
+        if (m != NULL) {
+            list_remove(&e->of_back);
+            return give(e, m);
+        }
+        if (list_empty(&s->able)) return NULL;
+        *held += hold(s, e);
+    }
+    return NULL;
+}
+
+struct share_entry *share_next(struct share *s)
+{
+    uint32_t held;
+    struct share_entry *e = next_of_back(s, &held);
+    while (e == NULL && held < SHARE_HELD_MAX && !list_empty(&s->waiting)) {
+        struct share_member *m = next_able(s, entry_at(s->waiting.next)->msg);
+        if (m == NULL && list_empty(&s->able)) return NULL;
+        struct share_entry *first = next_waiting(s);
+        if (m != NULL)
+            e = give(first, m);
+        else
+            held += hold(s, first);
+    }
+    return e;
+}
+
+static struct share_member *next_online(struct share *s, const struct msg *msg)
 {
     for (uint32_t i = 0; i < s->online_count; i++) {
         struct share_member *m = CONTAINER(s->online.next, struct share_member, of_online);
         list_remove(&m->of_online);
         list_add(&s->online, &m->of_online);
-        if (m->out_qos0 < SHARE_OUT_QOS0_MAX) return m;
+        if (m->out_qos0 < SHARE_OUT_QOS0_MAX && may_have(m, msg)) return m;
     }
     return NULL;
 }
 
 struct share_entry *share_next_qos0(struct share *s, const struct share_row *row)
 {
-    struct share_member *m = next_online(s);
+    struct share_member *m = next_online(s, row->msg);
+    if (m == NULL && s->online_count > 0 && !has_reader(s, row->msg)) s->denied++;
     struct share_entry *e = m == NULL ? NULL : entry_new(row);
     if (e == NULL) return NULL;
     assign(e, m);
@@ -356,9 +419,7 @@ static struct share *come_home(struct share_entry *e)
 void share_done(struct share_entry *e)
 {
     struct share *s = come_home(e);
-    if (e->seq > s->finished) s->finished = e->seq;
-    if (e->seq != 0) s->acks_dirty = true;
-    entry_free(e);
+    finish(s, e);
 }
 
 void share_back(struct share_entry *e)

@@ -15,6 +15,10 @@
  * kept. QoS 2 is different, because it must never go to a second client [MQTT-4.8.2-5]: share_next() asks for
  * it to be moved out of the queue before it is given.
  *
+ * A member may not be allowed to have a message (conf->may): then another one gets it. While all who may have
+ * it have no room it stands with those that came back, and later ones pass it, up to SHARE_HELD_MAX; one that
+ * nobody on line may have is dropped, and counted.
+ *
  * Thread:  the group's shard.
  * Memory:  holds a reference to each message that it has taken; entries and members are its own.
  * Limits:  SHARE_CREDIT_MAX for a member, SHARE_OUT_MAX given at once, conf->queue_*_max for what waits in
@@ -46,6 +50,7 @@ struct share_member {
     void *who; /* the caller's: whom it stands for */
     struct share_terms terms;
     uint32_t credit; /* 0: off line */
+    void *reader;    /* the caller's, for conf->may */
     uint32_t out;    /* of its credit */
     uint32_t out_qos0;
     bool has_left;
@@ -85,7 +90,8 @@ struct share_entry {
 enum share_feed { SHARE_LIVE, SHARE_STORE, SHARE_READING };
 
 struct share_conf {
-    uint32_t queue_messages_max; /* 0: no limit but bytes */
+    bool (*may)(const struct share_member *m, const struct msg *msg); /* NULL: all may have everything */
+    uint32_t queue_messages_max;                                      /* 0: no limit but bytes */
     uint64_t queue_bytes_max;
 };
 
@@ -101,6 +107,7 @@ struct share {
     struct list taken;   /* given once, not done; in the same order */
     struct list back;    /* of those: with no member now */
     uint32_t waiting_count, out;
+    uint64_t denied; /* dropped, because nobody might have them */
     uint64_t waiting_bytes;
     uint64_t fed;         /* the highest seq that came into RAM */
     uint64_t taken_upto;  /* the highest seq that was ever given */

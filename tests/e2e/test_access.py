@@ -330,6 +330,58 @@ class Rules(access_kit.Test):
         self.assertEqual(once_more.catch_up(), [])
 
 
+class Groups(access_kit.Test):
+    RULES = "topic write #\nuser left\ntopic read t/left\nuser right\ntopic read t/right\n"
+
+    def test_a_message_of_a_group_goes_to_a_member_that_may_read_it(self):
+        for qos in (0, 1, 2):
+            for expiry in (None, 1000):
+                b = self.access(rules=self.RULES, anonymous=True, conf="shards 2\n")
+                members = {}
+                for name in ("left", "right"):
+                    members[name] = self.client(b, name, user=name, expiry=expiry)
+                    members[name].subscribe("$share/g/t/+", qos)
+                source = self.client(b, "source")
+                for i in range(5):  # the members take so many without acknowledging them
+                    for name in ("left", "left", "right", "nobody"):
+                        source.publish(f"t/{name}", str(i).encode(), min(qos, 1))
+                b.wait_metric("deliveries_denied_total", lambda n: n == 5)
+                for name, times in (("left", 10), ("right", 5)):
+                    got = [members[name].message() for _ in range(times)]
+                    self.assertEqual({m.topic for m in got}, {f"t/{name}"})
+                    self.assertEqual([int(m.payload) for m in got], sorted(list(range(5)) * (times // 5)))
+
+    def test_what_a_client_that_is_gone_has_left_goes_to_another_that_may_read_it(self):
+        b = self.access(rules=self.RULES, anonymous=True)
+        gone, stays = self.client(b, "gone", user="left"), self.client(b, "stays", user="right")
+        for c in (gone, stays):
+            c.subscribe("$share/g/t/+", 1)
+        source = self.client(b, "source")
+        for i in range(5):
+            source.publish("t/left", str(i).encode(), 1)
+        for _ in range(5):
+            gone.message(acknowledge=False)
+        heir = self.client(b, "heir", user="left")
+        heir.subscribe("$share/g/t/+", 1)
+        gone.close()
+        self.assertEqual(sorted(heir.message().payload for _ in range(5)), [str(i).encode() for i in range(5)])
+        self.assertEqual(stays.catch_up(), [])
+
+    def test_new_rules_hold_for_groups_at_once(self):
+        b = self.access(rules=self.RULES, anonymous=True)
+        left, right = self.client(b, "left", user="left"), self.client(b, "right", user="right")
+        for c in (left, right):
+            c.subscribe("$share/g/t/+", 1)
+        source = self.client(b, "source")
+        source.publish("t/left", b"1", 1)
+        self.assertEqual(left.message().payload, b"1")
+        self.rewrite(b.rules, self.RULES.replace("user left", "user nobody").replace("user right", "user right\ntopic read t/left"))
+        self.reload(b)
+        source.publish("t/left", b"2", 1)
+        self.assertEqual(right.message().payload, b"2")
+        self.assertEqual(left.catch_up(), [])
+
+
 class Reload(access_kit.Test):
     def test_who_is_gone_from_the_file_goes_and_a_new_password_is_for_the_next_time(self):
         anna, bob = f"anna:{hash_7('secret')}\n", f"bob:{hash_7('secret')}\n"

@@ -547,3 +547,163 @@ TEST(whatever_happens_nothing_is_lost_and_qos_2_goes_to_one_member_only)
         share_fini(&o.share);
     }
 }
+
+/* --- what not all may have */
+
+static int even = 0, odd = 1, none = 2;
+
+/* A member's reader is the remainder of the numbers that it may have. */
+static bool may(const struct share_member *m, const struct msg *msg)
+{
+    const int *remainder = m->reader;
+    return (int)(number_of(msg) % 2) == *remainder;
+}
+
+static struct share_member *join_reader(struct share *s, const struct share_terms *terms, uint32_t credit,
+                                        int *reader)
+{
+    struct share_member *m;
+    CHECK_INT(ERR_OK, share_join(s, &m, NULL, terms));
+    m->reader = reader;
+    share_credit(m, credit);
+    return m;
+}
+
+static void open_guarded(struct share *s)
+{
+    struct share_conf conf = roomy;
+    conf.may = may;
+    share_init(s, &conf);
+}
+
+TEST(a_message_goes_to_a_member_that_may_have_it)
+{
+    struct share s;
+    open_guarded(&s);
+    struct share_member *evens = join_reader(&s, &clean_1, 10, &even);
+    struct share_member *odds = join_reader(&s, &clean_1, 10, &odd);
+    for (uint32_t i = 0; i < 8; i++) CHECK_INT(ERR_OK, offer(&s, 1, 0, i / 4)); /* 0 0 0 0 1 1 1 1 */
+    for (uint32_t i = 0; i < 8; i++) {
+        struct share_entry *e = share_next(&s);
+        CHECK_TRUE(e != NULL && e->member == (number_of(e->msg) == 0 ? evens : odds));
+        share_done(e);
+    }
+    CHECK_TRUE(share_next(&s) == NULL);
+    CHECK_INT(0, s.denied);
+    share_fini(&s);
+}
+
+TEST(what_only_a_member_without_room_may_have_is_passed_and_comes_in_order_when_it_has_some)
+{
+    struct share s;
+    struct share_entry *e[4];
+    open_guarded(&s);
+    struct share_member *evens = join_reader(&s, &clean_1, 1, &even);
+    join_reader(&s, &clean_1, 10, &odd);
+    for (uint32_t i = 0; i < 6; i++) CHECK_INT(ERR_OK, offer(&s, 1, 0, i));
+    static const uint32_t first[] = { 0, 1, 3, 5 };
+    for (int i = 0; i < 4; i++) {
+        e[i] = share_next(&s);
+        CHECK_TRUE(e[i] != NULL && number_of(e[i]->msg) == first[i]);
+    }
+    CHECK_TRUE(share_next(&s) == NULL);
+    for (uint32_t want = 2; want < 6; want += 2) {
+        share_done(e[0]);
+        e[0] = share_next(&s);
+        CHECK_TRUE(e[0] != NULL && e[0]->member == evens && number_of(e[0]->msg) == want);
+    }
+    for (int i = 0; i < 4; i++) share_done(e[i]);
+    CHECK_INT(0, s.denied);
+    share_fini(&s);
+}
+
+TEST(not_too_many_are_held_for_who_has_no_room)
+{
+    struct share s;
+    open_guarded(&s);
+    join_reader(&s, &clean_1, 1, &even);
+    join_reader(&s, &clean_1, 10, &odd);
+    for (uint32_t i = 0; i <= SHARE_HELD_MAX; i++) CHECK_INT(ERR_OK, offer(&s, 1, 0, 0));
+    CHECK_INT(ERR_OK, offer(&s, 1, 0, 1));
+    struct share_entry *e = share_next(&s);
+    CHECK_TRUE(e != NULL && number_of(e->msg) == 0);
+    CHECK_TRUE(share_next(&s) == NULL); /* the odd one is behind them */
+    CHECK_INT(1, s.waiting_count);
+    share_done(e);
+    e = share_next(&s);
+    CHECK_TRUE(e != NULL && number_of(e->msg) == 0);
+    struct share_entry *passed = share_next(&s);
+    CHECK_TRUE(passed != NULL && number_of(passed->msg) == 1);
+    share_done(e);
+    share_done(passed);
+    finish_all(&s);
+    share_fini(&s);
+}
+
+TEST(what_nobody_on_line_may_have_is_dropped_and_finished)
+{
+    struct share s;
+    struct share_conf conf = roomy;
+    uint64_t cursor;
+    conf.may = may;
+    share_init(&s, &conf);
+    share_make_durable(&s);
+    struct share_member *m = join_reader(&s, &kept_1, 10, &even);
+    go_live(&s);
+    for (uint32_t i = 1; i <= 5; i++) CHECK_INT(ERR_OK, offer(&s, 1, i, i)); /* 2 and 4 may be had */
+    struct share_entry *two = share_next(&s), *four = share_next(&s);
+    CHECK_TRUE(two != NULL && two->seq == 2 && four != NULL && four->seq == 4);
+    CHECK_TRUE(share_next(&s) == NULL);
+    CHECK_INT(3, s.denied);
+    uint64_t open[4];
+    CHECK_INT(2, share_ack_state(&s, &cursor, open, 4));
+    CHECK_TRUE(cursor == 5 && open[0] == 2 && open[1] == 4);
+    share_done(two);
+    share_done(four);
+    m->reader = &none;
+    CHECK_INT(ERR_OK, offer(&s, 1, 6, 6));
+    CHECK_TRUE(share_next(&s) == NULL);
+    CHECK_INT(4, s.denied);
+    CHECK_INT(0, share_ack_state(&s, &cursor, open, 4));
+    CHECK_INT(6, cursor);
+    share_fini(&s);
+}
+
+TEST(what_comes_back_goes_to_another_that_may_have_it_or_is_dropped)
+{
+    struct share s;
+    open_guarded(&s);
+    struct share_member *first = join_reader(&s, &clean_1, 1, &even);
+    struct share_member *second = join_reader(&s, &clean_1, 1, &odd);
+    CHECK_INT(ERR_OK, offer(&s, 1, 0, 2));
+    struct share_entry *e = share_next(&s);
+    CHECK_TRUE(e != NULL && e->member == first);
+    second->reader = &even;
+    share_credit(first, 0);
+    share_back(e);
+    e = share_next(&s);
+    CHECK_TRUE(e != NULL && e->member == second);
+    second->reader = &none;
+    share_back(e);
+    CHECK_TRUE(share_next(&s) == NULL);
+    CHECK_INT(1, s.denied);
+    share_fini(&s);
+}
+
+TEST(a_message_of_qos_0_goes_to_who_may_have_it_or_is_counted)
+{
+    struct share s;
+    open_guarded(&s);
+    struct share_member *evens = join_reader(&s, &clean_1, 1, &even);
+    struct share_member *nobody = join_reader(&s, &clean_1, 1, &none);
+    for (uint32_t i = 0; i < 4; i++) {
+        struct msg *m = make_msg(0, i);
+        struct share_entry *e = share_next_qos0(&s, &(struct share_row){ m, 0, false });
+        CHECK_TRUE((e != NULL) == (i % 2 == 0));
+        if (e != NULL) CHECK_TRUE(e->member == evens && e->member != nobody);
+        if (e != NULL) share_done(e);
+        msg_unref(&m);
+    }
+    CHECK_INT(2, s.denied);
+    share_fini(&s);
+}
