@@ -148,7 +148,7 @@ static enum err tls_read(struct transport *t, void *at, size_t size, size_t *got
     c->later = ERR_OK;
     t->needs = c->has_failed ? TRANSPORT_HAS_OUTPUT : 0;
     if (rc != ERR_OK) return rc;
-    t->needs = c->is_shaken ? 0 : TRANSPORT_SHAKES;
+    t->needs = (uint8_t)((c->is_shaken ? 0 : TRANSPORT_SHAKES) | (c->owes_end ? TRANSPORT_HAS_OUTPUT : 0));
     if (!c->is_shaken) rc = shake(t, c);
     if (rc == ERR_OK) rc = read_records(t, c, at, size, got);
     if (rc == ERR_OK || *got == 0) return rc;
@@ -195,6 +195,19 @@ static struct bytes gather(const struct place *p, uint8_t *room, size_t most)
     return bytes_of(room, n);
 }
 
+/* "That was all", before the socket says so; it may have to wait for room. */
+static enum err say_end(struct transport *t, struct tls_conn *c)
+{
+    int n = SSL_shutdown(c->ssl);
+    c->owes_end = n < 0 && SSL_get_error(c->ssl, n) == SSL_ERROR_WANT_WRITE;
+    ERR_clear_error();
+    if (c->owes_end)
+        t->needs |= TRANSPORT_HAS_OUTPUT;
+    else
+        c->below.ops->end(&c->below);
+    return c->owes_end ? ERR_AGAIN : ERR_OK;
+}
+
 /* A record at a time. One that did not go whole is in OpenSSL's buffer, sealed: the next call gives the same
  * bytes, from wherever they are now, and no others. */
 static enum err tls_write(struct transport *t, struct iovec *parts, int count, size_t *wrote)
@@ -204,6 +217,7 @@ static enum err tls_write(struct transport *t, struct iovec *parts, int count, s
     struct place at = { parts, count, 0 };
     *wrote = 0;
     t->needs &= (uint8_t)~TRANSPORT_HAS_OUTPUT;
+    if (c->owes_end) return say_end(t, c);
     if (c->has_failed || c->has_ended) return count == 0 ? ERR_OK : ERR_CLOSED;
     step(&at, 0); /* over empty parts */
     while (at.parts > 0) {
@@ -230,9 +244,10 @@ static void tls_end(struct transport *t)
     struct tls_conn *c = t->state;
     if (c->has_ended) return;
     c->has_ended = true;
-    if (c->is_shaken && !c->has_failed) SSL_shutdown(c->ssl); /* "that was all", before the socket says so */
-    ERR_clear_error();
-    c->below.ops->end(&c->below);
+    if (c->is_shaken && !c->has_failed)
+        (void)say_end(t, c);
+    else
+        c->below.ops->end(&c->below);
 }
 
 static void tls_close(struct transport *t)

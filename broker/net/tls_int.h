@@ -43,6 +43,7 @@ struct tls_conn {
     bool is_heard;       /* a byte has come */
     bool has_failed;     /* what comes is thrown away */
     bool has_ended;      /* nothing more is written */
+    bool owes_end;       /* but that, which found no room */
     bool psk_is_strange; /* no key has the identity that it named */
 };
 

@@ -57,7 +57,7 @@ struct transport_ops {
      * it is done. */
     enum err (*read)(struct transport *t, void *at, size_t size, size_t *got);
     /* Writes as much as goes now, from the first of the parts on. After ERR_AGAIN, or when not all has gone,
-     * the next call begins with the same bytes. */
+     * the next call begins with the same bytes, and has no fewer. */
     enum err (*write)(struct transport *t, struct iovec *parts, int count, size_t *wrote);
     /* Text that ends with a NUL. ERR_NOTFOUND: it does not know; ERR_SYNTAX: what it knows is no text, has a
      * NUL inside, or does not fit. */

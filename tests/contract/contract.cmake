@@ -14,7 +14,7 @@ target_link_libraries(journal_replicated PRIVATE contract_kit)
 add_test(NAME contract_replicated COMMAND journal_replicated)
 
 add_library(transport_rig STATIC contract/transport_rig.c)
-target_link_libraries(transport_rig PUBLIC ll_test_kit ll_net)
+target_link_libraries(transport_rig PUBLIC ll_test_kit ll_net PRIVATE tls_kit)
 add_executable(transport_contract contract/transport_contract.c)
 target_link_libraries(transport_contract PRIVATE transport_rig)
 add_test(NAME contract_transport COMMAND transport_contract)

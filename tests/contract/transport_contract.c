@@ -218,6 +218,7 @@ TEST(a_peer_that_does_not_read_makes_a_write_stop_and_gets_all_when_it_does)
         }
         CHECK_INT(ERR_AGAIN, rc);
         out_add(&r.to_send, want.at + at, want.len - at);
+        r.offered = want.len - at;
         want_here = 0;
         want_there = want.len;
         rig_run(&r, all_came);
@@ -290,7 +291,8 @@ static bool check_cut_at(const struct rig_kind *k, size_t n)
     }
     rig_client_hang_up(&r);
     rig_run(&r, has_ended);
-    CHECK_INT(ERR_CLOSED, r.ended);
+    bool in_handshake = k->client.is_tls && r.got.len == 0; /* that is a mistake, and said so */
+    CHECK_TRUE(r.ended == ERR_CLOSED || (in_handshake && r.ended == ERR_SYNTAX));
     rig_close(&r);
     return !is_whole;
 }

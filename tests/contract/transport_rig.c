@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "contract/transport_rig.h"
 #include "kit/test.h"
+#include "unit/tls_kit.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BLOCK = 65536, PARTS = 9, PATIENCE_MS = 20000, TURNS_MAX = 2000000 };
+enum { BLOCK = 65536, PARTS = 9, PATIENCE_MS = 20000, TURNS_MAX = 500000 };
 
 static unsigned state = 1;
 
@@ -30,8 +31,14 @@ unsigned rig_draw(unsigned below)
 static const struct rig_kind kinds[] = {
     { .name = "tcp", .is_plain = true },
     { .name = "unix", .is_unix = true, .is_plain = true },
+    { .name = "tls", .client = { .is_tls = true } },
+    { .name = "tls on unix", .is_unix = true, .client = { .is_tls = true } },
     { .name = "websocket", .client = { .is_websocket = true } },
     { .name = "websocket on unix", .is_unix = true, .client = { .is_websocket = true } },
+    { .name = "websocket on tls", .client = { .is_tls = true, .is_websocket = true } },
+    { .name = "websocket on tls on unix",
+      .is_unix = true,
+      .client = { .is_tls = true, .is_websocket = true } },
     { 0 },
 };
 
@@ -40,13 +47,33 @@ const struct rig_kind *rig_kinds(void)
     return kinds;
 }
 
+/* --- certificates, for all tests of the process */
+
+static struct kit_dir files;
+
+static void remove_files(void)
+{
+    kit_dir_fini(&files);
+}
+
+static void make_files(void)
+{
+    struct kit_ca ca;
+    if (files.path[0] != '\0') return;
+    kit_dir_init(&files);
+    CHECK_INT(0, atexit(remove_files));
+    kit_ca_init(&ca, "the tests' authority");
+    kit_issue_cn(&ca, &files, "server", "localhost");
+    kit_write_ca(&ca, kit_file(&files, "ca.crt"));
+    kit_ca_fini(&ca);
+}
+
 /* --- both ends of a socket */
 
 static void make_small(int fd)
 {
     int bytes = 4096;
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
 }
 
 static void open_tcp(int fds[2])
@@ -108,17 +135,18 @@ static void write_here(struct rig *r)
     struct iovec parts[PARTS];
     size_t at = 0, wrote = 99, most = 1 + rig_draw((unsigned)r->write_max);
     int count = 0;
+    if (most < r->offered) most = r->offered;
     if (most > r->to_send.len) most = r->to_send.len;
     for (; count < PARTS && at < most; count++) {
-        size_t n = rig_draw(4) == 0     ? 0
-                   : count == PARTS - 1 ? most - at
-                                        : rig_draw((unsigned)(most - at) + 1);
+        size_t n = rig_draw(4) == 0 ? 0 : rig_draw((unsigned)(most - at) + 1);
+        if (count == PARTS - 1) n = most - at;
         parts[count] = (struct iovec){ r->to_send.at + at, n };
         at += n;
     }
     enum err rc = r->here.ops->write(&r->here, at > 0 ? parts : NULL, at > 0 ? count : 0, &wrote);
     CHECK_TRUE(wrote <= at && (rc == ERR_OK || wrote == 0));
     wire_drop(&r->to_send, wrote);
+    r->offered = at - wrote;
     if (rc != ERR_OK && rc != ERR_AGAIN) r->ended = rc;
 }
 
@@ -191,6 +219,12 @@ void rig_open(struct rig *r, const struct rig_kind *kind, unsigned fragments)
     struct wire_conf client = kind->client;
     *r = (struct rig){ .kind = kind, .read_max = BLOCK - 1, .write_max = BLOCK, .net_max = BLOCK - 1 };
     client.fragments = fragments;
+    if (kind->client.is_tls) {
+        make_files();
+        client.ca_file = kit_file(&files, "ca.crt");
+        conf.tls.certfile = kit_file(&files, "server.crt");
+        conf.tls.keyfile = kit_file(&files, "server.key");
+    }
     CHECK_INT(ERR_OK, edge_new(&r->edge, &conf, text));
     open_sockets(kind, fds);
     r->there = fds[1];
@@ -215,7 +249,11 @@ void rig_close(struct rig *r)
 
 bool rig_turn(struct rig *r)
 {
-    CHECK_TRUE(r->turns++ < TURNS_MAX);
+    if (r->turns++ > TURNS_MAX)
+        fail_msg(
+            "%s: turns without an end: needs %d, ended %d, to send %zu, got %zu; the client: %s, got %zu",
+            r->kind->name, r->here.needs, r->ended, r->to_send.len, r->got.len,
+            r->wire.trouble != NULL ? r->wire.trouble : "well", r->wire.plain.len);
     bool sent = client_send(r), received = client_receive(r), served = serve(r);
     return sent || received || served;
 }

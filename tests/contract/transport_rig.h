@@ -35,6 +35,7 @@ struct rig {
     struct wire wire;
     struct out got;             /* by the server */
     struct out to_send;         /* by the server; taken from the front */
+    size_t offered;             /* of it, by the last write and not taken: the next one offers no less */
     size_t read_max, write_max; /* bytes of one read or write of the server: a random number up to that */
     size_t net_max;             /* of what the client moves at once */
     enum err ended;             /* what a read or write has failed with; ERR_OK: nothing has */
