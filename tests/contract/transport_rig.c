@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,8 +73,11 @@ static void make_files(void)
 
 static void make_small(int fd)
 {
-    int bytes = 4096;
+    int bytes = 4096, segment = 512, one = 1;
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    /* Of TCP: segments that fit into that, or each one waits for a late acknowledgement. */
+    setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 }
 
 static void open_tcp(int fds[2])
