@@ -79,7 +79,7 @@ static enum err skip(struct proxy *p, int fd)
 static void proxy_free(struct transport *t)
 {
     struct proxy *p = t->state;
-    edge_unref(&p->edge);
+    if (p != NULL) edge_unref(&p->edge);
     free(p);
     t->state = NULL;
 }

@@ -297,7 +297,6 @@ static void sync_needs(struct transport *t, struct ws *w)
     t->needs = (uint8_t)needs;
     w->below.needs &= (uint8_t)~TRANSPORT_RESUMED; /* told once */
     t->why = w->why != NULL ? w->why : w->below.why;
-    t->from = w->below.from; /* lent */
 }
 
 /* The bytes of one read below, or what the handshake has left of one. */
@@ -452,8 +451,9 @@ static enum err ws_identity(const struct transport *t, enum transport_identity w
 static void ws_close(struct transport *t)
 {
     struct ws *w = t->state;
-    t->state = NULL;
+    free(t->from);
     t->from = NULL;
+    t->state = NULL;
     t->fd = -1;
     if (w == NULL) return;
     w->below.ops->close(&w->below);
@@ -485,8 +485,9 @@ enum err ws_open(struct ws_rules *rules, struct transport *t)
     }
     s->rules = ws_rules_ref(rules);
     w->below = *t;
+    w->below.from = NULL; /* the outer one's */
     w->shake = s;
-    *t = (struct transport){ .ops = &transport_ws, .fd = w->below.fd, .state = w };
+    *t = (struct transport){ .ops = &transport_ws, .fd = w->below.fd, .state = w, .from = t->from };
     sync_needs(t, w);
     return ERR_OK;
 }

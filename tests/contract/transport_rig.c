@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "contract/transport_rig.h"
 #include "kit/test.h"
+#include "net/proxy.h"
 #include "unit/tls_kit.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -29,6 +30,16 @@ unsigned rig_draw(unsigned below)
     return (unsigned)(((uint64_t)(state >> 4) * below) >> 28);
 }
 
+#define HEADER(text)                                                                                         \
+    {                                                                                                        \
+        .at = (uint8_t *)(uintptr_t)(text), .len = sizeof(text) - 1                                          \
+    }
+#define V1 HEADER("PROXY TCP4 192.0.2.1 192.0.2.2 4000 1883\r\n")
+#define V2                                                                                                   \
+    HEADER("\x0d\x0a\x0d\x0a\x00\x0d\x0aQUIT\x0a\x21\x11\x00\x0f\xc0\x00\x02\x01\xc0\x00\x02\x02\x0f\xa0"    \
+           "\x07\x5b"                                                                                        \
+           "\x04\x00\x00")
+
 static const struct rig_kind kinds[] = {
     { .name = "tcp", .is_plain = true },
     { .name = "unix", .is_unix = true, .is_plain = true },
@@ -40,6 +51,9 @@ static const struct rig_kind kinds[] = {
     { .name = "websocket on tls on unix",
       .is_unix = true,
       .client = { .is_tls = true, .is_websocket = true } },
+    { .name = "proxy", .client = { .preface = V1 } },
+    { .name = "proxy on unix, tls", .is_unix = true, .client = { .preface = V2, .is_tls = true } },
+    { .name = "proxy, websocket on tls", .client = { .preface = V1, .is_tls = true, .is_websocket = true } },
     { 0 },
 };
 
@@ -223,6 +237,10 @@ void rig_open(struct rig *r, const struct rig_kind *kind, unsigned fragments)
     struct wire_conf client = kind->client;
     *r = (struct rig){ .kind = kind, .read_max = BLOCK - 1, .write_max = BLOCK, .net_max = BLOCK - 1 };
     client.fragments = fragments;
+    if (client.preface.len > 0) {
+        conf.proxy_versions = PROXY_V1 | PROXY_V2;
+        conf.proxy_trusted = "127.0.0.0/8 local";
+    }
     if (kind->client.is_tls) {
         make_files();
         client.ca_file = kit_file(&files, "ca.crt");
