@@ -140,7 +140,7 @@ bool conn_send_publish(struct shard *sh, struct conn *c, const struct conn_publi
         metrics_add(sh->metrics, METRIC_publish_expired_total, 1);
         return false;
     }
-    if (!login_may_read(sh, c, msg_topic(p->msg))) return false;
+    if (!conn_may_get(sh, c, msg_topic(p->msg))) return false;
     struct publish_head h = head_of(sh, c, p);
     if (c->is_mounted && !mount_strip(sh, c, &h.topic)) {
         log_event(sh->log, EVENT_MESSAGE_DROPPED, LOG_STR("why", "mount_point"),
@@ -195,7 +195,7 @@ void conn_fan_send(struct shard *sh, struct conn *c, bool retain)
         return;
     }
     uint8_t *at =
-        c->doomed || !login_may_read(sh, c, msg_topic(sh->fan_msg)) ? NULL : conn_reserve(sh, c, f->bytes);
+        c->doomed || !conn_may_get(sh, c, msg_topic(sh->fan_msg)) ? NULL : conn_reserve(sh, c, f->bytes);
     if (at == NULL) return;
     memcpy(at, f->data, f->bytes);
     conn_commit(sh, c, f->bytes);

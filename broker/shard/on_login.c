@@ -284,9 +284,9 @@ bool login_may(const struct access *a, const struct conn *c, struct bytes topic,
     return access_may(a, &who, topic, right);
 }
 
-bool login_may_read(struct shard *sh, const struct conn *c, struct bytes topic)
+bool login_may_deliver(struct shard *sh, const struct access *a, const struct conn *c, struct bytes topic)
 {
-    if (conn_may(sh, c, topic, ACCESS_READ)) return true;
+    if (login_may(a, c, topic, ACCESS_READ)) return true;
     metrics_add(sh->metrics, METRIC_deliveries_denied_total, 1);
     return false;
 }

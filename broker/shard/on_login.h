@@ -11,7 +11,7 @@
  * Memory:  the connection's, with the password in it; wiped when the answer is there.
  * Limits:  the workers' queue: above it a client is told to come later.
  * Errors:  none of its own.
- * Tests:   tests/e2e/test_access.py, tests/unit/test_login.c
+ * Tests:   tests/e2e/test_access.py, tests/e2e/test_tls_options.py
  */
 #ifndef SHARD_ON_LOGIN_H
 #define SHARD_ON_LOGIN_H
@@ -50,8 +50,14 @@ static inline bool conn_may(const struct shard *sh, const struct conn *c, struct
     return a == NULL || login_may(a, c, topic, right);
 }
 
+bool login_may_deliver(struct shard *sh, const struct access *a, const struct conn *c, struct bytes topic);
+
 /* May this go to its client? Counts it if not. */
-bool login_may_read(struct shard *sh, const struct conn *c, struct bytes topic);
+static inline bool conn_may_get(struct shard *sh, const struct conn *c, struct bytes topic)
+{
+    const struct access *a = sh->view->doors[c->listener->door].access;
+    return a == NULL || login_may_deliver(sh, a, c, topic);
+}
 
 /* A will that its client may not publish now is never published. */
 void login_check_will(struct shard *sh, struct conn *c);
