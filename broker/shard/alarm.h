@@ -11,6 +11,8 @@
 #ifndef SHARD_ALARM_H
 #define SHARD_ALARM_H
 
+#include <stdint.h>
+
 struct shard;
 
 enum alarm {
@@ -23,6 +25,7 @@ enum alarm {
 };
 
 void sys_alarm(struct shard *sh);
+void sys_changed(struct shard *sh, uint32_t interval_before); /* sys_interval may be another one */
 void delayed_alarm(struct shard *sh);
 void memory_alarm(struct shard *sh);
 void slow_alarm(struct shard *sh);

@@ -86,8 +86,10 @@ bool shard_is_door(const struct shard *sh, const struct shards_listener *l)
 
 static enum err call_change(struct shard *sh, void *arg)
 {
+    uint32_t sys_interval = sh->config->sys_interval;
     sh->view = arg;
     sh->config = sh->view->config;
+    sys_changed(sh, sys_interval);
     sh->rechecks = true;
     sh->recheck_at = 0;
     memory_turn(sh); /* its limit may be a new one */

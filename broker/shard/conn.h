@@ -64,6 +64,14 @@ struct conn_slot {
     uint32_t next_free;
 };
 
+/* What CONNACK has told it of what it may do: that holds as long as it is connected. */
+struct conn_told {
+    uint32_t packet_bytes;
+    uint16_t receive_max, alias_max;
+    uint8_t qos;
+    bool retains;
+};
+
 struct conn {
     struct mail mail; /* for a hand-off */
     struct transport transport;
@@ -81,8 +89,9 @@ struct conn {
     uint32_t jobs_count;  /* its SUBSCRIBEs and UNSUBSCRIBEs that are not finished */
     size_t journal_bytes; /* of its publishes that wait for the journal */
     uint32_t max_packet;  /* the client's, or PACKET_BYTES_MAX */
-    uint32_t deferred;    /* publishes that reach even clean receivers at their completion */
-    uint32_t taken;       /* bytes it has taken since slow.c looked */
+    struct conn_told told;
+    uint32_t deferred; /* publishes that reach even clean receivers at their completion */
+    uint32_t taken;    /* bytes it has taken since slow.c looked */
     uint16_t keepalive_s;
     uint8_t version, state, paused;
     bool is_dirty, is_dead, is_ready, is_queued, has_rest, is_slow, wants_write, watches_output, blocked,

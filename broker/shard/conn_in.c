@@ -49,10 +49,10 @@ static void queue(struct shard *sh, struct conn *c, struct conn_ids *q)
 
 /* --- input */
 
-static uint32_t packet_max(const struct shard *sh, const struct conn *c)
+static uint32_t packet_max(const struct conn *c)
 {
     if (c->state == CONN_NEW || c->state == CONN_AUTH) return CONNECT_BYTES_MAX;
-    return sh->config->max_packet_size > 0 ? sh->config->max_packet_size : PACKET_BYTES_MAX;
+    return c->told.packet_bytes;
 }
 
 static bool is_read(const struct conn *c)
@@ -72,8 +72,8 @@ static size_t run_packets(struct shard *sh, struct conn *c, struct bytes in, uin
         if (c->has_rest) break;
         struct frame f;
         struct bytes left = bytes_of(in.at + done, in.len - done);
-        enum mqtt_rc rc = c->version == MQTT_V31 ? frame_split_v31(left, packet_max(sh, c), &f)
-                                                 : frame_split(left, packet_max(sh, c), &f);
+        enum mqtt_rc rc = c->version == MQTT_V31 ? frame_split_v31(left, packet_max(c), &f)
+                                                 : frame_split(left, packet_max(c), &f);
         if (rc == MQTT_RC_OK && f.total == 0) {
             *want = f.want;
             break;

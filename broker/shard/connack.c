@@ -36,19 +36,29 @@ enum mqtt_rc connack_refuse(struct shard *sh, struct conn *c, enum mqtt_rc why)
     return MQTT_RC_OK;
 }
 
+static struct conn_told told_now(const struct shard *sh, const struct conn *c)
+{
+    const struct config *conf = sh->config;
+    return (struct conn_told){
+        .packet_bytes = conf->max_packet_size > 0 ? conf->max_packet_size : PACKET_BYTES_MAX,
+        .receive_max = (uint16_t)conf->receive_maximum,
+        .alias_max = (uint16_t)conn_door(sh, c)->max_topic_alias,
+        .qos = (uint8_t)conn_door(sh, c)->max_qos,
+        .retains = conf->retain_available,
+    };
+}
+
 static void fill(const struct shard *sh, const struct conn *c, uint32_t expiry_s, struct connack *a)
 {
     const struct config *conf = sh->config;
+    struct conn_told told = told_now(sh, c);
     a->session_present = c->session_present;
     if (c->version != MQTT_V5) return;
-    if (conf->receive_maximum < UINT16_MAX)
-        PROPS_SET(&a->props, receive_max, (uint16_t)conf->receive_maximum);
-    uint32_t qos = conn_door(sh, c)->max_qos;
-    if (qos < 2) PROPS_SET(&a->props, max_qos, (uint8_t)qos);
-    if (!conf->retain_available) PROPS_SET(&a->props, retain_available, 0);
-    uint32_t aliases = conn_door(sh, c)->max_topic_alias;
-    if (aliases > 0) PROPS_SET(&a->props, topic_alias_max, (uint16_t)aliases);
-    if (conf->max_packet_size > 0) PROPS_SET(&a->props, max_packet_size, conf->max_packet_size);
+    if (told.receive_max < UINT16_MAX) PROPS_SET(&a->props, receive_max, told.receive_max);
+    if (told.qos < 2) PROPS_SET(&a->props, max_qos, told.qos);
+    if (!told.retains) PROPS_SET(&a->props, retain_available, 0);
+    if (told.alias_max > 0) PROPS_SET(&a->props, topic_alias_max, told.alias_max);
+    if (told.packet_bytes < PACKET_BYTES_MAX) PROPS_SET(&a->props, max_packet_size, told.packet_bytes);
     if (c->limited_keepalive) PROPS_SET(&a->props, server_keepalive, c->keepalive_s);
     if (c->assigned_id != NULL) PROPS_SET(&a->props, assigned_client_id, bytes_of_text(c->assigned_id));
     auth_fill(c, &a->props);
@@ -101,6 +111,7 @@ void connack_send(struct shard *sh, struct conn *c)
         conn_drop(sh, c);
         return;
     }
+    c->told = told_now(sh, c);
     auth_told(c);
     free(c->assigned_id);
     c->assigned_id = NULL;

@@ -15,7 +15,7 @@
 static enum mqtt_rc resolve_alias(struct shard *sh, struct conn *c, struct publish *p)
 {
     uint16_t alias = p->props.topic_alias;
-    if (alias > conn_door(sh, c)->max_topic_alias) return MQTT_RC_TOPIC_ALIAS_INVALID; /* [MQTT-3.3.2-9] */
+    if (alias > c->told.alias_max) return MQTT_RC_TOPIC_ALIAS_INVALID; /* [MQTT-3.3.2-9] */
     if (p->topic.len == 0) {
         p->topic = alias_in_get(c->alias_in, alias);
         return p->topic.len > 0 ? MQTT_RC_OK : MQTT_RC_PROTOCOL; /* section 3.3.4 */
@@ -35,8 +35,8 @@ static enum mqtt_rc check(struct shard *sh, struct conn *c, struct publish *p)
     /* Too many levels for us. Who can be told is told (is_dropped). */
     bool can_be_told = c->version == MQTT_V5 && p->qos > 0;
     if (!can_be_told && !topic_name_valid(p->topic)) return MQTT_RC_TOPIC_INVALID;
-    if (p->qos > conn_door(sh, c)->max_qos) return MQTT_RC_QOS_NOT_SUPPORTED;
-    if (p->retain && !sh->config->retain_available) return MQTT_RC_RETAIN_NOT_SUPPORTED;
+    if (p->qos > c->told.qos) return MQTT_RC_QOS_NOT_SUPPORTED;
+    if (p->retain && !c->told.retains) return MQTT_RC_RETAIN_NOT_SUPPORTED;
     return MQTT_RC_OK;
 }
 
@@ -191,11 +191,11 @@ static struct bytes mid_of(const struct shard *sh, const struct publish *p)
 
 /* More under way than CONNACK has allowed [MQTT-3.3.4-7]. What was under way before this connection came is
  * not counted: its PUBCOMPs give room that was never taken (section 4.9). */
-static bool is_too_many(const struct shard *sh, const struct conn *c)
+static bool is_too_many(const struct conn *c)
 {
     const struct qos2_in *in = &c->session->inbound;
     uint32_t waiting = in->count + (c->acks == NULL ? 0 : c->acks->pubacks);
-    return c->version == MQTT_V5 && waiting >= sh->config->receive_maximum + in->inherited;
+    return c->version == MQTT_V5 && waiting >= c->told.receive_max + in->inherited;
 }
 
 enum mqtt_rc on_publish(struct shard *sh, struct conn *c, const struct frame *f)
@@ -208,7 +208,7 @@ enum mqtt_rc on_publish(struct shard *sh, struct conn *c, const struct frame *f)
     metrics_add(sh->metrics, METRIC_messages_received_total, 1);
     metrics_add(sh->metrics, METRIC_publish_bytes_received_total, p.payload.len);
     if (p.qos == 2 && qos2_again(sh, c, p.id)) return MQTT_RC_OK;
-    if (p.qos > 0 && is_too_many(sh, c)) return MQTT_RC_RECEIVE_MAX_EXCEEDED;
+    if (p.qos > 0 && is_too_many(c)) return MQTT_RC_RECEIVE_MAX_EXCEEDED;
     if (!take_delay(sh, &p, &due_ms)) return bad_delay(sh, c, &p);
     if (c->is_mounted) p.topic = mount_topic(sh, c, p.topic);
     if (is_dropped(sh, c, &p) || is_denied(sh, c, &p)) return MQTT_RC_OK;

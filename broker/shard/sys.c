@@ -52,16 +52,33 @@ static void step(struct shard *sh, void (*say)(void *arg, const char *topic, con
     sh->alarm_ms[ALARM_SYS] = sh->now_ms + (uint64_t)sh->config->sys_interval * 1000;
 }
 
+static void begin(struct shard *sh, void (*say)(void *arg, const char *topic, const char *text), void *arg)
+{
+    say(arg, "$SYS/broker/version", sh->sys.version);
+    say(arg, "$SYS/broker/durability", sh->sys.durability);
+    step(sh, say, arg);
+}
+
 enum err shards_sys(struct shards *s, const char *version, const char *durability)
 {
     struct shard *sh = s->at[0];
+    sh->sys = (struct sys){ .started_ms = sh->now_ms, .version = version, .durability = durability };
     if (sh->config->sys_interval == 0) return ERR_OK;
     struct first_words w = { .shards = s };
-    say_first(&w, "$SYS/broker/version", version);
-    say_first(&w, "$SYS/broker/durability", durability);
-    sh->sys.started_ms = sh->now_ms;
-    step(sh, say_first, &w);
+    begin(sh, say_first, &w);
     return w.rc;
+}
+
+void sys_changed(struct shard *sh, uint32_t interval_before)
+{
+    uint32_t interval = sh->config->sys_interval;
+    if (sh->index != 0 || interval == interval_before) return;
+    if (interval == 0)
+        sh->alarm_ms[ALARM_SYS] = 0;
+    else if (sh->sys.has_begun)
+        step(sh, say_again, sh);
+    else
+        begin(sh, say_again, sh);
 }
 
 void sys_alarm(struct shard *sh)

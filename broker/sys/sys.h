@@ -37,10 +37,11 @@ struct sys_reading {
     int64_t value[SYS_VALUES];
 };
 
-/* All zero but for started_ms before the first step. */
+/* All zero but for started_ms, and the texts, before the first step. */
 struct sys {
     uint64_t started_ms, stepped_ms;
     bool has_begun;
+    const char *version, *durability; /* what its owner says once */
     struct sys_reading last;
     double load[SYS_LOADS_MAX][SYS_SPANS];
     int64_t said[SYS_LOADS_MAX][SYS_SPANS]; /* in hundredths */
