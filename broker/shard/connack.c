@@ -38,13 +38,13 @@ enum mqtt_rc connack_refuse(struct shard *sh, struct conn *c, enum mqtt_rc why)
 
 static struct conn_told told_now(const struct shard *sh, const struct conn *c)
 {
-    const struct config *conf = sh->config;
+    const struct config *config = sh->config;
     return (struct conn_told){
-        .packet_bytes = conf->max_packet_size > 0 ? conf->max_packet_size : PACKET_BYTES_MAX,
-        .receive_max = (uint16_t)conf->receive_maximum,
+        .packet_bytes = config->max_packet_size > 0 ? config->max_packet_size : PACKET_BYTES_MAX,
+        .receive_max = (uint16_t)config->receive_maximum,
         .alias_max = (uint16_t)conn_door(sh, c)->max_topic_alias,
         .qos = (uint8_t)conn_door(sh, c)->max_qos,
-        .retains = conf->retain_available,
+        .retains = config->retain_available,
     };
 }
 
