@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 struct process {
     int argc;
@@ -83,21 +84,30 @@ static sigset_t block_signals(void)
     return s;
 }
 
+static int serve(struct process *p, struct config *config, const sigset_t *signals)
+{
+    notify_open(&p->notify);
+    if (broker_start(&p->broker, config, &p->args.notes) != ERR_OK) return EXIT_FAILURE;
+    notify_ready(&p->notify, "Accepting connections");
+    wait_for_end(p, signals);
+    notify_stopping(&p->notify);
+    broker_stop(&p->broker);
+    notify_close(&p->notify);
+    return EXIT_SUCCESS;
+}
+
 static int run(struct process *p)
 {
     sigset_t signals = block_signals();
     struct config *config = p->config;
     if (p->args.daemon && drop_to_background() != ERR_OK) return EXIT_FAILURE;
-    if (config->pid_file[0] != '\0' && drop_pid_file(config->pid_file) != ERR_OK) return EXIT_FAILURE;
+    char pid_file[sizeof config->pid_file];
+    snprintf(pid_file, sizeof pid_file, "%s", config->pid_file);
+    if (pid_file[0] != '\0' && drop_pid_file(pid_file) != ERR_OK) return EXIT_FAILURE;
     p->config = NULL;
-    notify_open(&p->notify);
-    if (broker_start(&p->broker, config, &p->args.notes) != ERR_OK) return EXIT_FAILURE;
-    notify_ready(&p->notify, "Accepting connections");
-    wait_for_end(p, &signals);
-    notify_stopping(&p->notify);
-    broker_stop(&p->broker);
-    notify_close(&p->notify);
-    return EXIT_SUCCESS;
+    int status = serve(p, config, &signals);
+    if (pid_file[0] != '\0') unlink(pid_file); /* if the user that we have become may */
+    return status;
 }
 
 static int try_out(struct process *p)

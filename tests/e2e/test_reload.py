@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """SIGHUP: the configuration is read again; all of it holds, or nothing has changed. Nobody who may stay notices."""
 import os
@@ -18,10 +18,10 @@ class Case(kit.Test):
     def reload(self, b, conf=None, listener=None, expect="done"):
         """Another configuration, in place of the first; gives what the log says since. conf None: as it is."""
         before = os.path.getsize(b.log)
-        if conf is not None:
+        if conf is not None or listener is not None:
             with open(b.conf + ".new", "w") as f:
                 f.write(f"{listener or 'listener 0 127.0.0.1'}\nallow_anonymous true\nuser root\n"
-                        f"persistence false\n{conf}\n")
+                        f"persistence false\n{conf or ''}\n")
             os.rename(b.conf + ".new", b.conf) # a reload that is under way reads the one or the other
         b.process.send_signal(signal.SIGHUP)
 
@@ -394,4 +394,4 @@ class Undisturbed(Case):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    kit.main()

@@ -161,7 +161,7 @@ class Signals(kit.Test):
 
 
 class Files(kit.Test):
-    def test_the_pid_file_has_the_process_id(self):
+    def test_the_pid_file_has_the_process_id_as_long_as_it_runs(self):
         # option: pid_file
         d = tempfile.TemporaryDirectory(prefix="longlink-e2e.")
         self.addCleanup(d.cleanup)
@@ -169,6 +169,9 @@ class Files(kit.Test):
         b = self.broker(f"pid_file {path}")
         with open(path) as f:
             self.assertEqual(int(f.read()), b.process.pid)
+        self.assertEqual(b.stop(), 0)
+        self.assertFalse(os.path.exists(path))
+        b.is_over = True
 
     def test_d_goes_to_the_background(self):
         d = tempfile.TemporaryDirectory(prefix="longlink-e2e.")

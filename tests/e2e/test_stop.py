@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """SIGTERM: clients are told, what was acknowledged is there at the next start, and the process ends with status 0 within
 five seconds, whatever its clients do. How long it took is printed."""
@@ -188,4 +188,4 @@ class Journal(Case):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    kit.main()

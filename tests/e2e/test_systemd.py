@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """What a service manager hears (sd_notify(3)): ready, reloading, stopping, and alive as long as every event loop turns."""
 import ctypes
@@ -158,4 +158,4 @@ class Watchdog(Case):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    kit.main()
