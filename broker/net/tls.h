@@ -14,7 +14,7 @@
  * Limits:  TLS_*_MAX.
  * Errors:  tls_new says in text which option is wrong with which file, and what to do; a peer's fault is
  *          ERR_SYNTAX, and the transport's `why`.
- * Tests:   tests/unit/test_tls.c, tests/contract/transport_contract.c, tests/e2e/test_tls*.py
+ * Tests:   tests/unit/test_tls*.c, tests/contract/transport_contract.c, tests/e2e/test_tls*.py
  */
 #ifndef NET_TLS_H
 #define NET_TLS_H

@@ -148,7 +148,8 @@ static enum err fill(struct tls *tls, const struct tls_conf *conf, struct tls_te
     if (rc == ERR_OK) rc = tls_trust(tls, conf, text);
     if (rc == ERR_OK) rc = use_dh(tls->ctx, conf, text);
     if (rc == ERR_OK) rc = use_psk(tls, conf, text);
-    if (rc == ERR_OK && tls_is_set(conf->sni_dir)) rc = tls_names_new(&tls->names, conf->sni_dir, text);
+    if (rc == ERR_OK && tls_is_set(conf->sni_dir))
+        rc = tls_names_new(&tls->names, tls->ctx, conf->sni_dir, text);
     return rc;
 }
 

@@ -6,7 +6,7 @@
  * Memory:  struct tls has it all.
  * Limits:  tls.h.
  * Errors:  tls_say writes text once: the first problem is the one that is told.
- * Tests:   tests/unit/test_tls.c
+ * Tests:   tests/unit/test_tls*.c
  */
 #ifndef NET_TLS_INT_H
 #define NET_TLS_INT_H
@@ -81,7 +81,7 @@ enum err tls_trust(struct tls *tls, const struct tls_conf *conf, struct tls_text
 void tls_trust_mix(uint8_t digest[TLS_DIGEST_BYTES], const void *at, size_t n);
 
 /* tls_names.c: certificates by the name that a client asks for. */
-enum err tls_names_new(struct tls_names **out, const char *dir, struct tls_text *text);
+enum err tls_names_new(struct tls_names **out, SSL_CTX *ctx, const char *dir, struct tls_text *text);
 void tls_names_free(struct tls_names **owner);
 /* The name's own, or one for all names of its domain; NULL: none. */
 const struct tls_pair *tls_names_find(const struct tls_names *n, const char *name);

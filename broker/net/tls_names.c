@@ -36,9 +36,27 @@ static void lower(char *s)
     for (; *s != '\0'; s++) *s = (char)tolower((unsigned char)*s);
 }
 
-/* file: NAME.crt. */
-static enum err read_name(struct tls_name *out, const char *dir, const char *file, struct tls_text *text)
+/* What OpenSSL would refuse in a handshake, a short key perhaps, is refused here. */
+static enum err try_pair(SSL_CTX *ctx, const struct tls_pair *p, const char *path, struct tls_text *text)
 {
+    SSL *ssl = SSL_new(ctx);
+    if (ssl == NULL) return tls_say(text, ERR_NOMEM, "out of memory");
+    int is_good = SSL_use_cert_and_key(ssl, p->own, p->key, p->chain, 1);
+    SSL_free(ssl);
+    return is_good == 1 ? ERR_OK : tls_say_file(text, "sni_dir", path);
+}
+
+struct source {
+    SSL_CTX *ctx;
+    const char *dir;
+    struct tls_text *text;
+};
+
+/* file: NAME.crt. */
+static enum err read_name(struct tls_name *out, const struct source *from, const char *file)
+{
+    const char *dir = from->dir;
+    struct tls_text *text = from->text;
     char cert[PATH_MAX], key[PATH_MAX];
     int stem = (int)strlen(file) - 4;
     snprintf(cert, sizeof cert, "%s/%s", dir, file);
@@ -49,33 +67,36 @@ static enum err read_name(struct tls_name *out, const char *dir, const char *fil
     lower(out->text);
     if (strncmp(out->text, "_.", 2) == 0) out->text[0] = '*';
     struct tls_pair_files files = { "sni_dir", cert, "sni_dir", key };
-    return tls_pair_read(&out->pair, &files, text);
+    enum err rc = tls_pair_read(&out->pair, &files, text);
+    return rc == ERR_OK ? try_pair(from->ctx, &out->pair, cert, text) : rc;
 }
 
-static enum err read_all(struct tls_names *n, const char *dir, struct dirent **files, size_t count,
-                         struct tls_text *text)
+static enum err read_all(struct tls_names *n, const struct source *from, struct dirent **files, size_t count)
 {
-    if (count == 0) return tls_say(text, ERR_NOTFOUND, "sni_dir %s: has no NAME.crt with NAME.key", dir);
+    if (count == 0)
+        return tls_say(from->text, ERR_NOTFOUND, "sni_dir %s: has no NAME.crt with NAME.key", from->dir);
     if (count > TLS_NAMES_MAX)
-        return tls_say(text, ERR_FULL, "sni_dir %s: has %zu names; allowed: %d", dir, count, TLS_NAMES_MAX);
+        return tls_say(from->text, ERR_FULL, "sni_dir %s: has %zu names; allowed: %d", from->dir, count,
+                       TLS_NAMES_MAX);
     n->at = calloc(count, sizeof *n->at);
-    if (n->at == NULL) return tls_say(text, ERR_NOMEM, "out of memory");
+    if (n->at == NULL) return tls_say(from->text, ERR_NOMEM, "out of memory");
     enum err rc = ERR_OK;
     for (size_t i = 0; i < count && rc == ERR_OK; i++)
-        rc = read_name(&n->at[n->count++], dir, files[i]->d_name, text);
+        rc = read_name(&n->at[n->count++], from, files[i]->d_name);
     if (rc == ERR_OK) qsort(n->at, n->count, sizeof *n->at, by_text);
     return rc;
 }
 
-enum err tls_names_new(struct tls_names **out, const char *dir, struct tls_text *text)
+enum err tls_names_new(struct tls_names **out, SSL_CTX *ctx, const char *dir, struct tls_text *text)
 {
     struct dirent **files;
+    struct source from = { ctx, dir, text };
     *out = NULL;
     int count = scandir(dir, &files, is_certificate, alphasort);
     if (count < 0) return tls_say(text, ERR_SYS, "sni_dir %s: %s", dir, strerror(errno));
     struct tls_names *n = calloc(1, sizeof *n);
     enum err rc =
-        n == NULL ? tls_say(text, ERR_NOMEM, "out of memory") : read_all(n, dir, files, (size_t)count, text);
+        n == NULL ? tls_say(text, ERR_NOMEM, "out of memory") : read_all(n, &from, files, (size_t)count);
     for (int i = 0; i < count; i++) free(files[i]);
     free(files);
     if (rc != ERR_OK) tls_names_free(&n);

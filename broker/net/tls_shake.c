@@ -37,6 +37,7 @@ static int choose_certificate(SSL *ssl, void *arg)
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     const struct tls_pair *p = name == NULL ? NULL : tls_names_find(tls->names, name);
     if (p == NULL) return 1; /* the listener's own */
+    SSL_certs_clear(ssl);    /* which may have a key of another kind, and be preferred for that */
     return SSL_use_cert_and_key(ssl, p->own, p->key, p->chain, 1);
 }
 

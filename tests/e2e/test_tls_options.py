@@ -114,14 +114,15 @@ class Files(TlsTest):
         p = pki()
         folder = p.path("names")
         os.mkdir(folder)
-        for name in ("a.test", "*.home.test"):
-            pair = p.ca.issue("name", san="DNS:" + name)
+        for name, kind in (("a.test", "ec"), ("*.home.test", "ec"), ("rsa.test", "rsa")):
+            pair = p.ca.issue("name", san="DNS:" + name, kind=kind)
             shutil.copy(pair.crt, os.path.join(folder, name + ".crt"))
             shutil.copy(pair.key, os.path.join(folder, name + ".key"))
-        b = self.tls_broker(f"sni_dir {folder}")
-        for name in ("a.test", "lamp.home.test", "localhost"):  # whose certificates must have that name
-            with self.subTest(name):
-                self.tls_client(b, "c", name=name).ping()
+        for pair in (p.server, p.server_rsa):
+            b = self.tls_broker(f"sni_dir {folder}", pair=pair)
+            for name in ("a.test", "lamp.home.test", "rsa.test", "localhost"):  # whose certificates must have that name
+                with self.subTest(name):
+                    self.tls_client(b, "c", name=name).ping()
         with self.assertRaises(ssl.SSLCertVerificationError):
             TlsClient(b.port, p.trust(), name="b.test")
 

@@ -71,7 +71,7 @@ static FILE *create(const char *path)
 void kit_issue(struct kit_ca *ca, const struct kit_dir *d, const char *name, const char *const *subject)
 {
     char file[TLS_KIT_PATH_BYTES];
-    EVP_PKEY *key = EVP_EC_gen("P-256");
+    EVP_PKEY *key = ca->rsa_bits > 0 ? EVP_RSA_gen(ca->rsa_bits) : EVP_EC_gen("P-256");
     X509 *x = new_certificate(key, subject, ++ca->issued);
     X509_set_issuer_name(x, X509_get_subject_name(ca->own));
     if (ca->valid_s > 0) X509_gmtime_adj(X509_getm_notAfter(x), ca->valid_s);

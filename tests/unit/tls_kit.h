@@ -22,7 +22,8 @@ struct kit_ca {
     EVP_PKEY *key;
     X509_CRL *crl;
     int issued;
-    int valid_s; /* how long what it issues is good; 0: a day */
+    unsigned rsa_bits; /* of the keys of what it issues; 0: EC keys */
+    int valid_s;       /* how long what it issues is good; 0: a day */
 };
 
 void kit_ca_init(struct kit_ca *ca, const char *name);
