@@ -46,6 +46,15 @@ static bool comes_too_late(const struct place *p, const struct option *o, const 
     return true;
 }
 
+/* mosquitto refuses this one, too: believed to part clients, it would part nobody. */
+static bool comes_too_early(const struct place *p, const struct option *o, const char *value)
+{
+    bool is_mount_point = o->scope == CONFIG_SCOPE_LISTENER && o->id == CONFIG_LISTENER_mount_point;
+    if (!is_mount_point || p->listener != &p->config->default_listener) return false;
+    note_refusal(p, o->name, value, "stands before the first listener line; allowed: after one");
+    return true;
+}
+
 static void option_set_origin(const struct place *p, const struct option *o)
 {
     struct config_origin at = place_origin(p);
@@ -59,7 +68,7 @@ static void option_set_origin(const struct place *p, const struct option *o)
 
 static bool option_run(struct place *p, const struct option *o, const char *value)
 {
-    if (comes_too_late(p, o, value)) return false;
+    if (comes_too_late(p, o, value) || comes_too_early(p, o, value)) return false;
     bool ok = o->type == CONFIG_TYPE_directive ? o->run(p, value) : value_set(p, o, value);
     bool is_listener = o->scope == CONFIG_SCOPE_GLOBAL && o->id == CONFIG_ID_listener;
     /* Even a wrong listener line begins a section: what follows is not the previous listener's. */

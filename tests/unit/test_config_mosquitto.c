@@ -183,6 +183,12 @@ TEST(the_options_that_make_a_default_listener_are_mosquittos)
     bench_free(b);
 }
 
+TEST(a_mount_point_before_any_listener_is_an_error)
+{
+    check_refused("mount_point a/", "option 'mount_point': value 'a/' stands before the first listener line; "
+                                    "allowed: after one");
+}
+
 TEST(in_local_only_mode_the_options_before_any_listener_hold)
 {
     struct bench *b = bench_read("max_topic_alias 5\n");
