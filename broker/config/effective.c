@@ -20,8 +20,6 @@ static void print_option(const struct config *c, const void *base, const struct 
     char value[CONFIG_LIST_BYTES], origin[CONFIG_ORIGIN_BYTES];
     value_print(base, o, value, sizeof value);
     config_origin_print(c, option_origins(base, o->scope)[o->id], origin);
-    /* "any" is what holds when nothing is said; it is not a word of the file's format. */
-    if (o->type == CONFIG_TYPE_word && strcmp(value, "any") == 0) return;
     if (o->type != CONFIG_TYPE_list || value[0] == '\0') {
         print_line(o->name, value, strlen(value), origin, to);
         return;

@@ -133,6 +133,20 @@ static void check_plain(const struct place *p, enum config_id id, const char *op
     }
 }
 
+static void warn_if_nobody_comes_in(const struct place *p, const struct config_listener *l)
+{
+    char origin[CONFIG_ORIGIN_BYTES];
+    struct config_origin set_at = l->security.origins[CONFIG_SECURITY_allow_anonymous];
+    struct place at = { .config = p->config,
+                        .notes = p->notes,
+                        .file = set_at.file == 0 ? l->origin : origin };
+    config_origin_print(p->config, set_at, origin);
+    if (l->security.allow_anonymous || l->security.password_file[0] != '\0') return;
+    if (l->use_identity_as_username || l->use_subject_as_username) return;
+    note_warning(&at, "allow_anonymous",
+                 "is false, and there is no password_file: every client will be refused");
+}
+
 /* What holds at a listener. */
 static void settle_security(const struct place *p, struct config_listener *l)
 {
@@ -140,13 +154,8 @@ static void settle_security(const struct place *p, struct config_listener *l)
     if (!c->per_listener_settings) l->security = c->security;
     if (l->security.origins[CONFIG_SECURITY_allow_anonymous].file == 0)
         l->security.allow_anonymous = c->local_only;
-    if (!c->per_listener_settings && l != c->listeners) return; /* said once */
-    bool has_names =
-        l->security.password_file[0] != '\0' || l->use_identity_as_username || l->use_subject_as_username;
-    struct place at = { .config = p->config, .notes = p->notes, .file = l->origin };
-    if (!l->security.allow_anonymous && !has_names)
-        note_warning(&at, "allow_anonymous",
-                     "is false, and there is no password_file: every client will be refused");
+    /* What is everyone's is said once. */
+    if (c->per_listener_settings || l == c->listeners) warn_if_nobody_comes_in(p, l);
 }
 
 enum err config_finish(struct config *c, struct config_notes *notes)

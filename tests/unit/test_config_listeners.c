@@ -59,6 +59,18 @@ TEST(with_per_listener_settings_who_may_connect_is_each_listeners_own)
     bench_free(b);
 }
 
+TEST(a_listener_where_nobody_can_come_in_has_a_warning_with_its_line)
+{
+    struct bench *b = bench_read("per_listener_settings true\nlistener 1884\nlistener 1885\n"
+                                 "allow_anonymous false\nlistener 1886\npassword_file /dev/null\n");
+    CHECK_INT(2, warnings(b));
+    check_noted(b, false,
+                ":2: option 'allow_anonymous' is false, and there is no password_file: every client "
+                "will be refused");
+    check_noted(b, false, ":4: option 'allow_anonymous' is false");
+    bench_free(b);
+}
+
 TEST(per_listener_settings_after_who_may_connect_is_an_error)
 {
     struct bench *b = bench_new();
