@@ -264,7 +264,7 @@ void session_finish(struct session *s, struct session_entry *e)
 bool session_acked(struct session *s, uint16_t id)
 {
     struct session_entry *e = find_sent(s, id);
-    if (e == NULL || e->qos != 1) return false;
+    if (e == NULL || e->qos == 2) return false;
     s->unacked--;
     session_finish(s, e);
     return true;

@@ -82,8 +82,8 @@ struct session {
     uint32_t head, sent, tail, room;
     uint32_t unacked; /* sent and not acknowledged: what the window counts */
     uint32_t window;  /* the client's Receive Maximum, or ours */
-    uint16_t last_place;
-    uint16_t client_id_bytes;
+    uint16_t last_place, client_id_bytes;
+    uint32_t keeping;      /* the shard's: QoS 0 on its way into the queue */
     uint32_t foreign;      /* entries in the ring with another broker's packet id */
     uint64_t queued_bytes; /* waiting */
     uint64_t dropped;      /* messages, by the limit of its queue, since this process began */
@@ -129,7 +129,8 @@ void session_attach(struct session *s, void *conn, uint32_t window);
 /* The connection is gone. A persistent session lets go of what it has not sent: the store has it. */
 void session_detach(struct session *s);
 
-/* A message for this session, QoS 1 or 2. Shares msg when it takes it. ERR_AGAIN: left to the store. */
+/* A message for this session, QoS 1 or 2, or one of QoS 0 that waits in its queue. Shares msg when it takes
+ * it. ERR_AGAIN: left to the store. */
 enum err session_offer(struct session *s, const struct store_row *row);
 
 /* The next packet to send now, if any; marks it sent. Lends the message until it is acknowledged. */
@@ -146,7 +147,7 @@ bool session_next(struct session *s, struct session_send *out);
 /* Would a clean session take this message (NULL: any) now? */
 bool session_has_room(const struct session *s, const struct msg *m);
 
-/* What session_next gave just now cannot be sent (expired, too large for the client): finished. */
+/* What session_next gave just now was of QoS 0, or cannot be sent (expired, too large): finished. */
 void session_skip(struct session *s, const struct session_send *given);
 
 /* PUBACK. False: no such packet id is on its way with QoS 1. */

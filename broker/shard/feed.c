@@ -32,9 +32,11 @@ static bool send_next(struct shard *sh, struct session *s, bool *skipped)
         return true;
     }
     struct conn_publish p = { .msg = n.msg, .id = n.id, .qos = n.qos, .dup = n.dup, .retain = n.retain };
-    if (!n.is_void && conn_send_publish(sh, s->conn, &p)) return true;
-    session_skip(s, &n);
-    *skipped = true;
+    bool is_sent = !n.is_void && conn_send_publish(sh, s->conn, &p);
+    const struct conn *c = s->conn;
+    bool is_done = n.qos == 0 && !c->doomed; /* no answer will come */
+    if (!is_sent || is_done) session_skip(s, &n);
+    *skipped |= !is_sent;
     return true;
 }
 

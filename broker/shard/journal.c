@@ -2,6 +2,7 @@
 #include "shard/acks.h"
 #include "shard/connect.h"
 #include "shard/delayed.h"
+#include "shard/qos0.h"
 #include "shard/qos2.h"
 #include "shard/shard_int.h"
 
@@ -68,6 +69,10 @@ static void publish_done(struct shard *sh, const struct command *cmd)
 {
     struct conn *c = waiting_conn(sh, cmd);
     bool is_open = c != NULL && c->state == CONN_OPEN;
+    if (qos0_is_kept(cmd)) {
+        qos0_kept(sh, cmd);
+        return;
+    }
     if (cmd->due_ms != 0 && cmd->result != COMMAND_DURABLE) delayed_dismiss(sh);
     if (cmd->result == COMMAND_DUPLICATE) metrics_add(sh->metrics, METRIC_publish_duplicates_total, 1);
     if (cmd->result == COMMAND_REFUSED)

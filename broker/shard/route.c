@@ -2,6 +2,7 @@
 #include "shard/route.h"
 #include "shard/acks.h"
 #include "shard/delayed.h"
+#include "shard/qos0.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>
 
@@ -188,9 +189,13 @@ static bool add_hits_of(struct shard *sh, const struct subs_array *array, struct
     return true;
 }
 
-static void deliver_qos0(struct shard *sh, struct session *s, bool retain)
+static void deliver_qos0(struct shard *sh, struct session *s, struct msg *m, bool retain)
 {
     struct conn *c = s->conn;
+    if (qos0_waits(sh, s, m)) {
+        qos0_keep(sh, s, m, retain);
+        return;
+    }
     if (c == NULL || c->state != CONN_OPEN) return;
     if (c->out.bytes > OUT_BYTES_QOS0_MAX) {
         metrics_add(sh->metrics, METRIC_publish_dropped_qos0_total, 1);
@@ -213,7 +218,7 @@ static void note_dropped(struct shard *sh, struct session *s, const struct comma
 static void deliver(struct shard *sh, const struct hit *h, struct msg *m)
 {
     if (h->qos == 0) {
-        deliver_qos0(sh, h->session, h->retain);
+        deliver_qos0(sh, h->session, m, h->retain);
         return;
     }
     struct store_row row = { .msg = m, .qos = h->qos, .retain = h->retain };

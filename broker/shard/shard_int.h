@@ -105,7 +105,8 @@ struct shard {
     struct map by_id, by_no; /* sessions; by_no has the persistent ones */
     struct session *acking;  /* with acknowledgements for the journal, by next_acking */
     uint64_t sessions_minted, claims_minted;
-    uint64_t matches; /* number of the present match, for session.matched */
+    uint64_t matches;     /* number of the present match, for session.matched */
+    size_t keeping_bytes; /* of QoS 0 on its way into queues (shard/qos0.h) */
     struct subs_found found;
     struct subs_found sub_ids_found; /* for sub_ids_find, which is asked in the middle of a delivery */
     uint32_t *sub_ids;

@@ -127,7 +127,6 @@ static enum import_skip judge_entry(const struct import_plan *p, const struct mo
     if (find_session(p, e->client_id) == NULL) return IMPORT_SKIP_ENTRY_NO_SESSION;
     if (m == NULL) return IMPORT_SKIP_ENTRY_NO_MESSAGE;
     if (!is_known) return IMPORT_SKIP_ENTRY_BAD_ID;
-    if (e->qos == 0) return IMPORT_SKIP_ENTRY_QOS0;
     if (m->is_invalid) return IMPORT_SKIP_ENTRY_INVALID;
     /* What a client may have of QoS 2 is to be finished with it. */
     bool is_needed = e->qos == 2 && (!e->is_out || e->state != MOSQUITTO_QUEUED);

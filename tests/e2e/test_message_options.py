@@ -42,10 +42,7 @@ class MessageOptions(kit.Test):
         self.publish0(p, "t/2")
         p.publish("t/3", b"t/3", 1)
         self.assertEqual([clean.message().payload for _ in range(2)], [b"t/2", b"t/3"])
-        self.kill(b)
-        with open(b.conf) as f:
-            conf = f.read()
-        b = self.broker(conf, listener="", allow="")
+        b = self.again(b)
         away = self.client(b, "away", clean=False, expiry=HOUR)
         found = [kit.Message(away.expect(kit.PUBLISH), away.version) for _ in range(3)]
         self.assertEqual([(m.payload, m.qos) for m in found], [(b"t/1", 2), (b"t/2", 2), (b"t/3", 2)])
@@ -65,6 +62,87 @@ class MessageOptions(kit.Test):
         self.assertEqual(member.message().qos, 0)
         c.subscribe("$SYS/broker/uptime", 2)
         self.assertEqual(c.message().qos, 0)
+
+    def test_qos_0_waits_for_a_client_that_is_away_in_order_and_survives(self):
+        # option: queue_qos0_messages
+        b = self.durable("queue_qos0_messages true\nsys_interval 1")
+        c, p = self.client(b, "c", clean=False, expiry=HOUR), self.client(b)
+        c.subscribe("t/#", 1)
+        c.subscribe("zero", 0)
+        c.subscribe("$SYS/broker/uptime", 0)
+        self.publish0(p, "t/online")
+        while c.message().topic != "t/online":  # the uptime, perhaps
+            pass
+        c.close()
+        b.wait_metric("clients_connected", lambda n: n == 1)
+        for i in range(300):
+            p.send(p.publish_bytes("t/n", b"%d" % i, 0))
+        p.publish("zero", b"1 to 0", 1)
+        p.publish("t/one", b"kept", 1)
+        p.send(p.publish_bytes("t/retained", b"r", 0, retain=True))
+        p.ping()
+        uptime = self.client(b)  # some values of $SYS go by
+        uptime.subscribe("$SYS/broker/uptime", 0)
+        for _ in range(3):
+            uptime.message()
+        p.publish("t/done", b"", 1)
+        b = self.again(b)
+        c = self.client(b, "c", clean=False, expiry=HOUR)
+        found = []
+        while not found or found[-1].topic != "t/done":
+            found.append(c.message())
+        topics = [m.topic for m in found if m.topic != "t/n"]
+        self.assertEqual([int(m.payload) for m in found if m.topic == "t/n"], list(range(300)))
+        self.assertEqual(sorted(topics), ["t/done", "t/one", "t/retained", "zero"])
+        self.assertEqual({m.qos for m in found if m.topic not in ("t/one", "t/done")}, {0})
+        self.nothing_more(c)
+        late = self.client(b)
+        late.subscribe("t/#", 0)
+        m = late.message()
+        self.assertEqual((m.topic, m.payload, m.retain), ("t/retained", b"r", True))
+        self.nothing_more(late)
+        c.leave()
+        self.nothing_more(self.client(b, "c", clean=False, expiry=HOUR))
+
+    def again(self, b):
+        """kill -9, and a broker on what is left."""
+        self.kill(b)
+        with open(b.conf) as f:
+            conf = f.read()
+        return self.broker(conf, listener="", allow="")
+
+    def test_qos_0_that_waits_counts_for_the_limit(self):
+        # option: queue_qos0_messages
+        b = self.durable("queue_qos0_messages true\nmax_queued_messages 5")
+        c, p = self.client(b, "c", clean=False, expiry=HOUR), self.client(b)
+        c.subscribe("t", 0)
+        c.close()
+        b.wait_metric("clients_connected", lambda n: n == 1)
+        for i in range(8):
+            p.send(p.publish_bytes("t", b"%d" % i, 0))
+        b.wait_metric("publish_dropped_queue_full_total", lambda n: n == 3)
+        c = self.client(b, "c", clean=False, expiry=HOUR)
+        self.assertEqual([c.message().payload for _ in range(5)], [b"%d" % i for i in range(5)])
+        self.nothing_more(c)
+
+    def test_what_comes_while_the_queue_is_being_sent_does_not_overtake_it(self):
+        # option: queue_qos0_messages
+        b = self.durable("queue_qos0_messages true\nmax_inflight_messages 1")
+        c, p = self.client(b, "c", clean=False, expiry=HOUR), self.client(b)
+        c.subscribe("t", 1)
+        c.close()
+        b.wait_metric("clients_connected", lambda n: n == 1)
+        p.publish("t", b"first", 1)
+        p.publish("t", b"second", 1)
+        p.send(p.publish_bytes("t", b"zero", 0))
+        p.ping()
+        c = self.client(b, "c", clean=False, expiry=HOUR)
+        first = kit.Message(c.expect(kit.PUBLISH), c.version)
+        p.send(p.publish_bytes("t", b"after zero", 0))
+        p.ping()
+        p.publish("t", b"last", 1)  # durable, and so is what was before it
+        self.acknowledge(c, first)
+        self.assertEqual([c.message().payload for _ in range(4)], [b"second", b"zero", b"after zero", b"last"])
 
     # what is under way
 

@@ -31,7 +31,7 @@ static void check_message(const struct command *c)
     CHECK(topic_name_valid(msg_topic(c->msg)));
     CHECK(c->targets_count > 0 || c->msg->retain || c->in_id != 0);
     for (uint32_t i = 0; i < c->targets_count; i++) {
-        CHECK(c->targets[i].qos > 0 && c->targets[i].qos <= 2);
+        CHECK(c->targets[i].qos <= 2);
         CHECK(c->targets[i].session_no != 0);
         for (uint32_t k = 0; k < i; k++) CHECK(c->targets[i].session_no != c->targets[k].session_no);
     }

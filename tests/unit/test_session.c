@@ -527,6 +527,56 @@ TEST(what_a_limit_dropped_is_void_unless_it_was_sent)
     close_session(s);
 }
 
+TEST(qos_0_that_waited_is_finished_when_it_is_sent_and_takes_no_room_then)
+{
+    struct session *s = open_session(true);
+    struct session_send n;
+    uint64_t cursor;
+    session_attach(s, &conn, 1);
+    go_live(s);
+    for (uint64_t seq = 1; seq <= 3; seq++) {
+        struct store_row row = { .seq = seq, .msg = msg_of(seq) };
+        CHECK_INT(ERR_OK, session_offer(s, &row));
+    }
+    offer_some(s, 4, 5);
+    for (uint64_t seq = 1; seq <= 2; seq++) {
+        CHECK_TRUE(session_next(s, &n) && n.qos == 0 && n.msg == msg_of(seq));
+        session_skip(s, &n);
+    }
+    CHECK_INT(0, session_ack_state(s, &cursor, NULL, 0));
+    CHECK_INT(2, cursor);
+    CHECK_TRUE(session_next(s, &n) && n.msg == msg_of(3)); /* and its connection ends */
+    session_detach(s);
+    session_attach(s, &conn, 1);
+    CHECK_TRUE(session_next(s, &n) && n.qos == 0 && n.msg == msg_of(3));
+    session_skip(s, &n);
+    go_live(s);
+    offer_some(s, 4, 4);
+    expect_next(s, 4, 4, false);
+    expect_none(s);
+    close_session(s);
+}
+
+TEST(so_many_bytes_are_under_way_and_a_larger_message_goes_alone)
+{
+    struct session *s = live_session(10);
+    uint32_t each = msg_of(1)->payload_bytes;
+    s->inflight_bytes_max = 2 * each;
+    offer_some(s, 1, 4);
+    expect_next(s, 1, 1, false);
+    expect_next(s, 2, 2, false);
+    expect_none(s);
+    CHECK_TRUE(session_acked(s, 2));
+    expect_next(s, 3, 3, false);
+    expect_none(s);
+    s->inflight_bytes_max = 1;
+    CHECK_TRUE(session_acked(s, 3));
+    expect_none(s);
+    CHECK_TRUE(session_acked(s, 1));
+    expect_next(s, 4, 4, false);
+    close_session(s);
+}
+
 TEST(a_will_is_kept_whole_and_replaced_whole)
 {
     struct session *s = open_session(true);
