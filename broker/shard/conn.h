@@ -96,15 +96,13 @@ struct conn {
     uint8_t version, state, paused;
     bool is_dirty, is_dead, is_ready, is_queued, has_rest, is_slow, wants_write, watches_output, blocked,
         handed_over;
-    bool session_present, limited_keepalive;
-    uint16_t alias_max; /* the client's Topic Alias Maximum; 0: it takes none */
-    bool wants_reasons, wants_response_info;
-    bool is_mounted;             /* its listener has a mount_point */
+    bool session_present, limited_keepalive, wants_reasons, wants_response_info;
+    uint16_t alias_max;          /* the client's Topic Alias Maximum; 0: it takes none */
     struct conn_auth *auth;      /* with an authentication method */
     struct login *login;         /* while its password is checked */
     char *username;              /* NULL: none, or not known yet */
     struct share_reader *reader; /* when it is a member of a group */
-    bool is_vouched;             /* it has its user name from its certificate */
+    bool is_vouched, is_mounted; /* its user name is its certificate's; it is below a mount_point */
     struct alias_in *alias_in;
     struct alias_out *alias_out;
     bool doomed;       /* to be dropped when its output is flushed */

@@ -181,7 +181,6 @@ void journal_put(struct shard *sh, struct command *c);
 struct command *journal_fenced(const struct session *s, enum command_kind kind, struct bytes data);
 
 bool sys_owns(struct bytes topic); /* sys.c: may only the broker publish it? */
-
 /* fence.c: SUBSCRIBE waits until all that was matched before it is in the journal */
 void fence_turn(struct shard *sh);
 
