@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Who may come in, and what to: password files and ACL files, with mosquitto beside as the judge."""
+import resource
 import select
 import shutil
 import subprocess
@@ -119,6 +120,32 @@ class Logins(access_kit.Test):
         self.assertEqual(self.try_join(b, user="anna", password="secret")[1], 0)
         self.assertEqual(b.metric("logins_delayed_total"), 3)
         self.assertIn(' login-failed user="anna" peer="127.0.0.1:', b.text())
+
+    def test_a_delay_is_shorter_than_the_time_that_a_connect_has(self):
+        b = self.access(f"anna:{hash_7('secret')}\n", conf="connect_timeout_s 1\n")
+        for _ in range(9):  # the last would wait 2 s
+            self.assertEqual(self.try_join(b, user="anna", password="wrong")[1], NOT_AUTHORIZED)
+        self.assertEqual(self.try_join(b, user="anna", password="secret")[1], 0)
+
+    def test_who_comes_when_too_many_wait_is_told_to_come_later_and_the_broker_ends_in_time(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if hard != resource.RLIM_INFINITY and hard < 4096:
+            self.skipTest(f"needs 4096 descriptors, and may have {hard}")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (4096, hard))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        b = self.access(f"slow:{hash_7('secret', 2000000)}\n")
+        for version, code in ((V5, BUSY), (V311, 3)):
+            # At least so many of those before it are in the queue or with a worker, unless one has been answered.
+            clients = [kit.Client(b.port) for _ in range(1024 + 8 if version == V5 else 8)]
+            for i, c in enumerate(clients):
+                self.addCleanup(c.close)
+                c.join(f"{version} {i}", version, user="slow", password="secret", answer=False)
+            poll = select.poll()
+            for c in clients:
+                poll.register(c.socket, select.POLLIN)
+            ready = {fd for fd, _ in poll.poll(kit.WAIT_S * 1000)}
+            first = [c for c in clients if c.socket.fileno() in ready]
+            self.assertIn(code, [c.expect(kit.CONNACK).body[1] for c in first])
 
     def test_clients_that_leave_while_their_password_is_checked_do_no_harm(self):
         b = self.access(f"slow:{hash_7('secret', 10000)}\n", conf="shards 2\n")
