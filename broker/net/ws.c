@@ -6,19 +6,21 @@
 #include <sys/epoll.h>
 
 /*
- * SHAKING --handshake accepted--> OPEN --a Close either way, or a mistake--> DEAF
- *    +------------refused---------------------------------------------------^
+ * SHAKING --handshake accepted--> OPEN --the peer's Close, or a mistake--> HEARD --ws_end--> DEAF
+ *    |                             +-----------------------ws_end---------------------------^
+ *    +--refused, or ws_end------------------------------------------------------------------+
  *
- * DEAF: nothing that comes means anything any more; it is thrown away until the peer closes. What is given to
- * be written is thrown away too, but for the rest of a frame whose head has gone. Then come our last words,
- * an HTTP status or a Close, and then the transport below is ended.
+ * HEARD and DEAF: nothing that comes means anything any more; it is thrown away until the peer closes. In
+ * HEARD what was said before is still answered, and the loop decides when that is done: our Close is the last
+ * word. DEAF: what is given to be written is thrown away too, but for the rest of a frame whose head has
+ * gone. Then come our last words, an HTTP status or a Close, and then the transport below is ended.
  *
  *   bytes -> ws_read -> shake                      until there is an answer
  *                    -> read_frames -> take_piece  -> take_data, take_control -> on_control
  *   parts -> ws_write -> say (our own), write_frame
  */
 
-enum phase { SHAKING, OPEN, DEAF };
+enum phase { SHAKING, OPEN, HEARD, DEAF };
 
 /* What comes before there are frames. */
 struct shake {
@@ -51,6 +53,7 @@ struct ws {
     uint8_t head_bytes;
     enum phase phase;
     enum err verdict; /* which the next read gives; ERR_OK: none */
+    uint16_t status;  /* of our Close */
     bool in_message;  /* whose last fragment has not come */
     bool ends;        /* after our words */
     bool is_ended;
@@ -90,21 +93,18 @@ static void drop_control(struct control **owner)
     *owner = NULL;
 }
 
-/* Nothing more comes from us but a Close. Without memory not even that. */
-static void close_with(struct ws *w, uint16_t status)
+/* Nothing more that comes is read. */
+static void stop_reading(struct ws *w, enum err verdict, uint16_t status)
 {
-    uint8_t payload[] = { (uint8_t)(status >> 8), (uint8_t)status };
-    w->phase = DEAF;
-    w->ends = true;
-    drop_control(&w->ping);
-    add_frame(w, WS_CLOSE, bytes_of(payload, sizeof payload));
+    w->phase = HEARD;
+    w->verdict = verdict;
+    w->status = status;
 }
 
 static void fail(struct ws *w, uint16_t status, const char *why)
 {
     w->why = why;
-    w->verdict = ERR_SYNTAX;
-    close_with(w, status);
+    stop_reading(w, ERR_SYNTAX, status);
 }
 
 static bool is_between_frames(const struct ws *w)
@@ -159,9 +159,8 @@ static void on_control(struct ws *w, uint8_t opcode, struct control *c)
     }
     if (opcode == WS_CLOSE) {
         bool is_good = ws_close_read(bytes_of(c->at, c->bytes), &status);
-        w->verdict = ERR_CLOSED;
         if (is_good)
-            close_with(w, status);
+            stop_reading(w, ERR_CLOSED, status);
         else
             fail(w, status, "a Close is not well formed");
     }
@@ -335,14 +334,14 @@ static enum err ws_read(struct transport *t, void *at, size_t size, size_t *got)
     struct ws *w = t->state;
     *got = 0;
     enum err rc = read_any(w, at, size, got);
-    bool is_fault = rc == ERR_SYNTAX || w->verdict == ERR_SYNTAX;
-    if (!is_fault) {
+    if (rc == ERR_OK || rc == ERR_AGAIN) {
         enum err said = say(w);
         if (said != ERR_OK && said != ERR_AGAIN && rc == ERR_AGAIN) rc = said;
     }
     sync_needs(t, w);
-    /* Our words about a mistake are the loop's to flush: who ends so waits for the peer to have read them. */
-    if (rc == ERR_SYNTAX && w->phase == DEAF) t->needs |= TRANSPORT_HAS_OUTPUT;
+    /* Last words are the loop's to ask for: who ends so waits for the peer to have read them. */
+    if ((rc == ERR_SYNTAX || rc == ERR_CLOSED) && w->phase >= HEARD && !w->is_ended)
+        t->needs |= TRANSPORT_HAS_OUTPUT;
     return rc;
 }
 
@@ -415,7 +414,7 @@ static enum err ws_write(struct transport *t, struct iovec *parts, int count, si
     cursor_advance(&c, 0); /* over what is empty */
     enum err rc = say(w);
     while (rc == ERR_OK && c.count > 0) {
-        if (w->phase != OPEN && is_between_frames(w))
+        if (w->phase != OPEN && w->phase != HEARD && is_between_frames(w))
             cursor_advance(&c, c.parts->iov_len - c.done);
         else
             rc = write_frame(w, &c);
@@ -429,7 +428,10 @@ static enum err ws_write(struct transport *t, struct iovec *parts, int count, si
 static void ws_end(struct transport *t)
 {
     struct ws *w = t->state;
-    if (w->phase == OPEN) close_with(w, WS_STATUS_NORMAL);
+    uint8_t payload[] = { (uint8_t)(w->status >> 8), (uint8_t)w->status };
+    drop_control(&w->ping);
+    /* Without memory it ends without a word. */
+    if (w->phase == OPEN || w->phase == HEARD) add_frame(w, WS_CLOSE, bytes_of(payload, sizeof payload));
     w->phase = DEAF;
     w->ends = true;
     say(w); /* what does not go now is output, or the next read tells */
@@ -487,6 +489,7 @@ enum err ws_open(struct ws_rules *rules, struct transport *t)
     w->below = *t;
     w->below.from = NULL; /* the outer one's */
     w->shake = s;
+    w->status = WS_STATUS_NORMAL;
     *t = (struct transport){ .ops = &transport_ws, .fd = w->below.fd, .state = w, .from = t->from };
     sync_needs(t, w);
     return ERR_OK;

@@ -15,6 +15,9 @@ find_program(MOSQUITTO mosquitto PATHS /usr/sbin /usr/local/sbin)
 
 add_test(NAME conformance_longlinkd
          COMMAND ${conformance_dir}/run $<TARGET_FILE:mtc> longlinkd $<TARGET_FILE:longlinkd>)
+# The others, over unix, tls and ws alone, are in tests/long.
+add_test(NAME conformance_wss
+         COMMAND ${conformance_dir}/run --over wss $<TARGET_FILE:mtc> longlinkd $<TARGET_FILE:longlinkd>)
 add_test(NAME conformance_mosquitto
          COMMAND ${conformance_dir}/run $<TARGET_FILE:mtc> mosquitto ${MOSQUITTO})
 if(MOSQUITTO)
@@ -24,7 +27,7 @@ else()
   add_test(NAME conformance_selftest
            COMMAND ${conformance_dir}/selftest/run $<TARGET_FILE:mtc> longlinkd $<TARGET_FILE:longlinkd>)
 endif()
-set_tests_properties(conformance_longlinkd conformance_mosquitto conformance_selftest
+set_tests_properties(conformance_longlinkd conformance_wss conformance_mosquitto conformance_selftest
                      PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600)
 
 # Each numbered statement of the standards has its scenarios, or a reason why there is none. By hand: coverage.py [--write]

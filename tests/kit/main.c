@@ -16,6 +16,7 @@ static const char usage[] =
     "  --start COMMAND    start it by this shell command instead, on a free port: {port} is the port, {dir} "
     "a\n"
     "                     fresh directory; end it by SIGTERM\n"
+    "  --over LAYERS      what is below MQTT: tcp, unix (the socket {dir}/mqtt), tls, ws, wss (tcp)\n"
     "  --broker NAME      whose 'deviates NAME' lines count: those scenarios are expected to fail\n"
     "  --timeout-ms N     how long to wait for what is expected (5000)\n"
     "  -v                 show every packet, not only those of failed scenarios\n"
@@ -23,6 +24,7 @@ static const char usage[] =
 
 struct args {
     struct script_conf conf;
+    bool is_unix;
     const char *start;
     bool is_verbose;
 };
@@ -43,25 +45,44 @@ static bool read_number(const char *text, unsigned long max, unsigned long *out)
     return false;
 }
 
+static bool read_over(struct args *a, const char *name)
+{
+    struct link_to *to = &a->conf.to;
+
+    to->is_tls = strcmp(name, "tls") == 0 || strcmp(name, "wss") == 0;
+    to->is_websocket = strcmp(name, "ws") == 0 || strcmp(name, "wss") == 0;
+    a->is_unix = strcmp(name, "unix") == 0;
+    if (to->is_tls || to->is_websocket || a->is_unix || strcmp(name, "tcp") == 0) return true;
+    fprintf(stderr, "mtc: %s is none of tcp, unix, tls, ws and wss\n", name);
+    return false;
+}
+
 static bool read_args(struct args *a, int argc, char **argv)
 {
     static const struct option options[] = {
-        { "host", required_argument, NULL, 'H' },       { "port", required_argument, NULL, 'p' },
-        { "start", required_argument, NULL, 's' },      { "broker", required_argument, NULL, 'b' },
-        { "timeout-ms", required_argument, NULL, 't' }, { 0 },
+        { "host", required_argument, NULL, 'H' },
+        { "port", required_argument, NULL, 'p' },
+        { "start", required_argument, NULL, 's' },
+        { "broker", required_argument, NULL, 'b' },
+        { "timeout-ms", required_argument, NULL, 't' },
+        { "over", required_argument, NULL, 'o' },
+        { 0 },
     };
     unsigned long n = 0;
     int c = 0;
 
     while ((c = getopt_long(argc, argv, "vh", options, NULL)) != -1) {
         switch (c) {
-        case 'H': a->conf.host = optarg; break;
+        case 'H': a->conf.to.host = optarg; break;
         case 's': a->start = optarg; break;
         case 'b': a->conf.broker = optarg; break;
         case 'v': a->is_verbose = true; break;
         case 'p':
             if (!read_number(optarg, 65535, &n)) return false;
-            a->conf.port = (unsigned)n;
+            a->conf.to.port = (unsigned)n;
+            break;
+        case 'o':
+            if (!read_over(a, optarg)) return false;
             break;
         case 't':
             if (!read_number(optarg, 600000, &n)) return false;
@@ -104,9 +125,10 @@ static void run_one(const struct args *a, const char *path, unsigned version, st
 
 int main(int argc, char **argv)
 {
-    struct args a = { .conf = { .host = "127.0.0.1", .port = 1883, .wait_ms = 5000 } };
+    struct args a = { .conf = { .to = { .host = "127.0.0.1", .port = 1883 }, .wait_ms = 5000 } };
     struct score score = { 0 };
     struct broker broker;
+    char path[BROKER_PATH_MAX + 8];
 
     if (!read_args(&a, argc, argv)) {
         fputs(usage, stderr);
@@ -115,8 +137,10 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (a.start != NULL) {
         if (!broker_start(&broker, a.start, a.conf.wait_ms)) return 2;
-        a.conf.host = "127.0.0.1";
-        a.conf.port = broker.port;
+        a.conf.to.host = "127.0.0.1";
+        a.conf.to.port = broker.port;
+        (void)snprintf(path, sizeof path, "%s/mqtt", broker.dir);
+        if (a.is_unix) a.conf.to.path = path;
     }
     for (int i = optind; i < argc; i++)
         for (unsigned version = 3; version <= 5; version++) run_one(&a, argv[i], version, &score);

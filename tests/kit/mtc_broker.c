@@ -78,7 +78,8 @@ static bool is_accepting(const struct broker *b, int wait_ms)
 {
     for (int waited_ms = 0; waited_ms < wait_ms; waited_ms += POLL_MS) {
         struct link l;
-        bool is_open = link_open(&l, "127.0.0.1", b->port, wait_ms);
+        struct link_to to = { .host = "127.0.0.1", .port = b->port };
+        bool is_open = link_open(&l, &to, wait_ms);
         if (is_open) link_close(&l);
         if (has_ended(b, is_open ? 0 : POLL_MS)) return false;
         if (is_open) return true;

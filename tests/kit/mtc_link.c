@@ -7,7 +7,10 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -52,29 +55,34 @@ static int connect_to(const struct addrinfo *a, int wait_ms)
     return fd;
 }
 
-bool link_open(struct link *l, const char *host, unsigned port, int wait_ms)
+static int connect_by_name(const struct link_to *to, int wait_ms)
 {
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *found = NULL;
     char service[16];
+    int fd = -1;
 
-    *l = (struct link){ .fd = -1 };
-    (void)snprintf(service, sizeof service, "%u", port);
-    if (getaddrinfo(host, service, &hints, &found) != 0) return false;
-    for (const struct addrinfo *a = found; a != NULL && l->fd < 0; a = a->ai_next)
-        l->fd = connect_to(a, wait_ms);
+    (void)snprintf(service, sizeof service, "%u", to->port);
+    if (getaddrinfo(to->host, service, &hints, &found) != 0) return -1;
+    for (const struct addrinfo *a = found; a != NULL && fd < 0; a = a->ai_next) fd = connect_to(a, wait_ms);
     freeaddrinfo(found);
-    return l->fd >= 0;
+    return fd;
 }
 
-bool link_send(struct link *l, const struct out *bytes, int wait_ms)
+static int connect_to_path(const char *path, int wait_ms)
 {
-    long long until_ms = now_ms() + wait_ms;
-    size_t sent = 0;
+    struct sockaddr_un un = { .sun_family = AF_UNIX };
+    struct addrinfo a = { .ai_family = AF_UNIX, .ai_addr = (struct sockaddr *)&un, .ai_addrlen = sizeof un };
 
-    while (sent < bytes->len) {
-        ssize_t n = send(l->fd, bytes->at + sent, bytes->len - sent, MSG_NOSIGNAL);
+    (void)snprintf(un.sun_path, sizeof un.sun_path, "%s", path);
+    return connect_to(&a, wait_ms);
+}
+
+static bool flush(struct link *l, long long until_ms)
+{
+    while (l->wire.to_net.len > 0) {
+        ssize_t n = send(l->fd, l->wire.to_net.at, l->wire.to_net.len, MSG_NOSIGNAL);
         if (n > 0) {
-            sent += (size_t)n;
+            wire_drop(&l->wire.to_net, (size_t)n);
         } else if (errno != EINTR) {
             if (errno != EAGAIN || !ready(l->fd, POLLOUT, until_ms)) return false;
         }
@@ -82,10 +90,51 @@ bool link_send(struct link *l, const struct out *bytes, int wait_ms)
     return true;
 }
 
+/* Takes what has come. False: the other side has closed. */
+static bool pull(struct link *l)
+{
+    uint8_t chunk[16384];
+    const char *trouble = l->wire.trouble;
+    ssize_t n = recv(l->fd, chunk, sizeof chunk, 0);
+
+    if (n <= 0) return n < 0 && (errno == EINTR || errno == EAGAIN);
+    wire_take(&l->wire, chunk, (size_t)n);
+    out_add(&l->in, l->wire.plain.at, l->wire.plain.len);
+    l->wire.plain.len = 0;
+    if (l->wire.trouble != trouble) fprintf(stderr, "mtc: %s\n", l->wire.trouble);
+    (void)flush(l, 0); /* what does not go now, an answer to a Close perhaps, goes later or never */
+    return l->wire.trouble == NULL;
+}
+
+static bool shake(struct link *l, const struct link_to *to, long long until_ms)
+{
+    struct wire_conf conf = { .is_tls = to->is_tls, .is_websocket = to->is_websocket };
+
+    if (!wire_init(&l->wire, &conf)) return false;
+    while (flush(l, until_ms) && !wire_is_open(&l->wire))
+        if (!ready(l->fd, POLLIN, until_ms) || !pull(l)) return false;
+    return wire_is_open(&l->wire);
+}
+
+bool link_open(struct link *l, const struct link_to *to, int wait_ms)
+{
+    *l = (struct link){ .fd = -1 };
+    l->fd = to->path != NULL ? connect_to_path(to->path, wait_ms) : connect_by_name(to, wait_ms);
+    if (l->fd < 0) return false;
+    if (shake(l, to, now_ms() + wait_ms)) return true;
+    link_close(l);
+    return false;
+}
+
+bool link_send(struct link *l, const struct out *bytes, int wait_ms)
+{
+    wire_send(&l->wire, bytes->at, bytes->len);
+    return flush(l, now_ms() + wait_ms);
+}
+
 enum mtc_got link_next(struct link *l, int wait_ms)
 {
     long long until_ms = now_ms() + wait_ms;
-    uint8_t chunk[16384];
 
     l->in.len -= l->packet_len;
     if (l->packet_len > 0) memmove(l->in.at, l->in.at + l->packet_len, l->in.len);
@@ -99,12 +148,15 @@ enum mtc_got link_next(struct link *l, int wait_ms)
             return GOT_PACKET;
         }
         if (!ready(l->fd, POLLIN, until_ms)) return GOT_SILENCE;
-        ssize_t n = recv(l->fd, chunk, sizeof chunk, 0);
-        if (n > 0)
-            out_add(&l->in, chunk, (size_t)n);
-        else if (n == 0 || (errno != EINTR && errno != EAGAIN))
-            return l->in.len > 0 ? GOT_HALF : GOT_CLOSE;
+        if (!pull(l)) return l->in.len > 0 || l->wire.trouble != NULL ? GOT_HALF : GOT_CLOSE;
     }
+}
+
+/* Has more of MQTT come, or the end? What comes may be for the layers below alone. */
+static bool has_news(struct link *l, short events)
+{
+    size_t had = l->in.len;
+    return events != 0 && (!pull(l) || l->in.len > had);
 }
 
 struct link *link_wait_either(struct link *a, struct link *b, int wait_ms)
@@ -117,13 +169,16 @@ struct link *link_wait_either(struct link *a, struct link *b, int wait_ms)
     for (;;) {
         long long left = until_ms - now_ms();
         int n = poll(both, 2, left > 0 ? (int)left : 0);
-        if (n > 0) return both[0].revents != 0 ? a : b;
-        if (n == 0 || errno != EINTR) return NULL;
+        if (n > 0 && has_news(a, both[0].revents)) return a;
+        if (n > 0 && has_news(b, both[1].revents)) return b;
+        if (n == 0 || (n < 0 && errno != EINTR)) return NULL;
     }
 }
 
 void link_finish(struct link *l)
 {
+    wire_finish(&l->wire);
+    (void)flush(l, 0);
     (void)shutdown(l->fd, SHUT_WR);
 }
 
@@ -131,5 +186,6 @@ void link_close(struct link *l)
 {
     if (l->fd >= 0) close(l->fd);
     out_clear(&l->in);
+    wire_fini(&l->wire);
     *l = (struct link){ .fd = -1 };
 }

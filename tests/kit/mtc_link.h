@@ -1,28 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mtc_link - one TCP connection of a scenario: whole packets in, bytes out, every wait bounded.
+ * mtc_link - one connection of a scenario: whole packets in, bytes out, every wait bounded. Below MQTT there
+ * may be TLS and WebSocket, and below that a socket of TCP or of this machine.
  *
  * Thread:  one owner; no locks.
  * Memory:  owns the socket and what was read and not yet taken.
  * Limits:  each call waits at most wait_ms.
- * Errors:  false, or an enum mtc_got; errno is of no use afterwards.
- * Tests:   tests/conformance/selftest
+ * Errors:  false, or an enum mtc_got; errno is of no use afterwards. What is wrong below MQTT is said on
+ * stderr. Tests:   tests/conformance/selftest
  */
 #ifndef KIT_MTC_LINK_H
 #define KIT_MTC_LINK_H
 
-#include "kit/mtc_fields.h"
+#include "kit/wire.h"
+
+struct link_to {
+    const char *host; /* a numeric address or a name */
+    unsigned port;
+    const char *path; /* of a Unix socket, instead of these; NULL: none */
+    bool is_tls, is_websocket;
+};
 
 enum mtc_got { GOT_PACKET, GOT_CLOSE, GOT_SILENCE, GOT_HALF };
 
 struct link {
     int fd; /* -1: not open */
+    struct wire wire;
     struct out in;
     size_t packet_len; /* of the packet at the start of in that the caller looked at */
 };
 
-/* host is a numeric address or a name. */
-bool link_open(struct link *l, const char *host, unsigned port, int wait_ms);
+/* Handshakes and all. */
+bool link_open(struct link *l, const struct link_to *to, int wait_ms);
 
 /* False when the other side closed or does not read. */
 bool link_send(struct link *l, const struct out *bytes, int wait_ms);

@@ -67,8 +67,8 @@ static struct client *client_of(struct run *r, const char *name)
 static bool send_bytes(struct run *r, struct client *c, const struct out *bytes)
 {
     script_trace(r, c, "->", bytes);
-    if (c->link.fd < 0 && !link_open(&c->link, r->conf->host, r->conf->port, r->wait_ms))
-        return script_fail(r, "cannot connect to %s port %u", r->conf->host, r->conf->port);
+    if (c->link.fd < 0 && !link_open(&c->link, &r->conf->to, r->wait_ms))
+        return script_fail(r, "cannot connect to %s port %u", r->conf->to.host, r->conf->to.port);
     (void)link_send(&c->link, bytes, r->wait_ms);
     return true;
 }

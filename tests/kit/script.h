@@ -11,6 +11,7 @@
 #ifndef KIT_SCRIPT_H
 #define KIT_SCRIPT_H
 
+#include "kit/mtc_link.h"
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -19,8 +20,7 @@ enum { SCRIPT_CLIENTS_MAX = 16, SCRIPT_TITLE_MAX = 160 };
 enum script_end { SCRIPT_PASSED, SCRIPT_FAILED, SCRIPT_BROKEN, SCRIPT_NOT_FOR_VERSION };
 
 struct script_conf {
-    const char *host;
-    unsigned port;
+    struct link_to to;
     int wait_ms;
     const char *broker; /* whose "deviates" lines count; NULL: nobody's */
 };

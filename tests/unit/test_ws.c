@@ -230,6 +230,24 @@ TEST(a_close_is_answered_by_its_status_and_ends)
     rig_close(&r);
 }
 
+/* Who reads slowly is not to lose what the peer has said: its Close is answered when the end is read. */
+TEST(what_was_said_before_a_close_is_answered_before_it)
+{
+    struct rig r;
+    open_ws(&r);
+    add(&r, FIN | BINARY, "q", 1);
+    add(&r, FIN | CLOSE, "\x03\xe9", 2);
+    while (r.got.len == 0) rig_turn(&r);
+    CHECK_INT(ERR_OK, r.ended);
+    CHECK_INT(0, r.wire.frames);
+    out_add(&r.to_send, "answer", 6);
+    rig_run(&r, client_saw_end);
+    CHECK_INT(ERR_CLOSED, r.ended);
+    CHECK_INT(6, r.wire.plain.len);
+    CHECK_INT(1001, r.wire.ws_status);
+    rig_close(&r);
+}
+
 TEST(a_write_is_one_frame_up_to_the_size_that_anybody_takes)
 {
     static char block[200000];
