@@ -32,6 +32,11 @@ static inline void gauge_give(struct gauge *g)
     atomic_fetch_sub_explicit(&g->count, 1, memory_order_relaxed);
 }
 
+static inline uint32_t gauge_count(const struct gauge *g)
+{
+    return atomic_load_explicit(&g->count, memory_order_relaxed);
+}
+
 /* At this moment; for a gauge that nobody takes from any more. */
 static inline bool gauge_is_zero(const struct gauge *g)
 {

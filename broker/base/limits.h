@@ -121,6 +121,16 @@ enum {
     DELAYED_MOVES_MAX = 1024,
     DELAYED_MOVES_BYTES_MAX = 8 * 1024 * 1024,
 
+    /* Client addresses that limits are counted for: about 32 MiB. More than any but an attack has; those
+     * beyond share one entry. */
+    ADDRESSES_MAX = 262144,
+
+    /* Of a packet that is not whole yet so much must come within so many seconds, whatever the keepalive:
+     * else it holds memory for nothing. A modem of 9600 baud takes 4 seconds for it. So much of one counts as
+     * a sign of life, as a whole packet does. */
+    PART_BYTES_MIN = 4096,
+    PART_S_MAX = 60,
+
     SHARDS_MAX = 256,
     SUBSCRIPTIONS_MAX = 100000, /* of one session */
     PACKET_ID_MAX = 65535,

@@ -19,6 +19,7 @@ enum lock_rank {
     LOCK_RANK_SUBS = 1,
     LOCK_RANK_WAL_NEXT = 3,
     LOCK_RANK_WAL_LIST = 4,
+    LOCK_RANK_ADDRESSES = 5,
     LOCK_RANK_LOGIN = 6,
     LOCK_RANK_WORKERS = 7,
     LOCK_RANK_LOG = 9

@@ -15,6 +15,7 @@
 struct door {
     struct listener net;
     struct gauge open; /* its connections */
+    struct shards_rates rates;
     struct shards_listener of_shards[LISTENER_FDS_MAX];
     struct edge *edge;
     struct config_listener *last; /* of one that is gone: what its connections still ask for */
@@ -239,6 +240,7 @@ static enum err open_listener(struct doors *d, struct doors_plan *p, struct plan
             .port = door->net.port,
             .door = (uint16_t)(r - p->rows),
             .open = &door->open,
+            .rates = &door->rates,
         };
     return ERR_OK;
 }

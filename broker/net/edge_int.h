@@ -13,7 +13,7 @@
 
 #include "net/edge.h"
 
-/* Puts on a socket what lies above the PROXY header. */
+/* Puts on a socket what lies above the PROXY header; its `from` stays. */
 enum err edge_climb(struct edge *e, struct transport *t);
 
 /* Then only TLS knows who the peer is. */

@@ -164,9 +164,9 @@ static enum err rise(struct transport *t, const struct proxy_header *h)
     proxy_free(t);
     t->ops = named != NULL ? &transport_named : &transport_tcp;
     t->state = named;
+    t->from = from; /* before: a layer may lend it from the one below */
     enum err rc = edge_climb(e, t);
     edge_unref(&e);
-    t->from = from;
     return rc;
 }
 

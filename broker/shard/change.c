@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/change.h"
+#include "shard/guard.h"
 #include "shard/on_login.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>
@@ -105,6 +106,7 @@ void shards_change(struct shards *s, const struct shards_view *view)
 void recheck_conn(struct shard *sh, struct conn *c)
 {
     if (!sh->view->doors[c->listener->door].is_gone) {
+        guard_recheck(sh, c);
         login_recheck(sh, c);
         return;
     }

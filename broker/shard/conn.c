@@ -6,6 +6,7 @@
 #include "shard/alias.h"
 #include "shard/change.h"
 #include "shard/connect.h"
+#include "shard/guard.h"
 #include "shard/on_login.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>
@@ -76,6 +77,7 @@ static bool wants_output(const struct conn *c)
 
 static void watch(struct shard *sh, struct conn *c, int op)
 {
+    if (c->hung_up) return; /* it is read until nothing comes, and nobody writes */
     uint32_t in = c->paused == 0 ? EPOLLIN : 0;
     c->watches_output = wants_output(c);
     uint32_t out = c->watches_output ? EPOLLOUT : 0;
@@ -100,6 +102,7 @@ bool conn_join(struct shard *sh, struct conn *c)
     c->seen_ms = sh->now_ms;
     wheel_start(sh->conn_wheel, &c->timer, sh->now_ms + (uint64_t)sh->config->connect_timeout_s * 1000);
     watch(sh, c, EPOLL_CTL_ADD);
+    guard_joined(sh, c);
     return true; /* even when it is doomed already */
 }
 
@@ -107,9 +110,22 @@ void conn_leave(struct shard *sh, struct conn *c)
 {
     c->transport.ops->watch(&c->transport, sh->epoll_fd, EPOLL_CTL_DEL, NULL);
     wheel_stop(sh->conn_wheel, &c->timer);
+    guard_left(sh, c);
     slot_release(sh, c);
     c->is_queued = c->is_slow = false; /* by an id that is gone now */
     metrics_sub(sh->metrics, METRIC_connections_open, 1);
+}
+
+static void give_place(struct shard *sh)
+{
+    if (sh->all->conf.connections_max > 0) gauge_give(&sh->all->open);
+}
+
+/* Among all, and among those of its listener, which may go with the last one. */
+static void give_places(struct shard *sh, const struct shards_listener *l)
+{
+    give_place(sh);
+    gauge_give(l->open);
 }
 
 void conn_destroy(struct shard *sh, struct conn *c)
@@ -125,7 +141,8 @@ void conn_destroy(struct shard *sh, struct conn *c)
     alias_in_free(&c->alias_in);
     alias_out_free(&c->alias_out);
     free(c->assigned_id);
-    gauge_give(c->listener->open); /* its listener may go, once it is no more */
+    guard_free(sh, c);
+    give_places(sh, c->listener);
     free(c);
 }
 
@@ -138,6 +155,16 @@ static void log_peer(struct shard *sh, const struct conn *c, enum event e)
     log_event(sh->log, e, LOG_STR("peer", peer), LOG_NUM("port", c->listener->port));
 }
 
+/* Closed because of a limit, or because of whom it comes from, before it could say anything. */
+static void log_refused(struct shard *sh, const struct shards_listener *l, const struct net_address *from,
+                        enum event why)
+{
+    char peer[ADDRESS_TEXT_BYTES];
+    metrics_add(sh->metrics, METRIC_connections_refused_total, 1);
+    address_print(from, peer);
+    log_event(sh->log, why, LOG_STR("peer", peer), LOG_NUM("port", l->port));
+}
+
 void conn_begin(struct shard *sh, const struct transport *t, struct shards_listener *l)
 {
     metrics_add(sh->metrics, METRIC_connections_accepted_total, 1);
@@ -145,8 +172,8 @@ void conn_begin(struct shard *sh, const struct transport *t, struct shards_liste
     if (c == NULL) {
         log_event(sh->log, EVENT_MEMORY_REFUSED, LOG_NUM("bytes", sizeof *c));
         struct transport refused = *t;
-        gauge_give(l->open);
         refused.ops->close(&refused);
+        give_places(sh, l);
         return;
     }
     c->transport = *t;
@@ -154,17 +181,9 @@ void conn_begin(struct shard *sh, const struct transport *t, struct shards_liste
     if (log_wants(sh->log, EVENT_CONNECTION_OPEN)) log_peer(sh, c, EVENT_CONNECTION_OPEN);
     c->max_packet = PACKET_BYTES_MAX;
     list_init(&c->credit_waiter);
-    if (!conn_join(sh, c)) conn_destroy(sh, c);
-}
-
-/* Closed before it could say anything. */
-static void refuse(struct shard *sh, const struct shards_listener *l, const struct net_address *from,
-                   enum event why)
-{
-    char peer[ADDRESS_TEXT_BYTES];
-    metrics_add(sh->metrics, METRIC_connections_refused_total, 1);
-    address_print(from, peer);
-    log_event(sh->log, why, LOG_STR("peer", peer), LOG_NUM("port", l->port));
+    enum err rc = guard_attach(sh, c);
+    if (rc != ERR_OK) guard_refused(sh, c, rc);
+    if (rc != ERR_OK || !conn_join(sh, c)) conn_destroy(sh, c);
 }
 
 /* A connection that its listener has room for. */
@@ -179,51 +198,72 @@ static void let_in(struct shard *sh, struct shards_listener *l, int fd)
         conn_begin(sh, &t, l);
         return;
     }
-    gauge_give(l->open);
-    if (rc == ERR_NOTFOUND) refuse(sh, l, &from, EVENT_PROXY_UNTRUSTED);
+    give_places(sh, l);
+    if (rc == ERR_NOTFOUND) log_refused(sh, l, &from, EVENT_PROXY_UNTRUSTED);
 }
 
+static void judge(struct shard *sh, struct shards_listener *l, int fd)
+{
+    struct transport t = { .fd = fd };
+    struct net_address from;
+    bool has_room = gauge_take(l->open, sh->view->doors[l->door].config->max_connections);
+    if (has_room && guard_accepts(sh, l)) {
+        let_in(sh, l, fd);
+        return;
+    }
+    transport_address(&t, &from);
+    close(fd);
+    if (has_room) gauge_give(l->open);
+    give_place(sh);
+    log_refused(sh, l, &from, has_room ? EVENT_CONNECT_RATE : EVENT_LISTENER_FULL);
+}
+
+/* Descriptors are left for what the broker opens itself, or a journal could not begin its next segment. */
+static enum err accept_one(struct shard *sh, const struct shards_listener *l, int *fd)
+{
+    uint32_t most = sh->all->conf.connections_max;
+    if (most > 0 && !gauge_take(&sh->all->open, most)) return ERR_FULL;
+    enum err rc = listener_accept(l->fd, fd);
+    if (rc != ERR_OK && most > 0) gauge_give(&sh->all->open);
+    return rc;
+}
+
+/* When descriptors have run out, whoever comes waits in the kernel's queue: a client that is closed at once
+ * would come back at once. So there is no spare descriptor to accept and close them with. */
 void conn_accept(struct shard *sh, uint32_t listener)
 {
     enum { ACCEPTS_A_TURN = 64, AGAIN_MS = 500 };
     struct shards_listener *l = sh->listeners[listener];
     if (!shard_is_door(sh, l)) return;
-    uint32_t most = sh->view->doors[l->door].config->max_connections;
     if (sh->alarm_ms[ALARM_ACCEPT] != 0) return;
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
         int fd;
-        enum err rc = listener_accept(l->fd, &fd);
+        enum err rc = accept_one(sh, l, &fd);
         if (rc == ERR_AGAIN) return;
         if (rc == ERR_CLOSED) continue;
         if (rc == ERR_FULL) {
+            metrics_add(sh->metrics, METRIC_accept_pauses_total, 1);
             log_event(sh->log, EVENT_ACCEPT_FAILED, LOG_NUM("port", l->port));
             shard_pause_accepting(sh, AGAIN_MS);
             return;
         }
-        if (gauge_take(l->open, most)) {
-            let_in(sh, l, fd);
-        } else {
-            metrics_add(sh->metrics, METRIC_connections_refused_total, 1);
-            log_event(sh->log, EVENT_LISTENER_FULL, LOG_NUM("port", l->port),
-                      LOG_NUM("max_connections", most));
-            close(fd);
-        }
+        judge(sh, l, fd);
     }
 }
 
 /* --- pauses */
 
-void conn_pause(struct shard *sh, struct conn *c, uint8_t why)
+void conn_pause(struct shard *sh, struct conn *c, uint16_t why)
 {
     bool was = c->paused != 0;
     c->paused |= why;
     if (!was) watch(sh, c, EPOLL_CTL_MOD);
 }
 
-void conn_resume(struct shard *sh, struct conn *c, uint8_t why)
+void conn_resume(struct shard *sh, struct conn *c, uint16_t why)
 {
     if ((c->paused & why) == 0) return;
-    c->paused &= (uint8_t)~why;
+    c->paused &= (uint16_t)~why;
     if (c->paused != 0 || c->is_ready || c->state == CONN_CLOSED) return;
     c->is_ready = true;
     c->next_ready = sh->ready;
@@ -358,6 +398,29 @@ static uint64_t silence_ms(const struct conn *c)
     return (uint64_t)c->keepalive_s * 1500;
 }
 
+/* A packet that has begun must come, however long the keepalive. While it is not read it cannot. */
+static uint64_t part_due_ms(const struct shard *sh, const struct conn *c)
+{
+    if (c->part_ms == 0) return UINT64_MAX;
+    return (c->paused != 0 ? sh->now_ms : c->part_ms) + PART_S_MAX * 1000;
+}
+
+static uint64_t keepalive_due_ms(const struct shard *sh, const struct conn *c)
+{
+    if (c->keepalive_s == 0) return UINT64_MAX;
+    /* Who is not read through no fault of its own is not silent. */
+    bool is_held = (c->paused & ~PAUSE_OUTPUT) != 0;
+    return (is_held ? sh->now_ms : c->seen_ms) + silence_ms(c);
+}
+
+static void end_part(struct shard *sh, struct conn *c)
+{
+    metrics_add(sh->metrics, METRIC_packet_timeouts_total, 1);
+    log_event(sh->log, EVENT_PACKET_TIMEOUT, LOG_TEXT("client", session_client_id(c->session)),
+              LOG_NUM("bytes", c->in_bytes));
+    conn_end(sh, c, MQTT_RC_QUOTA_EXCEEDED);
+}
+
 void conn_timer(struct wheel_timer *t, void *shard)
 {
     struct shard *sh = shard;
@@ -368,6 +431,7 @@ void conn_timer(struct wheel_timer *t, void *shard)
     }
     if (c->state == CONN_AUTH && login_wake(sh, c)) return;
     if (c->state == CONN_NEW || c->state == CONN_AUTH) {
+        metrics_add(sh->metrics, METRIC_connect_timeouts_total, 1);
         log_peer(sh, c, EVENT_CONNECT_TIMEOUT);
         if ((c->transport.needs & TRANSPORT_SHAKES) != 0)
             metrics_add(sh->metrics, METRIC_tls_handshake_failures_total, 1);
@@ -375,12 +439,14 @@ void conn_timer(struct wheel_timer *t, void *shard)
         return;
     }
     /* Input only notes the time; the timer follows it when it fires [MQTT-3.1.2-22]. */
-    uint64_t due = c->seen_ms + silence_ms(c);
-    if (c->keepalive_s == 0) return;
-    /* Who is not read through no fault of its own is not silent. */
-    if ((c->paused & ~PAUSE_OUTPUT) != 0) due = sh->now_ms + silence_ms(c);
+    uint64_t part = part_due_ms(sh, c), keepalive = keepalive_due_ms(sh, c);
+    uint64_t due = part < keepalive ? part : keepalive;
     if (due > sh->now_ms) {
-        wheel_start(sh->conn_wheel, &c->timer, due);
+        if (due != UINT64_MAX) wheel_start(sh->conn_wheel, &c->timer, due);
+        return;
+    }
+    if (part <= sh->now_ms) {
+        end_part(sh, c);
         return;
     }
     metrics_add(sh->metrics, METRIC_keepalive_timeouts_total, 1);
@@ -389,6 +455,36 @@ void conn_timer(struct wheel_timer *t, void *shard)
 
 /* --- output */
 
+void conn_hang_up(struct shard *sh, struct conn *c)
+{
+    bool may_have_said = c->state == CONN_OPEN || c->state == CONN_WAITING;
+    if (!may_have_said || c->hung_up) {
+        conn_drop(sh, c);
+        return;
+    }
+    c->transport.ops->watch(&c->transport, sh->epoll_fd, EPOLL_CTL_DEL, NULL);
+    c->hung_up = true;
+    conn_mark_dirty(sh, c);
+    conn_pause(sh, c, PAUSE_OUTPUT); /* until its output is thrown away */
+}
+
+/* What a connection says whose peer is gone. */
+static enum err throw_away(struct shard *sh, struct conn *c, size_t *wrote)
+{
+    *wrote = 0;
+    out_clear(&c->out, &sh->pool);
+    return c->state == CONN_ENDING ? ERR_CLOSED : ERR_OK;
+}
+
+static enum err write_out(struct shard *sh, struct conn *c, size_t *wrote)
+{
+    if (c->hung_up) return throw_away(sh, c, wrote);
+    enum err rc = out_flush(&c->out, &sh->pool, &c->transport, wrote);
+    if (rc == ERR_OK && (c->transport.needs & TRANSPORT_HAS_OUTPUT) != 0)
+        rc = c->transport.ops->write(&c->transport, NULL, 0, &(size_t){ 0 });
+    return rc;
+}
+
 static void flush(struct shard *sh, struct conn *c)
 {
     size_t wrote;
@@ -396,12 +492,10 @@ static void flush(struct shard *sh, struct conn *c)
         conn_drop(sh, c);
         return;
     }
-    enum err rc = out_flush(&c->out, &sh->pool, &c->transport, &wrote);
-    if (rc == ERR_OK && (c->transport.needs & TRANSPORT_HAS_OUTPUT) != 0)
-        rc = c->transport.ops->write(&c->transport, NULL, 0, &(size_t){ 0 });
+    enum err rc = write_out(sh, c, &wrote);
     metrics_add(sh->metrics, METRIC_bytes_sent_total, wrote);
     if (rc != ERR_OK && rc != ERR_AGAIN) {
-        conn_drop(sh, c);
+        conn_hang_up(sh, c);
         return;
     }
     if ((c->paused & PAUSE_OUTPUT) != 0) {

@@ -32,6 +32,7 @@ struct acks;
 struct alias_in;
 struct alias_out;
 struct conn_auth;
+struct guard;
 struct login;
 struct shard;
 struct session;
@@ -49,19 +50,8 @@ enum {
     PAUSE_DEFERRED = 8,
     PAUSE_JOBS = 16,
     PAUSE_OUTPUT = 32,
-    PAUSE_JOURNAL = 64
-};
-
-/* Connections in a queue; one that is gone is not found by its id. */
-struct conn_ids {
-    uint64_t *at;
-    size_t count, room;
-};
-
-struct conn_slot {
-    struct conn *conn; /* NULL: free */
-    uint32_t generation;
-    uint32_t next_free;
+    PAUSE_JOURNAL = 64,
+    PAUSE_RATE = 128
 };
 
 /* What CONNACK has told it of what it may do: that holds as long as it is connected. */
@@ -80,11 +70,12 @@ struct conn {
     struct conn *next_dirty, *next_dead, *next_ready;
     struct list credit_waiter;
     struct wheel_timer timer;
-    uint64_t seen_ms; /* last input */
+    uint64_t seen_ms; /* the last whole packet, or enough of one */
+    uint64_t part_ms; /* since when a packet is not whole, or enough of it has come; 0: there is none */
     struct shards_listener *listener;
     struct out out;
-    uint8_t *in; /* an incomplete packet */
-    uint32_t in_bytes, in_room;
+    uint8_t *in;                            /* an incomplete packet */
+    uint32_t in_bytes, in_room, part_bytes; /* the last: of it at part_ms */
     struct acks *acks;
     uint32_t jobs_count;  /* its SUBSCRIBEs and UNSUBSCRIBEs that are not finished */
     size_t journal_bytes; /* of its publishes that wait for the journal */
@@ -93,7 +84,8 @@ struct conn {
     uint32_t deferred; /* publishes that reach even clean receivers at their completion */
     uint32_t taken;    /* bytes it has taken since slow.c looked */
     uint16_t keepalive_s;
-    uint8_t version, state, paused;
+    uint16_t paused;
+    uint8_t version, state;
     bool is_dirty, is_dead, is_ready, is_queued, has_rest, is_slow, wants_write, watches_output, blocked,
         handed_over;
     bool session_present, limited_keepalive, wants_reasons, wants_response_info;
@@ -105,8 +97,9 @@ struct conn {
     bool is_vouched, is_mounted; /* its user name is its certificate's; it is below a mount_point */
     struct alias_in *alias_in;
     struct alias_out *alias_out;
-    bool doomed;       /* to be dropped when its output is flushed */
-    char *assigned_id; /* a client id that we made, until CONNACK has told it */
+    struct guard *guard;  /* NULL: its listener has no limits that need one */
+    bool doomed, hung_up; /* to be dropped when its output is flushed; its peer takes nothing more */
+    char *assigned_id;    /* a client id that we made, until CONNACK has told it */
 };
 
 /* Accepts what a listener has. */
@@ -164,8 +157,8 @@ void conn_send_ack(struct shard *sh, struct conn *c, enum packet_type type, uint
 void conn_journal_take(struct shard *sh, struct conn *c, const struct command *cmd);
 void conn_journal_give(struct shard *sh, struct conn *c, const struct command *cmd);
 
-void conn_pause(struct shard *sh, struct conn *c, uint8_t why);
-void conn_resume(struct shard *sh, struct conn *c, uint8_t why);
+void conn_pause(struct shard *sh, struct conn *c, uint16_t why);
+void conn_resume(struct shard *sh, struct conn *c, uint16_t why);
 
 /* The peer broke the protocol, or must go: says why (v5) and ends. The session's will is published unless
  * the session has been taken from the connection before. */
@@ -174,6 +167,8 @@ void conn_end(struct shard *sh, struct conn *c, enum mqtt_rc why);
 void conn_end_quietly(struct shard *sh, struct conn *c);
 /* A read has failed: says of whom the transport complains, lets it say its last words, or drops at once. */
 void conn_failed(struct shard *sh, struct conn *c, enum err rc);
+/* Nobody takes what we say any more; what the peer said before, a DISCONNECT perhaps, is read to its end. */
+void conn_hang_up(struct shard *sh, struct conn *c);
 /* The network is gone. May publish the will, so never in the middle of a delivery: conn_doom is for that. */
 void conn_drop(struct shard *sh, struct conn *c);
 /* Drops it when the turn's output is flushed. */

@@ -3,6 +3,7 @@
 #include "shard/change.h"
 #include "shard/conn.h"
 #include "shard/connect.h"
+#include "shard/guard.h"
 #include "shard/on_login.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>
@@ -84,6 +85,7 @@ static size_t run_packets(struct shard *sh, struct conn *c, struct bytes in, uin
             packets++;
             sh->work++;
             rc = dispatch(sh, c, &f);
+            if (c->guard != NULL && f.type == PACKET_PUBLISH) guard_message(sh, c);
         }
         if (rc != MQTT_RC_OK) conn_end(sh, c, rc);
         if (c->out.bytes > memory_output_max(sh) && c->state == CONN_OPEN) conn_pause(sh, c, PAUSE_OUTPUT);
@@ -149,6 +151,25 @@ static void in_keep(struct shard *sh, struct conn *c, struct bytes left)
         conn_drop(sh, c);
 }
 
+/* The keepalive counts whole packets [MQTT-3.1.2-22]. One on its way counts as well for each PART_BYTES_MIN
+ * of it, or a slow link could send no large one; but bytes alone are no sign of life, or one a minute would
+ * keep a connection and what it has begun for ever. */
+static void note_packets(struct shard *sh, struct conn *c, size_t done)
+{
+    if (done > 0) c->seen_ms = sh->now_ms;
+    if (c->in_bytes == 0 || c->paused != 0 || c->has_rest || c->state != CONN_OPEN) {
+        c->part_ms = 0;
+        return;
+    }
+    bool begins = done > 0 || c->part_ms == 0;
+    if (!begins && c->in_bytes - c->part_bytes < PART_BYTES_MIN) return;
+    c->seen_ms = begins ? c->seen_ms : sh->now_ms;
+    c->part_ms = sh->now_ms;
+    c->part_bytes = c->in_bytes;
+    uint64_t due = sh->now_ms + PART_S_MAX * 1000;
+    if (!wheel_running(&c->timer) || c->timer.when_ms > due) wheel_start(sh->conn_wheel, &c->timer, due);
+}
+
 /* Runs what is there. A large packet that is still incomplete gets a buffer of its own, which grows with what
  * has really come: a peer cannot make us hold more than twice what it sent. */
 static void run_input(struct shard *sh, struct conn *c, struct bytes in)
@@ -158,6 +179,7 @@ static void run_input(struct shard *sh, struct conn *c, struct bytes in)
     size_t done = run_packets(sh, c, in, &want);
     if (conn_find(sh, id) != c) return; /* handed over, or gone */
     in_keep(sh, c, bytes_of(in.at + done, in.len - done));
+    note_packets(sh, c, done);
     if (c->has_rest && is_read(c)) queue(sh, c, &sh->more);
     if (want > SCRATCH_BYTES / 2 && is_read(c)) {
         size_t room = (size_t)c->in_bytes * 2 > SCRATCH_BYTES ? (size_t)c->in_bytes * 2 : SCRATCH_BYTES;
@@ -174,7 +196,8 @@ static void heed(struct shard *sh, struct conn *c)
 {
     if (c->state == CONN_CLOSED) return;
     if ((c->transport.needs & TRANSPORT_HAS_OUTPUT) != 0) conn_mark_dirty(sh, c);
-    if ((c->transport.needs & TRANSPORT_HAS_INPUT) != 0 && c->paused == 0) queue(sh, c, &sh->more);
+    bool has_input = c->hung_up || (c->transport.needs & TRANSPORT_HAS_INPUT) != 0;
+    if (has_input && c->paused == 0) queue(sh, c, &sh->more);
     conn_watch_output(sh, c);
 }
 
@@ -191,6 +214,19 @@ static void count_handshake(struct shard *sh, const struct conn *c, enum err rc)
         metrics_add(sh->metrics, METRIC_tls_resumptions_total, 1);
 }
 
+/* As far as limits go that are known only now. False: it is dropped. */
+static bool is_welcome(struct shard *sh, struct conn *c, size_t got)
+{
+    enum err rc = guard_learn(sh, c);
+    if (rc == ERR_OK) {
+        guard_bytes(sh, c, got);
+        return true;
+    }
+    guard_refused(sh, c, rc);
+    conn_drop(sh, c);
+    return false;
+}
+
 static void read_more(struct shard *sh, struct conn *c)
 {
     bool shakes = (c->transport.needs & TRANSPORT_SHAKES) != 0;
@@ -200,19 +236,24 @@ static void read_more(struct shard *sh, struct conn *c)
     size_t got;
     uint64_t id = c->id;
     if (!own && c->in_bytes > 0) memcpy(at, c->in, c->in_bytes);
+    room -= c->in_bytes;
+    if (c->guard != NULL) room = guard_room(sh, c, room);
 
-    enum err rc = c->transport.ops->read(&c->transport, at + c->in_bytes, room - c->in_bytes, &got);
+    enum err rc = c->transport.ops->read(&c->transport, at + c->in_bytes, room, &got);
     if (shakes) count_handshake(sh, c, rc);
+    if (rc == ERR_AGAIN && c->hung_up) rc = ERR_CLOSED;
     if (rc != ERR_OK && rc != ERR_AGAIN) {
         conn_failed(sh, c, rc);
         return;
     }
+    if (c->guard != NULL && !is_welcome(sh, c, got)) return;
     if (rc == ERR_OK) {
         metrics_add(sh->metrics, METRIC_bytes_received_total, got);
-        c->seen_ms = sh->now_ms;
         if (c->state != CONN_ENDING) run_input(sh, c, bytes_of(at, c->in_bytes + got)); /* else thrown away */
     }
-    if (conn_find(sh, id) == c) heed(sh, c);
+    if (conn_find(sh, id) != c) return;
+    if (c->guard != NULL) guard_hold(sh, c);
+    heed(sh, c);
 }
 
 void conn_event(struct shard *sh, uint64_t id, uint32_t events)
@@ -230,8 +271,11 @@ void conn_event(struct shard *sh, uint64_t id, uint32_t events)
             read_more(sh, c);
         return;
     }
-    /* Paused and the peer is gone for good: its data can wait no longer. */
-    if ((events & (EPOLLERR | EPOLLHUP)) != 0) conn_drop(sh, c);
+    if ((events & (EPOLLERR | EPOLLHUP)) == 0) return;
+    if (c->paused != 0)
+        conn_hang_up(sh, c);
+    else
+        conn_drop(sh, c);
 }
 
 static void read_queued(struct shard *sh, uint64_t id)
@@ -272,7 +316,8 @@ void conn_run_ready(struct shard *sh)
         sh->ready = c->next_ready;
         c->is_ready = false;
         if (c->state == CONN_CLOSED || c->paused != 0) continue;
-        c->seen_ms = sh->now_ms; /* its keepalive did not run meanwhile */
+        c->seen_ms = sh->now_ms; /* its keepalive did not run meanwhile, nor could a packet come */
+        c->part_ms = 0;
         uint64_t id = c->id;
         conn_watch(sh, c);
         if (c->in_bytes > 0 && c->state != CONN_CLOSED) run_input(sh, c, bytes_of(c->in, c->in_bytes));

@@ -2,8 +2,10 @@
 #include "shard/shard.h"
 #include "base/check.h"
 #include "base/rng.h"
+#include "shard/addresses.h"
 #include "shard/change.h"
 #include "shard/delayed.h"
+#include "shard/guard.h"
 #include "shard/job.h"
 #include "shard/shard_int.h"
 #include "shard/turn_int.h"
@@ -149,9 +151,11 @@ static uint64_t longest_sleep_ms(const struct shard *sh, uint64_t now)
 /* The first of timers and alarms, or `wait`, if that is sooner. */
 static uint64_t next_timer_ms(const struct shard *sh, uint64_t now, uint64_t wait)
 {
-    uint64_t a = wheel_wait_ms(sh->conn_wheel, now), b = wheel_wait_ms(sh->session_wheel, now);
-    if (wait > a) wait = a;
-    if (wait > b) wait = b;
+    const struct wheel *wheels[] = { sh->conn_wheel, sh->session_wheel, sh->rate_wheel };
+    for (size_t i = 0; i < sizeof wheels / sizeof wheels[0]; i++) {
+        uint64_t first = wheel_wait_ms(wheels[i], now);
+        if (wait > first) wait = first;
+    }
     for (int i = 0; i < ALARMS; i++) {
         uint64_t at = sh->alarm_ms[i];
         if (at != 0) wait = at <= now ? 0 : wait < at - now ? wait : at - now;
@@ -203,6 +207,7 @@ void shard_turn(struct shard *sh, const struct epoll_event *events, int count)
         run_alarms(sh);
         wheel_advance(sh->conn_wheel, sh->now_ms, conn_timer, sh);
         wheel_advance(sh->session_wheel, sh->now_ms, sessions_timer, sh);
+        wheel_advance(sh->rate_wheel, sh->now_ms, guard_timer, sh);
     }
     end_turn(sh);
 }
@@ -343,6 +348,7 @@ static void shard_free(struct shard *sh)
     delayed_free(&sh->delayed);
     wheel_free(&sh->conn_wheel);
     wheel_free(&sh->session_wheel);
+    wheel_free(&sh->rate_wheel);
     conn_free_dead(sh);
     out_pool_fini(&sh->pool);
     subs_found_fini(&sh->found);
@@ -371,6 +377,7 @@ static enum err shard_open(struct shard *sh)
     enum err rc = mailbox_open(&sh->mailbox);
     if (rc == ERR_OK) rc = wheel_new(&sh->conn_wheel, sh->now_ms);
     if (rc == ERR_OK) rc = wheel_new(&sh->session_wheel, sh->now_ms);
+    if (rc == ERR_OK) rc = wheel_new(&sh->rate_wheel, sh->now_ms);
     if (rc == ERR_OK) rc = retained_new(&sh->retained, &retained);
     if (rc == ERR_OK && sh->index == 0) rc = delayed_new(&sh->delayed, sh->config->max_delayed_messages);
     if (rc != ERR_OK) return rc;
@@ -414,6 +421,7 @@ static enum err shards_make(struct shards *s)
 {
     struct subs_conf subs = { .shards = s->count, .seed = s->seed };
     enum err rc = mailbox_open(&s->main);
+    if (rc == ERR_OK) rc = addresses_new(&s->addresses, ADDRESSES_MAX, s->seed);
     if (rc == ERR_OK) rc = epoch_new(&s->epoch, s->count);
     subs.epoch = s->epoch;
     if (rc == ERR_OK) rc = subs_new(&s->subs, &subs);
@@ -478,6 +486,7 @@ void shards_free(struct shards **owner)
     subs_free(&s->subs);
     epoch_free(&s->epoch);
     mailbox_close(&s->main);
+    addresses_free(&s->addresses);
     free(s->at);
     free(s->posted);
     free(s->completed);

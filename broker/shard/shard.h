@@ -12,6 +12,7 @@
 #define SHARD_SHARD_H
 
 #include "access/access.h"
+#include "base/bucket.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/gauge.h"
@@ -51,14 +52,21 @@ struct shards_conf {
     const struct clock *clock;
     struct workers *workers; /* these two may be NULL when no door has a password file */
     struct throttle *throttle;
+    uint32_t connections_max; /* that descriptors are there for; 0: not known */
+};
+
+/* What is counted for all connections of a listener together, on all shards. */
+struct shards_rates {
+    struct bucket connects, bytes;
 };
 
 /* One listening descriptor that the shards accept from. */
 struct shards_listener {
     int fd;
     uint16_t port;
-    uint16_t door;      /* its place in each view */
-    struct gauge *open; /* connections of the listener, all its descriptors together */
+    uint16_t door;              /* its place in each view */
+    struct gauge *open;         /* connections of the listener, all its descriptors together */
+    struct shards_rates *rates; /* the same; NULL: it has no limits of this kind */
 };
 
 enum err shards_new(struct shards **out, const struct shards_conf *conf);

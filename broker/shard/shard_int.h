@@ -21,6 +21,7 @@
 #include "session/session.h"
 #include "shard/alarm.h"
 #include "shard/conn.h"
+#include "shard/conn_set.h"
 #include "shard/memory.h"
 #include "shard/sessions.h"
 #include "shard/shard.h"
@@ -39,15 +40,15 @@ struct shards {
     struct shard **at;
     struct subs *subs;
     struct epoch *epoch;
-    uint64_t seed;
-    uint64_t client_key; /* for client_hash */
+    uint64_t seed, client_key; /* the second for client_hash */
     struct shards_conf conf;
     struct journal journal;
     struct store store;
+    struct addresses *addresses;       /* of clients, for the limits of listeners */
     struct auth_methods auth;          /* that are offered */
     struct outbox *posted, *completed; /* the journal's thread: for each shard, until its flush */
     struct mailbox main;               /* where main waits for its calls */
-    struct gauge log_lines;            /* of the log, that are to be published */
+    struct gauge open, log_lines;      /* connections; lines of the log that are to be published */
     struct heap_gate heap;             /* memory_limit's */
 };
 
@@ -86,7 +87,7 @@ struct shard {
 
     uint64_t now_ms, wall_ms, asked_ms; /* of this turn; of the one in which main has asked */
     uint64_t alarm_ms[ALARMS];          /* 0: not set */
-    struct wheel *conn_wheel, *session_wheel;
+    struct wheel *conn_wheel, *session_wheel, *rate_wheel;
 
     struct conn_slot *slots;
     uint32_t slots_count, slots_free, conns_count;
@@ -104,11 +105,10 @@ struct shard {
 
     struct map by_id, by_no; /* sessions; by_no has the persistent ones */
     struct session *acking;  /* with acknowledgements for the journal, by next_acking */
-    uint64_t sessions_minted, claims_minted;
-    uint64_t matches;     /* number of the present match, for session.matched */
-    size_t keeping_bytes; /* of QoS 0 on its way into queues (shard/qos0.h) */
-    struct subs_found found;
-    struct subs_found sub_ids_found; /* for sub_ids_find, which is asked in the middle of a delivery */
+    uint64_t sessions_minted, claims_minted, matches; /* the last: the present match, for session.matched */
+    size_t keeping_bytes;                             /* of QoS 0 on its way into queues (shard/qos0.h) */
+    struct subs_found found,
+        sub_ids_found; /* the second for sub_ids_find, which is asked in the middle of a delivery */
     uint32_t *sub_ids;
     size_t sub_ids_room;
     /* Deferred publishes under way of connections that are gone, and wills. While there are any, all are

@@ -376,12 +376,13 @@ bool client_send(unsigned link, struct bytes b)
 {
     struct client *c = &clients[link];
     if (!c->is_used || b.len == 0 || !rig_send(link, b)) return false;
-    c->heard_ms = rig_now_ms();
     if (c->is_bad) return true;
     CHECK(b.len <= sizeof c->sent - c->sent_bytes);
     memcpy(c->sent + c->sent_bytes, b.at, b.len);
     c->sent_bytes += b.len;
     size_t done = read_packets(c, bytes_of(c->sent, c->sent_bytes));
+    if (done > 0) c->heard_ms = rig_now_ms();
+    if (done > 0 || c->sent_bytes == b.len) c->began_ms = rig_now_ms();
     c->sent_bytes -= done;
     memmove(c->sent, c->sent + done, c->sent_bytes);
     return true;
@@ -404,6 +405,8 @@ void clients_clock(void)
         if (!c->is_used) continue;
         if (c->state == CLIENT_OPEN || c->state == CLIENT_ASKED) {
             if (c->keepalive_s > 0 && silent_ms >= (uint64_t)c->keepalive_s * 1500) c->may_end = true;
+            bool is_amid = c->sent_bytes > 0; /* a packet, which must come */
+            if (is_amid && rig_now_ms() - c->began_ms >= PART_S_MAX * 1000) c->may_end = true;
         }
         uint64_t age_ms = rig_now_ms() - c->born_ms;
         if (age_ms >= (uint64_t)rig_config()->connect_timeout_s * 1000) c->may_end |= c->state != CLIENT_OPEN;

@@ -74,7 +74,8 @@ struct client {
     struct last_got last[CLIENT_LAST_MAX];
     unsigned last_count;
     uint16_t keepalive_s;
-    uint64_t born_ms, heard_ms; /* since when it is there; when it sent something last */
+    uint64_t born_ms;            /* since when it is there */
+    uint64_t heard_ms, began_ms; /* when it finished a packet last, and began the one that it is in */
     uint32_t window, max_packet, alias_max;
     struct flight flights[CLIENT_FLIGHTS_MAX];
     unsigned flights_count;

@@ -22,3 +22,8 @@ else()
   add_test(NAME fuzz_connection
            COMMAND replay_connection ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/connection.txt 40000)
 endif()
+
+# Time is the rig's.
+add_executable(test_parts unit/test_parts.c)
+target_link_libraries(test_parts PRIVATE connection_rig ll_test_kit)
+add_test(NAME unit_parts COMMAND test_parts)

@@ -442,7 +442,7 @@ void rig_turn(unsigned shard)
 
 static bool has_work(struct shard *sh)
 {
-    if (!mailbox_empty(&sh->mailbox)) return true;
+    if (!mailbox_empty(&sh->mailbox) || sh->more.count > 0) return true;
     for (int i = 0; i < RIG_LINKS; i++)
         if (links[i].epoll_fd == sh->epoll_fd && events_of(&links[i]) != 0) return true;
     return false;
