@@ -99,6 +99,34 @@ class Listeners(Case):
         self.assertEqual(c.expect_closed()[-1].body[0], ADMINISTRATIVE)
         self.client(b, "c").ping()
 
+    def test_one_on_a_path_comes_stays_and_goes_with_its_file(self):
+        b = self.broker()
+        path, conf = f"{b.dir}/socket", "listener 0 127.0.0.1\nlistener 0 {}"
+
+        def client():
+            s = socket.socket(socket.AF_UNIX)
+            self.addCleanup(s.close)
+            s.settimeout(kit.WAIT_S)
+            s.connect(path)
+            s.sendall(kit.packet(kit.CONNECT, 0, kit.text("MQTT") + b"\5\2\0\0\0" + kit.text("")))
+            self.assertEqual(s.recv(1000)[0], kit.CONNACK << 4)
+            return s
+
+        self.reload(b, "", conf.format(path))
+        first, was = client(), os.stat(path)
+        self.reload(b, "max_keepalive 100", conf.format(path))
+        self.assertEqual((os.stat(path).st_ino, os.stat(path).st_ctime_ns), (was.st_ino, was.st_ctime_ns))
+        second = client()
+        # Nothing has changed: the file is still there, and the one that was to come is not.
+        self.reload(b, "no_such_option 1", conf.format(path + ".other"), expect="failed")
+        self.reload(b, "", conf.format(path + ".other") + "\nlistener 0 192.0.2.1", expect="failed")
+        self.assertFalse(os.path.exists(path + ".other"))
+        client()
+        self.reload(b, "")
+        self.assertFalse(os.path.exists(path))
+        for s in (first, second):
+            self.assertEqual(s.recv(1000)[::2][:2], bytes([kit.DISCONNECT << 4, ADMINISTRATIVE]))
+
     def test_a_port_that_is_taken_changes_nothing(self):
         b = self.broker("max_keepalive 100")
         taken, holder = free_port()
