@@ -34,6 +34,8 @@ class Case(kit.Test):
         print(f"  {self.id().split('.')[-1]}: {took:.2f} s", file=sys.stderr)
         self.assertEqual(status, 0, b.text()[-3000:])
         self.assertLess(took, STOP_S)
+        if STOP_S == 5.0:
+            self.assertNotIn(" stop-cut ", b.text())
         return b.text()
 
     def durable(self, conf="", **more):
