@@ -197,7 +197,7 @@ void broker_stop(struct broker **owner)
     struct broker *b = *owner;
     *owner = NULL;
     if (b == NULL) return;
-    struct deadline deadline = { 0 };
+    struct deadline deadline = { .runs = false };
     bool runs = b->runs;
     if (runs) log_event(b->log, EVENT_BROKER_STOP);
     if (runs) deadline_start(&deadline, b->log);

@@ -21,7 +21,7 @@
 #include "base/err.h"
 #include "net/address.h"
 
-enum { ADDRESS_NO_LIMIT = UINT32_MAX };
+#define ADDRESS_NO_LIMIT UINT32_MAX /* no int, so no enum */
 
 struct address_limits {
     uint32_t connections;  /* ADDRESS_NO_LIMIT: none */

@@ -286,15 +286,15 @@ TEST(durability_is_one_of_three_words)
 TEST(what_has_no_effect_gives_a_warning_unless_it_says_what_we_do)
 {
     struct bench *b = bench_new();
-    CHECK_INT(ERR_OK, read_text(b, "autosave_interval 30\nqueue_qos0_messages true\n"));
+    CHECK_INT(ERR_OK, read_text(b, "autosave_interval 30\nallow_duplicate_messages true\n"));
     check_noted(b, false, ":1: option 'autosave_interval' has no effect: ");
-    check_noted(b, false, ":2: option 'queue_qos0_messages' has no effect: ");
+    check_noted(b, false, ":2: option 'allow_duplicate_messages' has no effect: ");
     CHECK_INT(2, warnings(b));
     bench_free(b);
 
     b = bench_new();
     CHECK_INT(ERR_OK,
-              read_text(b, "per_listener_settings false\nqueue_qos0_messages false\nsys_interval 0\n"));
+              read_text(b, "per_listener_settings false\nallow_duplicate_messages false\nsys_interval 0\n"));
     CHECK_INT(0, b->notes.count);
     bench_free(b);
 }
