@@ -68,6 +68,10 @@ bool access_knows(const struct access *a, struct bytes username);
 /* Is it this user's password? The time it takes does not say whether there is such a user. */
 bool access_verify(const struct access *a, struct bytes username, struct bytes password);
 
+/* What stands for it in a password file, with a salt of its own. iterations: of $7$; 0: $6$. */
+enum { ACCESS_HASH_BYTES = 160 };
+void access_make_hash(struct bytes password, uint32_t iterations, char text[ACCESS_HASH_BYTES]);
+
 /* Is there an ACL file? Without one everything is allowed. */
 bool access_has_rules(const struct access *a);
 

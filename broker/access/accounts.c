@@ -91,15 +91,13 @@ static enum err parse_line(struct access *a, struct place *p, struct bytes line)
     const uint8_t *colon = line.len == 0 ? NULL : memchr(line.at, ':', line.len);
     struct account parsed = { 0 };
     if (line.len == 0 || line.at[0] == '#') return ERR_OK;
-    int shown = line.len > 100 ? 100 : (int)line.len;
     if (colon == NULL) {
-        access_warn(p, "'%.*s' has no ':', and is left out; allowed: USER:HASH", shown,
-                    (const char *)line.at);
+        access_warn(p, "a line without ':' is left out; allowed: USER:HASH"); /* it may be a password */
         return ERR_OK;
     }
     struct bytes name = access_trim(bytes_of(line.at, (size_t)(colon - line.at)));
     struct bytes hash = access_trim(bytes_of(colon + 1, line.len - (size_t)(colon + 1 - line.at)));
-    shown = name.len > 100 ? 100 : (int)name.len;
+    int shown = name.len > 100 ? 100 : (int)name.len;
     const char *why = name.len == 0 || name.len > UINT16_MAX
                           ? "the user name is wrong; allowed: 1 to 65535 bytes"
                       : find(a, name) != NULL ? "the user has a line already, which holds; allowed: one"

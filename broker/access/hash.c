@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "access/access_int.h"
 #include "base/check.h"
+#include "base/rng.h"
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <stdio.h>
 
 /* What mosquitto_passwd does with a password. */
 
@@ -68,4 +70,18 @@ void hash_password(const struct hash_way *way, struct bytes password, uint8_t di
 bool hash_equal(const uint8_t *a, const uint8_t *b)
 {
     return CRYPTO_memcmp(a, b, DIGEST_BYTES) == 0;
+}
+
+void access_make_hash(struct bytes password, uint32_t iterations, char text[ACCESS_HASH_BYTES])
+{
+    enum { SALT_BYTES = 12, SALT_TEXT_BYTES = 16 + 1, DIGEST_TEXT_BYTES = 88 + 1 };
+    struct hash_way way = { .iterations = iterations, .salt_bytes = SALT_BYTES };
+    uint8_t digest[DIGEST_BYTES];
+    char salt[SALT_TEXT_BYTES], hash[DIGEST_TEXT_BYTES], kind[16] = "6";
+    rng_fill(way.salt, SALT_BYTES);
+    hash_password(&way, password, digest);
+    EVP_EncodeBlock((uint8_t *)salt, way.salt, SALT_BYTES);
+    EVP_EncodeBlock((uint8_t *)hash, digest, DIGEST_BYTES);
+    if (iterations > 0) snprintf(kind, sizeof kind, "7$%u", (unsigned)iterations);
+    snprintf(text, ACCESS_HASH_BYTES, "$%s$%s$%s", kind, salt, hash);
 }

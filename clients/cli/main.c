@@ -6,6 +6,7 @@
 #include "cli/backup.h"
 #include "cli/bench.h"
 #include "cli/import_mosquitto.h"
+#include "cli/passwd.h"
 
 enum { EXIT_USAGE = 2 };
 
@@ -18,6 +19,7 @@ static const struct command {
     { "backup", "copy the store of a broker, which may run", backup_main, backup_help },
     { "restore", "make a store of a backup", restore_main, restore_help },
     { "import-mosquitto", "make a store of a mosquitto.db", import_mosquitto_main, import_mosquitto_help },
+    { "passwd", "change the users of a password file", passwd_main, passwd_help },
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };

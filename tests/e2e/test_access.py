@@ -289,7 +289,9 @@ class Rules(access_kit.Test):
         b = kit.Broker(f"acl_file {path}\n")
         self.addCleanup(b.remove)
         self.assertNotEqual(b.process.wait(kit.WAIT_S), 0)
-        self.assertIn(f"{path}:2: 'maybe' is no right; allowed: read, write, readwrite, deny", b.text())
+        said = f"{path}:2: 'maybe' is no right; allowed: read, write, readwrite, deny"
+        self.assertIn(said, b.text())
+        self.assertIn(said, kit.run(kit.program(), "-t", "-c", b.conf, status=1))
 
     def test_sys_topics_need_a_rule_of_their_own(self):
         b = self.access(rules="topic read #\nuser admin\ntopic read $SYS/#\n", anonymous=True, conf="sys_interval 1\n")
