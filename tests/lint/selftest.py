@@ -105,6 +105,10 @@ def clean_tree(root):
     write(root, 'broker/base/failpoint.def', 'FAILPOINT(half_way, "Passed.")\n')
     uses = '/* config->wide l.kind s.shut EVENT_UP METRIC_ups FAIL_half_way */\nint uses(void);\n'
     write(root, 'broker/high/uses.h', header('uses', uses))
+    write(root, 'docs/THREATS.md', '| threat | what holds | test |\n|---|---|---|\n'
+          '| Much | little | `tests/unit/test_low.c: low_int` |\n| Bomb | bound | `tests/e2e/test_abuse.py: big_bomb` |\n')
+    write(root, 'tests/e2e/test_abuse.py', '# SPDX-License-Identifier: Apache-2.0\n')
+    write(root, 'tests/bench/abuse_loads.py', '# SPDX-License-Identifier: Apache-2.0\n# @load("big-bomb", "")\n')
 
 
 def append(name, text):
@@ -140,6 +144,11 @@ PLANTS = [
     ('deps', append('docs/deps.txt', 'what is this\n'), 'not NAME FOLDER : MODULES | HEADERS'),
     ('deps', lambda root: write(root, 'broker/new/new.c', SPDX), 'broker/new has no row'),
     ('deps', lambda root: write(root, 'tests/unit/test_high.c', '#include "low/low_int.h"\n'), 'private to low'),
+
+    ('threats', replace('docs/THREATS.md', 'test_low.c:', 'test_lower.c:'), 'tests/unit/test_lower.c is not there'),
+    ('threats', replace('docs/THREATS.md', 'low_int`', 'low_out`'), 'tests/unit/test_low.c has no low_out'),
+    ('threats', replace('docs/THREATS.md', 'big_bomb', 'small_bomb'), 'tests/e2e/test_abuse.py has no small_bomb'),
+    ('threats', append('docs/THREATS.md', '| Much | `tests/unit/test_low.c` | hope |\n'), 'the row names no test'),
 
     ('rows', replace('broker/high/uses.h', 'config->wide', 'config->wider'), 'options.def: wide: nothing uses it'),
     ('rows', replace('broker/high/uses.h', 'l.kind', 'kind'), 'listener.def: kind: nothing uses it'),
@@ -243,7 +252,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder) / 'tree'
         fresh(root)
-        for lint in ('deps', 'tidy', 'rows'):
+        for lint in ('deps', 'tidy', 'rows', 'threats'):
             code, said = run(lint, root)
             if code != 0:
                 missed.append(f'{lint}: finds fault with the innocent: {said.strip()}')
