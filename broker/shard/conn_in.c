@@ -50,6 +50,8 @@ static void queue(struct shard *sh, struct conn *c, struct conn_ids *q)
 
 /* --- input */
 
+enum { WORK_BYTES = 1024 };
+
 static uint32_t packet_max(const struct conn *c)
 {
     if (c->state == CONN_NEW || c->state == CONN_AUTH) return CONNECT_BYTES_MAX;
@@ -83,7 +85,7 @@ static size_t run_packets(struct shard *sh, struct conn *c, struct bytes in, uin
         if (rc == MQTT_RC_OK) {
             done += f.total;
             packets++;
-            sh->work++;
+            sh->work += 1 + f.total / WORK_BYTES;
             rc = dispatch(sh, c, &f);
             if (c->guard != NULL && f.type == PACKET_PUBLISH) guard_message(sh, c);
         }
@@ -176,11 +178,13 @@ static void run_input(struct shard *sh, struct conn *c, struct bytes in)
 {
     uint32_t want;
     uint64_t id = c->id;
+    uint32_t before = sh->work;
     size_t done = run_packets(sh, c, in, &want);
     if (conn_find(sh, id) != c) return; /* handed over, or gone */
     in_keep(sh, c, bytes_of(in.at + done, in.len - done));
     note_packets(sh, c, done);
-    if (c->has_rest && is_read(c)) queue(sh, c, &sh->more);
+    bool had_its_share = sh->work - before >= sh->work_of_one;
+    if (had_its_share && is_read(c)) queue(sh, c, &sh->more);
     if (want > SCRATCH_BYTES / 2 && is_read(c)) {
         size_t room = (size_t)c->in_bytes * 2 > SCRATCH_BYTES ? (size_t)c->in_bytes * 2 : SCRATCH_BYTES;
         if (room > want) room = want;
@@ -239,6 +243,7 @@ static void read_more(struct shard *sh, struct conn *c)
     room -= c->in_bytes;
     if (c->guard != NULL) room = guard_room(sh, c, room);
 
+    sh->work++;
     enum err rc = c->transport.ops->read(&c->transport, at + c->in_bytes, room, &got);
     if (shakes) count_handshake(sh, c, rc);
     if (rc == ERR_AGAIN && c->hung_up) rc = ERR_CLOSED;
@@ -263,7 +268,7 @@ void conn_event(struct shard *sh, uint64_t id, uint32_t events)
     if ((events & EPOLLOUT) != 0) conn_mark_dirty(sh, c);
     bool can_read = (events & EPOLLIN) != 0 ||
                     ((events & EPOLLOUT) != 0 && (c->transport.needs & TRANSPORT_WANTS_WRITE) != 0);
-    if (can_read && c->has_rest) return; /* its turn comes */
+    if (can_read && c->is_queued) return; /* its turn comes */
     if (can_read && c->paused == 0) {
         if ((c->transport.needs & TRANSPORT_SHAKES) != 0)
             queue(sh, c, &sh->shaking);
@@ -294,9 +299,11 @@ static void read_queued(struct shard *sh, uint64_t id)
 
 void conn_run_more(struct shard *sh)
 {
-    size_t count = sh->more.count; /* what comes meanwhile is the next turn's */
-    for (size_t i = 0; i < count; i++) read_queued(sh, sh->more.at[i]);
-    ids_drop_first(&sh->more, count);
+    size_t count = sh->more.count, done = 0; /* what comes meanwhile is the next turn's */
+    uint32_t before = sh->work;
+    sh->work_of_one = WORK_OF_QUEUED;
+    while (done < count && sh->work - before < WORK_A_TURN) read_queued(sh, sh->more.at[done++]);
+    ids_drop_first(&sh->more, done);
 }
 
 void conn_run_shaking(struct shard *sh)

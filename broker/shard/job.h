@@ -94,6 +94,8 @@ void job_answer(struct shard *sh, struct conn *c, struct subscribe_job *j);
 
 /* Asks for the next retained messages, or ends the job. */
 void retain_step(struct shard *sh, struct subscribe_job *j);
+/* The owner of topics answers so many of the questions that wait. */
+void retain_turn(struct shard *sh, size_t most);
 
 /* on_subscribe.c: a command that makes the journal say of the job's filters what the index says, as far as it
  * is this job that said so. NULL: nothing to say, or no memory. */

@@ -10,6 +10,9 @@
 /* SUBSCRIBE and UNSUBSCRIBE (sections 3.8 to 3.11). The index changes at once, so that nothing published from
  * now on is missed; the answer waits for the journal where something durable or retained hangs on it. */
 
+/* What a level of a filter takes at least, as work is counted. */
+enum { LEVEL_BYTES = 2 };
+
 static bool is_filter(const void *item, const void *key)
 {
     return bytes_equal(subs_filter_text(item), *(const struct bytes *)key);
@@ -175,7 +178,7 @@ static enum mqtt_rc subscribe(struct shard *sh, struct conn *c, const struct fra
     bool is_in_use = job_has_id(c, p.id);
     struct subscribe_job *j = job_new(sh, c, p.id, p.count);
     if (j == NULL) return MQTT_RC_QUOTA_EXCEEDED;
-    sh->work += p.count;
+    sh->work += p.count + (uint32_t)p.filters.left / LEVEL_BYTES;
     if (is_in_use) return refuse_id(sh, c, j);
 
     struct bytes filters = bytes_of(p.filters.at, p.filters.left);
@@ -215,7 +218,7 @@ static enum mqtt_rc unsubscribe(struct shard *sh, struct conn *c, const struct f
     struct subscribe_job *j = job_new(sh, c, p.id, p.count);
     if (j == NULL) return MQTT_RC_QUOTA_EXCEEDED;
     j->is_unsubscribe = true;
-    sh->work += p.count;
+    sh->work += p.count + (uint32_t)p.filters.left / LEVEL_BYTES;
     if (is_in_use) return refuse_id(sh, c, j);
     for (uint16_t i = 0; i < p.count && unsubscribe_next(&p, &filter); i++)
         j->codes[i] = unsubscribe_one(sh, c->session, filter);

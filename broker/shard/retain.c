@@ -32,7 +32,7 @@ static bool collect(const struct retained_value *v, void *arg)
     return ask->count < RETAINED_PAGE;
 }
 
-void retain_mail_ask(struct shard *sh, struct mail *m)
+static void answer_ask(struct shard *sh, struct mail *m)
 {
     struct retained_ask *ask = CONTAINER(m, struct retained_ask, mail);
     struct retained_query q = { ask->filter, ask->after, RETAINED_VISITS_MAX };
@@ -40,6 +40,24 @@ void retain_mail_ask(struct shard *sh, struct mail *m)
     struct msg *reached = retained_match(sh->retained, &q, collect, ask);
     ask->reached = reached == NULL ? NULL : msg_ref(reached);
     shard_post(sh, ask->from, m, MAIL_RETAINED_ANSWER);
+}
+
+void retain_mail_ask(struct shard *sh, struct mail *m)
+{
+    if (sh->asks == NULL) sh->asks_end = &sh->asks;
+    m->next = NULL;
+    *sh->asks_end = m;
+    sh->asks_end = &m->next;
+    if (sh->closing || sh->stopping) retain_turn(sh, SIZE_MAX);
+}
+
+void retain_turn(struct shard *sh, size_t most)
+{
+    for (size_t i = 0; i < most && sh->asks != NULL; i++) {
+        struct mail *m = sh->asks;
+        sh->asks = m->next;
+        answer_ask(sh, m);
+    }
 }
 
 /* --- the subscriber's side */

@@ -165,7 +165,7 @@ static uint64_t next_timer_ms(const struct shard *sh, uint64_t now, uint64_t wai
 
 static int wait_ms(struct shard *sh)
 {
-    if (sh->more.count > 0 || sh->shaking.count > 0 || sh->rechecks) return 0;
+    if (sh->more.count > 0 || sh->shaking.count > 0 || sh->rechecks || sh->asks != NULL) return 0;
     uint64_t now = clock_mono_ms(sh->clock);
     uint64_t wait = longest_sleep_ms(sh, now);
     if (!sh->closing) wait = next_timer_ms(sh, now, wait);
@@ -196,12 +196,13 @@ static void share_out_work(struct shard *sh, size_t connections)
 void shard_turn(struct shard *sh, const struct epoll_event *events, int count)
 {
     read_clocks(sh);
-    share_out_work(sh, (size_t)count + sh->more.count);
+    share_out_work(sh, (size_t)count);
     memory_turn(sh);
     run_events(sh, events, count);
     run_mail(sh);
     conn_run_more(sh);
     conn_run_shaking(sh);
+    retain_turn(sh, RETAINED_ASKS_A_TURN);
     recheck_turn(sh);
     if (!sh->closing) {
         run_alarms(sh);
@@ -279,6 +280,7 @@ static enum err call_close(struct shard *sh, void *arg)
     (void)arg;
     shard_watch_listeners(sh, EPOLL_CTL_DEL);
     sh->closing = true;
+    retain_turn(sh, SIZE_MAX);
     for (uint32_t i = 0; i < sh->slots_count; i++) {
         struct conn *c = sh->slots[i].conn;
         if (c == NULL) continue;
@@ -300,6 +302,7 @@ static enum err call_stop(struct shard *sh, void *arg)
 {
     (void)arg;
     sh->stopping = true;
+    retain_turn(sh, SIZE_MAX);
     return ERR_OK;
 }
 

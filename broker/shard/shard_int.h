@@ -88,7 +88,6 @@ struct shard {
     uint64_t now_ms, wall_ms, asked_ms; /* of this turn; of the one in which main has asked */
     uint64_t alarm_ms[ALARMS];          /* 0: not set */
     struct wheel *conn_wheel, *session_wheel, *rate_wheel;
-
     struct conn_slot *slots;
     uint32_t slots_count, slots_free, conns_count;
     struct conn *dirty; /* with output from this turn */
@@ -107,6 +106,7 @@ struct shard {
     struct session *acking;  /* with acknowledgements for the journal, by next_acking */
     uint64_t sessions_minted, claims_minted, matches; /* the last: the present match, for session.matched */
     size_t keeping_bytes;                             /* of QoS 0 on its way into queues (shard/qos0.h) */
+    struct mail *asks, **asks_end; /* questions for retained messages that wait for their turn */
     struct subs_found found,
         sub_ids_found; /* the second for sub_ids_find, which is asked in the middle of a delivery */
     uint32_t *sub_ids;
