@@ -442,7 +442,7 @@ void rig_turn(unsigned shard)
 
 static bool has_work(struct shard *sh)
 {
-    if (!mailbox_empty(&sh->mailbox) || sh->more.count > 0) return true;
+    if (!mailbox_empty(&sh->mailbox) || sh->asks != NULL || sh->more.count > 0) return true;
     for (int i = 0; i < RIG_LINKS; i++)
         if (links[i].epoll_fd == sh->epoll_fd && events_of(&links[i]) != 0) return true;
     return false;
@@ -540,6 +540,7 @@ static bool is_shard_empty(const struct shard *sh)
     is_empty &= list_empty(&sh->credit_waiters) && list_empty(&sh->fencing) && list_empty(&sh->fence_next);
     is_empty &= sh->barrier_open == 0 && sh->acking == NULL && sh->dirty == NULL && sh->dead == NULL;
     is_empty &= sh->ready == NULL && outbox_empty(&sh->to_journal);
+    is_empty &= sh->asks == NULL && sh->more.count == 0;
     const struct shares *groups = &sh->shares;
     is_empty &= groups->by_text.count == 0 && groups->by_no.count == 0 && groups->members.count == 0;
     is_empty &= list_empty(&groups->dirty) && list_empty(&groups->ended);
