@@ -6,8 +6,8 @@
  * Thread:  one owner; no locks.
  * Memory:  owns the socket and what was read and not yet taken.
  * Limits:  each call waits at most wait_ms.
- * Errors:  false, or an enum mtc_got; errno is of no use afterwards. What is wrong below MQTT is said on
- * stderr. Tests:   tests/conformance/selftest
+ * Errors:  false, or an enum mtc_got; errno is of no use afterwards. Trouble below MQTT is on stderr.
+ * Tests:   tests/conformance/selftest
  */
 #ifndef KIT_MTC_LINK_H
 #define KIT_MTC_LINK_H
