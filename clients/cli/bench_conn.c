@@ -74,6 +74,7 @@ enum err conn_open(struct conn *c, const struct bench_target *t, uint32_t n, int
     enum err rc = c->fd >= 0 ? ERR_OK : ERR_SYS;
     if (rc == ERR_OK && t->sources > 0) rc = bind_source(c->fd, n % t->sources);
     if (rc == ERR_OK) rc = start_connect(c, t, epoll_fd);
+    c->ws = (struct bench_ws){ .is_on = t->is_websocket };
     c->state = CONN_OPENING;
     c->write_blocked = true;
     if (rc != ERR_OK) {
@@ -139,7 +140,8 @@ static void want_events(struct conn *c, int epoll_fd, bool writable)
 enum err conn_flush(struct conn *c, int epoll_fd)
 {
     while (c->out.len > 0) {
-        ssize_t n = send(c->fd, c->out.at + c->out.start, c->out.len, MSG_NOSIGNAL);
+        ssize_t n = c->ws.is_on ? bench_ws_send(&c->ws, c->fd, c->out.at + c->out.start, c->out.len)
+                                : send(c->fd, c->out.at + c->out.start, c->out.len, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && errno != EAGAIN) return errno == EPIPE || errno == ECONNRESET ? ERR_CLOSED : ERR_SYS;
         if (n > 0) {
@@ -161,8 +163,13 @@ enum err conn_read(struct conn *c, uint8_t *scratch, size_t scratch_bytes, struc
     if (kept > 0) memcpy(scratch, c->in.at, kept);
 
     ssize_t n = recv(c->fd, scratch + kept, scratch_bytes - kept, 0);
-    *out = bytes_of(scratch, kept + (n > 0 ? (size_t)n : 0));
-    if (n > 0) return ERR_OK;
+    size_t got = n > 0 ? (size_t)n : 0;
+    if (c->ws.is_on && bench_ws_take(&c->ws, scratch + kept, &got) != ERR_OK) {
+        errno = EPROTO;
+        return ERR_SYS;
+    }
+    *out = bytes_of(scratch, kept + got);
+    if (n > 0) return got > 0 ? ERR_OK : ERR_AGAIN;
     if (n == 0 || errno == ECONNRESET) return ERR_CLOSED;
     return errno == EAGAIN || errno == EINTR ? ERR_AGAIN : ERR_SYS;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * bench_conn - a TCP connection of the load generator: bytes out in one write, bytes in with one read.
+ * bench_conn - a connection of the load generator: bytes out in one write, bytes in with one read.
  *
  * Thread:  one owner. Events come from the owner's epoll, with the conn as data.
  * Memory:  output not yet taken by the kernel, and the cut packet at the end of a read; nothing when idle.
@@ -17,6 +17,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "cli/bench_ws.h"
 
 enum conn_state { CONN_CLOSED, CONN_OPENING, CONN_GREETING, CONN_SUBSCRIBING, CONN_READY, CONN_LEAVING };
 
@@ -35,12 +36,14 @@ struct conn {
     uint32_t index; /* among the publishers, or among the subscribers */
     uint64_t opened_ns, sent_ns;
     struct conn_buffer out, in;
+    struct bench_ws ws;
 };
 
 struct bench_target {
     struct sockaddr_storage address;
     socklen_t address_bytes;
     uint32_t sources; /* 0: leave the source address alone */
+    bool is_websocket;
 };
 
 /* Looks the broker up. problem gets the reason in words. */

@@ -102,6 +102,7 @@ enum err bench_setup(struct bench *b, char *problem)
     b->version = b->conf.version == 0 ? MQTT_V311 : MQTT_V5;
     b->run = run_name(&b->conf);
     b->target.sources = (uint32_t)b->conf.sources;
+    b->target.is_websocket = b->conf.websockets != 0;
     b->conductor_fd = -1;
 
     enum err rc = check_fd_limit(b, problem);

@@ -31,11 +31,16 @@ IN_MEMORY = ["persistence false", "log_dest none"]
 # Kind: program, lines. The log of longlinkd-disk is where its metrics are read from.
 KINDS = {
     "longlinkd": ("longlinkd", IN_MEMORY),
+    "longlinkd-ws": ("longlinkd", ["protocol websockets"] + IN_MEMORY),
     "longlinkd-disk": ("longlinkd", ["persistence true", "durability disk", "persistence_location {data}",
                                      "log_dest file {folder}/log", "log_type error", "log_type warning",
                                      "log_type notice"]),
     "mosquitto": ("mosquitto", IN_MEMORY),
 }
+
+
+# Kind: what its clients need of the generator.
+CLIENTS = {"longlinkd-ws": ["--websockets"]}
 
 
 class BrokerMissing(Exception):

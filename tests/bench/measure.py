@@ -15,7 +15,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from brokers import BrokerFailed
+from brokers import CLIENTS, BrokerFailed
 
 RUN_SECONDS = 600
 RUN_FAILED = 3
@@ -75,7 +75,7 @@ def measured(run, how):
 def generate(run, *more):
     """One run of the generator: its figures, its exit code and what it said."""
     command = [run.bench, "bench", "--json", "--port", str(run.broker.port), "--pid", str(run.broker.pid),
-               *run.options, *more]
+               *CLIENTS.get(run.broker.kind, []), *run.options, *more]
     done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_SECONDS, check=False)
     figures = json.loads(done.stdout) if done.stdout.strip() else {}
     figures["exit_code"] = done.returncode

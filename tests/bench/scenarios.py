@@ -126,6 +126,9 @@ AT_ONCE = {"mosquitto": ["set_tcp_nodelay true"]}
 MEMORY_SCENARIOS = [
     Scenario("pairs", "50 pairs, QoS 1, 64 B, window 10",
              "--scenario pairs --clients 50 --qos 1 --size 64 --window 10 --gather 500", LIVE, timed=True),
+    Scenario("pairs-ws", "the same by WebSocket, beside TCP",
+             "--scenario pairs --clients 50 --qos 1 --size 64 --window 10 --gather 500", LIVE, timed=True,
+             brokers="longlinkd-ws,longlinkd"),
     Scenario("fanout-10", "1 to 500, QoS 0, 64 B, window 10",
              "--scenario fanout --clients 500 --qos 0 --size 64 --window 10 --gather 2000", LIVE, timed=True),
     Scenario("fanout-100", "1 to 500, QoS 0, 64 B, window 100",

@@ -76,6 +76,18 @@ def pairs_deliver_each_message_once(bench):
 
 
 @case
+def websockets_carry_the_same(bench):
+    """By our own broker: mosquitto's WebSocket is not on the address that it is told."""
+    with Broker("longlinkd-ws", os.path.dirname(os.path.dirname(bench.program))) as broker:
+        by_ws = Bench(bench.program, broker)
+        check_counts(by_ws.good("--websockets", "--scenario", "pairs", "--clients", 4, "--qos", 1, "--messages", 202,
+                                "--size", 70000), 202, 1)
+        check_counts(by_ws.good("--websockets", "--scenario", "fanout", "--clients", 7, "--messages", 50), 50, 7)
+        code, _, said = bench.run("--websockets", "--scenario", "pairs", "--messages", 10)
+        assert code != 0, said
+
+
+@case
 def fan_out_delivers_to_every_subscriber(bench):
     check_counts(bench.good("--scenario", "fanout", "--clients", 7, "--qos", 0, "--messages", 50), 50, 7)
     check_counts(bench.good("--scenario", "fanout", "--clients", 7, "--publishers", 3, "--qos", 1, "--messages", 50),
