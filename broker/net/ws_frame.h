@@ -13,7 +13,7 @@
  * Memory:  4 KiB for a thread, until it ends. A piece is lent until the next call.
  * Limits:  none: a frame is handed out as it comes, whatever length it says.
  * Errors:  ERR_NOMEM; ERR_SYNTAX for a head that is none, a control frame in fragments or above 125 bytes.
- * Tests:   tests/unit/test_ws_frame.c, tests/fuzz/fuzz_ws_frame.c
+ * Tests:   tests/unit/test_ws_frame.c, tests/fuzz/fuzz_ws.c
  */
 #ifndef NET_WS_FRAME_H
 #define NET_WS_FRAME_H
