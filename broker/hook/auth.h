@@ -11,7 +11,8 @@
  *   connection gone -> end(), when the last step has been answered
  *
  * The broker has none of its own. Who the client is, is the method's to find out: with one, allow_anonymous
- * does not matter.
+ * and the password file do not matter. An ACL file knows the client by the user name in its CONNECT, so a
+ * method that lets it in says that this name is its own.
  *
  * Thread:  ask and end on the loop of the connection; they may not block. auth_answer on any.
  * Memory:  a step is the broker's, and the method may read it until it answers. auth_answer copies.
