@@ -4,6 +4,7 @@
 #include "main/broker_int.h"
 #include "main/deadline.h"
 #include "main/drop.h"
+#include "main/files.h"
 #include "main/state_dir.h"
 #include "store/store_mem.h"
 #include "store_sqlite/store_disk.h"
@@ -114,6 +115,27 @@ static enum err start_workers(struct broker *b)
     return rc == ERR_OK ? workers_start(&b->workers, &conf) : rc;
 }
 
+/* The sum of all max_connections that are set. */
+static uint64_t connections_wanted(const struct config *config)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < config->listeners_count; i++) {
+        uint32_t most = config->listeners[i].max_connections;
+        if (most != UINT32_MAX) sum += most;
+    }
+    return sum;
+}
+
+static uint32_t connections_max(struct broker *b)
+{
+    struct files f = files_raise(shards_wanted(b->config), b->config->listeners_count);
+    uint64_t wanted = connections_wanted(b->config);
+    if (wanted > f.connections)
+        log_event(b->log, EVENT_FILES_FEW, LOG_NUM("open_files", f.limit),
+                  LOG_NUM("connections", f.connections), LOG_NUM("max_connections", wanted));
+    return f.connections;
+}
+
 static enum err start_shards(struct broker *b)
 {
     struct shards_conf conf = {
@@ -121,6 +143,7 @@ static enum err start_shards(struct broker *b)
         .view = doors_plan_view(b->plan),
         .log = b->log,
         .clock = &b->clock.clock,
+        .connections_max = connections_max(b),
     };
     enum err rc = metrics_new(&b->metrics, conf.count + 1);
     conf.metrics = b->metrics;

@@ -3,7 +3,6 @@
 """Clients that ask for the most, read nothing, or come at the worst moment: the broker neither dies nor grows nor
 loses what it acknowledged, and keeps the order of what one client sent."""
 import contextlib
-import resource
 import signal
 import struct
 import threading
@@ -162,20 +161,6 @@ class Hostile(kit.Test):
         c.send(c.publish_bytes(name, b"x", 1))
         seen = {c.receive().kind for _ in range(2)}
         self.assertEqual(seen, {kit.PUBACK, kit.PUBLISH})
-
-    def test_descriptors_run_out_and_come_back(self):
-        b = self.broker("shards 2")
-        room = 40
-        resource.prlimit(b.process.pid, resource.RLIMIT_NOFILE, (room, room))
-        clients = [kit.Client(b.port) for _ in range(room + 20)]
-        for i, c in enumerate(clients):
-            self.addCleanup(c.close)
-            c.join(f"c{i}", answer=False)
-        kit.wait_until(lambda: "accept-failed" in b.text(), "accept-failed")
-        for c in clients[:room]:
-            c.close()
-        for c in clients[room:]:
-            c.expect(kit.CONNACK)
 
 
 if __name__ == "__main__":
