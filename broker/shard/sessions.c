@@ -225,7 +225,8 @@ enum err sessions_restore(struct shard *sh, const struct restore_session *r)
     struct session *s = make(sh, r->client_id, true, r->session_no);
     if (s == NULL) return ERR_NOMEM;
     s->claim_no = r->claim_no;
-    s->expiry_s = r->expiry_s;
+    uint32_t most = sh->config->persistent_client_expiration; /* it may be newer than the session */
+    s->expiry_s = r->expiry_s < most ? r->expiry_s : most;
     s->resent_upto = r->sent;
     bool known = r->offline_ms > 0 && r->offline_ms < sh->wall_ms;
     enum err rc = restore_will(s, r);

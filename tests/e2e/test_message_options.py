@@ -1,7 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Options of mosquitto that change how messages go to clients."""
+import contextlib
+import os
+import re
 import shutil
+import sqlite3
 import struct
 import tempfile
 
@@ -143,6 +147,24 @@ class MessageOptions(kit.Test):
         p.publish("t", b"last", 1)  # durable, and so is what was before it
         self.acknowledge(c, first)
         self.assertEqual([c.message().payload for _ in range(4)], [b"second", b"zero", b"after zero", b"last"])
+
+    def test_sessions_of_before_expire_by_the_option_too(self):
+        # option: persistent_client_expiration
+        b = self.durable("")
+        for name in ("old", "young"):
+            self.client(b, name, version=kit.V311, clean=False).leave()
+        self.stop_well(b)
+        b.is_over = True
+        with open(b.conf) as f:
+            data = re.search(r"persistence_location (\S+)", f.read())[1]
+        with contextlib.closing(sqlite3.connect(os.path.join(data, "longlink.db"))) as db, db:
+            db.execute("UPDATE session SET offline_ms = offline_ms - 7200000 WHERE client_id = ?", (b"old",))
+        b = self.broker(f"durability disk\npersistence_location {data}\npersistent_client_expiration 1h")
+        b.wait_metric("sessions_expired_total", lambda n: n == 1)
+        for name, is_there in (("old", False), ("young", True)):
+            c = kit.Client(b.port)
+            self.addCleanup(c.close)
+            self.assertEqual(c.join(name, version=kit.V311, clean=False), (is_there, 0), name)
 
     # what is under way
 
