@@ -28,4 +28,5 @@ endfunction()
 
 interop_test(mosquitto 240)
 interop_test(peers 240)
+interop_test(websocket 120)
 interop_test(cuts 240)

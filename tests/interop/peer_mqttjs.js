@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A peer around MQTT.js; what it understands is said in peers.py. MQTTJS names the folder that has node_modules.
 'use strict';
+const fs = require('fs');
 const path = require('path');
 const readline = require('readline');
 const mqtt = require(path.join(process.env.MQTTJS, 'node_modules', 'mqtt'));
@@ -49,6 +50,7 @@ const does = {
     version = Number(o.version || 4);
     const options = {clientId: o.id, protocolVersion: version, clean: (o.clean || '1') === '1', keepalive: 30,
       reconnectPeriod: 10, resubscribe: false, protocolId: version === 3 ? 'MQIsdp' : 'MQTT'};
+    if (o.ca) options.ca = [fs.readFileSync(o.ca)];
     if (version === 5) options.properties = properties(words, ['expiry', 'rm', 'tam']);
     if (o.autoalias) options.autoAssignTopicAlias = true;
     if (o.will) {

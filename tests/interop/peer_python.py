@@ -55,7 +55,11 @@ class Peer:
         self.version = int(o.get("version", 4))
         clean = bool(int(o.get("clean", 1)))
         more = {} if self.version == 5 else {"clean_session": clean}
-        c = self.client = paho.Client(o["id"], protocol=self.version, **more)
+        scheme, host, port = o["uri"].replace("//", "").split(":")
+        transport = "tcp" if scheme == "tcp" else "websockets"
+        c = self.client = paho.Client(o["id"], protocol=self.version, transport=transport, **more)
+        if "ca" in o:
+            c.tls_set(o["ca"])
         c.max_queued_messages_set(0)
         c.max_inflight_messages_set(10)
         c.reconnect_delay_set(0.01, 0.01)
@@ -72,7 +76,6 @@ class Peer:
             # Only the first connection begins anew.
             options = {"clean_start": paho.MQTT_CLEAN_START_FIRST_ONLY if clean else False,
                        "properties": properties(PacketTypes.CONNECT, words, ("expiry", "rm"))}
-        host, port = o["uri"].removeprefix("tcp://").split(":")
         while True:  # a connection that was cut before CONNACK
             try:
                 c.connect(host, int(port), 30, **options)

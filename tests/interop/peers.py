@@ -8,7 +8,7 @@
 
 Orders (bytes in hexadecimal; properties by short names: ct rt cd mei pfi alias up=name:value, expiry rm, delay, sid):
 
-    connect uri=tcp://127.0.0.1:1 id=ME version=5 clean=1 [folder=F] [will=T qos=1 retain=0 payload=00 delay=5]
+    connect uri=tcp://127.0.0.1:1 [ca=FILE] id=ME version=5 clean=1 [folder=F] [will=T qos=1 retain=0 payload=00 delay=5]
     subscribe filter=F qos=2 [nl=1] [rap=1] [rh=2] [sid=7]          unsubscribe filter=F
     publish topic=T qos=2 retain=0 payload=00 [ct=text/plain] ...   pending     leave
 
@@ -117,13 +117,13 @@ class Peer:
         self.tell(verb, **words)
         return self.wait(answer, before + 1)
 
-    def connect(self, port, clean=True, **words):
-        """clean=False: a session that lasts."""
+    def connect(self, port, clean=True, scheme="tcp", **words):
+        """clean=False: a session that lasts. scheme: also ws, or wss with ca=FILE, which not all clients can."""
         if self.folder and self.kind in ("client", "async"):
             words["folder"] = self.folder
         if self.version == kit.V5 and not clean:
             words.setdefault("expiry", 3600)
-        return self.ask("connect", "connected", uri=f"tcp://127.0.0.1:{port}", id=self.client_id,
+        return self.ask("connect", "connected", uri=f"{scheme}://127.0.0.1:{port}", id=self.client_id,
                         version=self.version, clean=int(clean), **words)
 
     def subscribe(self, topic_filter, qos, **words):
