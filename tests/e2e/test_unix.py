@@ -80,6 +80,25 @@ class Unix(kit.Test):
         with open(path) as f:
             self.assertEqual(f.read(), "mine")
 
+    def test_a_connect_that_trickles_in_has_its_time_once(self):  # option: connect_timeout_s
+        path = os.path.join(self.folder(), "mqtt.sock")
+        b = self.on_path(path, "connect_timeout_s 2\nlistener 0 127.0.0.1")
+        other = int(kit.wait_file(b.log, r" listener-open .*port=([1-9]\d*)").group(1))
+        for to in (path, other):
+            c = kit.Client(to)
+            self.addCleanup(c.close)
+            c.socket.settimeout(0.2)
+            connect = iter(b"\x10\x7f\0\4MQTT\5" + bytes(500))
+            with self.assertRaises((BrokenPipeError, ConnectionResetError, EOFError)):
+                while True:
+                    c.send(bytes([next(connect)]))
+                    try:
+                        if not c.socket.recv(1):
+                            raise EOFError
+                    except TimeoutError:
+                        continue
+        self.assertEqual(b.metric("connect_timeouts_total"), 2)
+
     def test_a_reload_opens_and_closes_it(self):
         path = os.path.join(self.folder(), "mqtt.sock")
         b = self.broker()
