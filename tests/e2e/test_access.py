@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Who may come in, and what to: password files and ACL files, with mosquitto beside as the judge."""
+import re
 import resource
 import select
 import shutil
@@ -409,6 +410,26 @@ class Groups(access_kit.Test):
         source.publish("t/left", b"2", 1)
         self.assertEqual(right.message().payload, b"2")
         self.assertEqual(left.catch_up(), [])
+
+
+class Doors(access_kit.Test):
+    def test_each_listener_has_files_of_its_own_and_its_clients_meet(self):
+        # option: per_listener_settings
+        passwords, rules = self.file(f"anna:{hash_7('secret')}\n"), self.file("topic read t/#\n")
+        b = self.broker(f"listener 0 127.0.0.1\nallow_anonymous true\nacl_file {rules}\n",
+                        listener="per_listener_settings true\nlistener 0 127.0.0.1",
+                        allow=f"allow_anonymous false\npassword_file {passwords}")
+        closed, free = [int(p) for p in re.findall(r" listener-open .*port=(\d+)", b.text())]
+        b.port = closed
+        self.assertEqual(self.try_join(b)[1], NOT_AUTHORIZED)
+        anna = self.client(b, "anna", user="anna", password="secret")
+        b.port = free
+        reader = self.client(b, "reader")
+        reader.subscribe("#")
+        self.assertEqual(reader.publish("t/1", b"1", 1), NOT_AUTHORIZED)
+        for topic in ("u", "t/1"):  # no rules where she came in
+            self.assertIn(anna.publish(topic, b"2", 1), (0, 0x10))
+        self.assertEqual(reader.message().topic, "t/1")
 
 
 class Reload(access_kit.Test):
