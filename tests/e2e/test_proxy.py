@@ -84,6 +84,29 @@ class Proxy(kit.Test):
             self.broker("enable_proxy_protocol 1\nproxy_trusted 0.0.0.0/0 ::/0", listener=f"listener 0 {path}")
             self.assertEqual(self.dial(path, b"").expect_closed(), [])
 
+    def test_the_name_in_a_certificate_that_the_proxy_has_verified_is_the_user(self):
+        acl = tempfile.NamedTemporaryFile("w", prefix="longlink-acl.")
+        self.addCleanup(acl.close)
+        acl.write("user device\ntopic readwrite mine/#\n")
+        acl.flush()
+        b = self.broker(f"enable_proxy_protocol 2\n{TRUSTED}\nuse_identity_as_username true\nacl_file {acl.name}",
+                        allow="allow_anonymous false")
+
+        def named(name, verify=0):
+            sub = bytes([0x22]) + struct.pack(">H", len(name)) + name
+            ssl = bytes([3]) + struct.pack(">I", verify) + sub
+            return v2(more=bytes([0x20]) + struct.pack(">H", len(ssl)) + ssl)
+
+        def said(header):
+            return self.dial(b, header).join("c")[1]
+
+        c = self.dial(b, named(b"device"))
+        self.assertEqual(c.join("c")[1], 0)
+        self.assertEqual(c.publish("mine/x", b"", qos=1), 0x10)  # nobody has subscribed, but it may
+        self.assertEqual(c.publish("other/x", b"", qos=1), 0x87)
+        for header in (v2(), named(b"device", verify=1), named(b"\xff\xfe"), named(b"a\0b")):
+            self.assertIn(said(header), (0x86, 0x87))
+
     def test_a_header_may_be_slow_but_not_slower_than_connect_timeout_s(self):
         b = self.broker(f"enable_proxy_protocol any\n{TRUSTED}")
         slow = self.dial(b, b"")
