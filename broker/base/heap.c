@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/heap.h"
 #include <malloc.h>
+#include <stdio.h>
+#include <unistd.h>
 
 enum { WELL_PART = 20 };
 
@@ -23,13 +25,30 @@ bool heap_gate_has_room(const struct heap_gate *g, size_t bytes, uint64_t beyond
     return used < limit + beyond && bytes <= limit + beyond - used;
 }
 
+/* Pages of the process that are no file's. */
+static uint64_t private_bytes(void)
+{
+    unsigned long size, resident = 0, shared = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (f == NULL) return 0;
+    int got = fscanf(f, "%lu %lu %lu", &size, &resident, &shared);
+    fclose(f);
+    return got == 3 && resident > shared ? (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+static uint64_t kept_bytes(void)
+{
+    uint64_t has = private_bytes(), used = heap_used();
+    return has > used ? has - used : 0;
+}
+
 void heap_tend(void)
 {
     enum { WORTH_BYTES = 16 * 1024 * 1024 };
-    static _Atomic(uint64_t) most; /* in use since the last time */
-    uint64_t used = heap_used(), before = atomic_load_explicit(&most, memory_order_relaxed);
-    if (used > before) atomic_store_explicit(&most, used, memory_order_relaxed);
-    if (used + WORTH_BYTES > before) return;
-    atomic_store_explicit(&most, used, memory_order_relaxed);
+    static uint64_t left; /* that could not be given back the last time */
+    uint64_t kept = kept_bytes();
+    if (kept < left) left = kept;
+    if (kept - left < WORTH_BYTES) return;
     malloc_trim(0);
+    left = kept_bytes();
 }

@@ -38,8 +38,8 @@ struct heap_slot *heap_slot_take(void);
 /* Bytes in use. A sum of what each thread says, so not of one moment while others work. */
 uint64_t heap_used(void);
 
-/* Gives back to the system what the allocator keeps, if much has been freed since it was asked last. May take
- * some milliseconds, and others wait in malloc meanwhile. */
+/* Gives back to the system what the allocator keeps, if it is much. May take some milliseconds, and others
+ * wait in malloc meanwhile. By one thread. */
 void heap_tend(void);
 
 /* Says when a limit has been reached, until there is a twentieth less in use. All zero: no limit. */

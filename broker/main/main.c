@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "base/heap.h"
 #include "config/print.h"
 #include "main/args.h"
 #include "main/broker.h"
@@ -35,18 +36,18 @@ static void reload(const struct process *p)
     args_fini(&again);
 }
 
-/* When the watchdog is to be fed: several times within the time that it gives. */
-static uint64_t feed_due_ms(const struct process *p)
+/* When memory is to be given back, and the watchdog fed: several times within the time that it gives. */
+static uint64_t upkeep_due_ms(const struct process *p)
 {
-    enum { FEEDS_A_TIME = 4, SHORTEST_MS = 10 };
+    enum { FEEDS_A_TIME = 4, SHORTEST_MS = 10, LONGEST_MS = 5000 };
     uint64_t ms = p->notify.watchdog_ms / FEEDS_A_TIME;
+    if (p->notify.watchdog_ms == 0 || ms > LONGEST_MS) ms = LONGEST_MS;
     return clock_mono_ms(&clock_system) + (ms < SHORTEST_MS ? SHORTEST_MS : ms);
 }
 
-/* The next signal; 0 when it is time to feed the watchdog. */
-static int next_signal(const struct process *p, const sigset_t *signals, uint64_t due_ms)
+/* The next signal; 0 when it is time for upkeep. */
+static int next_signal(const sigset_t *signals, uint64_t due_ms)
 {
-    if (p->notify.watchdog_ms == 0) return sigwaitinfo(signals, NULL);
     uint64_t now_ms = clock_mono_ms(&clock_system), ms = due_ms > now_ms ? due_ms - now_ms : 0;
     struct timespec wait = { .tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000 };
     if (ms == 0) return 0;
@@ -58,15 +59,16 @@ static int next_signal(const struct process *p, const sigset_t *signals, uint64_
  * SIGHUPs that come during a reload one is kept: what they ask for is read after it. */
 static void wait_for_end(const struct process *p, const sigset_t *signals)
 {
-    uint64_t due_ms = feed_due_ms(p);
+    uint64_t due_ms = upkeep_due_ms(p);
     for (;;) {
-        int got = next_signal(p, signals, due_ms); /* or -1: interrupted */
+        int got = next_signal(signals, due_ms); /* or -1: interrupted */
         if (got == SIGINT || got == SIGTERM) return;
         if (got == SIGHUP) reload(p);
         if (got == SIGUSR2) broker_print_metrics(p->broker);
         if (got != 0) continue;
-        if (broker_is_alive(p->broker)) notify_alive(&p->notify);
-        due_ms = feed_due_ms(p);
+        heap_tend();
+        if (p->notify.watchdog_ms > 0 && broker_is_alive(p->broker)) notify_alive(&p->notify);
+        due_ms = upkeep_due_ms(p);
     }
 }
 

@@ -3,6 +3,7 @@
 stays within bounds. A load is set up once; then each call of its step() does some more of it."""
 import contextlib
 import os
+import re
 import select
 import socket
 import struct
@@ -13,6 +14,9 @@ import kit  # noqa: E402
 
 BLOCK = 64 * 1024
 LOADS = {}
+
+
+WEBSOCKETS = "listener 0 127.0.0.1\nprotocol websockets"
 
 
 def load(name, doc, conf=""):
@@ -409,6 +413,32 @@ def garbage(port, scale):
             crowd.join(b"", for_ever(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"), again=join)
         join()
     return crowd
+
+
+@load("ws-fragments", "20 WebSocket clients send one message in fragments of a byte, or of none, for ever",
+      WEBSOCKETS)
+def ws_fragments(port, scale):
+    def frame(first, payload):
+        return bytes([first, 0x80 | len(payload)]) + bytes(4) + payload  # masked, with zeros
+
+    crowd = Crowd(port)
+    hello = (b"GET /mqtt HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+             b"Sec-WebSocket-Protocol: mqtt\r\n\r\n")
+    ping = frame(0, b"\xc0") + frame(0, b"\0")
+    for i in range(max(2, int(20 * scale))):
+        def join(i=i):
+            first = frame(0x82, connect(f"ws{i}")) if i % 2 else frame(0x02, connect(f"ws{i}"))
+            more = ping + frame(0, b"") * 20 if i % 2 == 0 else frame(0x89, b"ping") * 20
+            crowd.join(hello + first, for_ever(more), again=join)
+        join()
+    return crowd
+
+
+def port_of(name, broker):
+    """Of the listener that the load is for: the one that its configuration adds, or the first."""
+    ports = re.findall(r" listener-open .*port=(\d+)", broker.text())
+    return int(ports[1 if LOADS[name].conf == WEBSOCKETS else 0])
 
 
 def start(name, port, scale=1):

@@ -36,7 +36,7 @@ class Abuse(kit.Test):
 
     def abuse(self, name, scale=SCALE):
         b, reader, source = self.begin(name)
-        load = abuse_loads.start(name, b.port, scale)
+        load = abuse_loads.start(name, abuse_loads.port_of(name, b), scale)
         steps = LONG_STEPS if isinstance(load, abuse_loads.Steps) else STEPS
         for i in range(ROUNDS):
             for _ in range(steps):

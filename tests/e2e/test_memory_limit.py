@@ -203,6 +203,23 @@ class MemoryLimit(kit.Test):
         self.check_bounded(b)
 
 
+class Storm(kit.Test):
+    def test_memory_goes_back_to_the_system_when_a_storm_is_over(self):
+        b = self.broker("shards 2")
+        before = b.resident_bytes()
+        source = self.client(b, "source")
+        for value in (b"x" * 300, b""):
+            for first in range(0, 100000, 1000):
+                source.send(b"".join(source.publish_bytes(f"storm/{i}", value, retain=True)
+                                     for i in range(first, first + 1000)))
+            source.ping()
+            if value:
+                b.wait_metric("retained_messages", lambda n: n == 100000)
+                self.assertGreater(b.resident_bytes() - before, 40 * kit.MIB)
+        b.wait_metric("retained_messages", lambda n: n == 0)
+        kit.wait_until(lambda: b.resident_bytes() - before < 24 * kit.MIB * kit.MEMORY_FACTOR, "memory given back", 30)
+
+
 class Reload(kit.Test):
     def reload(self, b, limit):
         with open(b.conf) as f:
