@@ -16,7 +16,7 @@
  * Limits:  CLEAN_QUEUE_BYTES_MAX or conf->queue_*_max; TAIL_ENTRIES_MAX; SUBSCRIPTIONS_MAX; COPIES_MAX and
  *          NOTED_TOPICS_MAX.
  * Errors:  ERR_FULL: dropped by a limit, to be counted. ERR_NOMEM: the same, by the machine's.
- * Tests:   tests/unit/test_session.c, tests/unit/test_fence.c
+ * Tests:   tests/unit/test_session.c, tests/unit/test_session_shed.c, tests/unit/test_fence.c
  */
 #ifndef SESSION_SESSION_H
 #define SESSION_SESSION_H

@@ -3,6 +3,7 @@
 unit_test(share share)
 unit_test(shared session)
 unit_test(session session)
+unit_test(session_shed session)
 unit_test(qos2 session)
 unit_test(qos2_model session)
 unit_test(fence session)

@@ -95,62 +95,6 @@ static struct session *live_session(uint32_t window)
     return s;
 }
 
-TEST(short_of_memory_a_persistent_session_lets_go_of_what_the_store_has_and_reads_it_again)
-{
-    struct session *s = live_session(2);
-    offer_some(s, 11, 20);
-    expect_next(s, 11, 1, false);
-    expect_next(s, 12, 2, false);
-    CHECK_INT(0, session_shed(s, 3 * msg_bytes(msg_of(11)))); /* nothing of it is lost */
-    CHECK_TRUE(s->queued_bytes <= 3 * msg_bytes(msg_of(11)));
-    CHECK_INT(15, s->fed);
-    CHECK_INT(ERR_AGAIN, offer(s, 21)); /* behind what the store has now */
-    CHECK_TRUE(session_wants_page(s));
-    session_reading(s);
-    CHECK_INT(0, session_shed(s, 0)); /* the page begins where it did */
-    CHECK_INT(15, s->fed);
-    give_page(s, 16, 6);
-    CHECK_TRUE(session_acked(s, 1));
-    CHECK_TRUE(session_acked(s, 2));
-    uint16_t id = 3;
-    for (uint64_t seq = 13; seq <= 21; seq++, id++) {
-        expect_next(s, seq, id, false);
-        CHECK_TRUE(session_acked(s, id));
-    }
-    expect_none(s);
-    close_session(s);
-}
-
-TEST(short_of_memory_what_was_sent_stays)
-{
-    struct session *s = live_session(2);
-    offer_some(s, 11, 12);
-    expect_next(s, 11, 1, false);
-    expect_next(s, 12, 2, false);
-    CHECK_INT(0, session_shed(s, 0));
-    CHECK_INT(FEED_LIVE, s->feed);
-    CHECK_TRUE(session_acked(s, 1));
-    CHECK_TRUE(session_acked(s, 2));
-    close_session(s);
-}
-
-TEST(short_of_memory_a_clean_session_loses_its_newest_and_says_how_many)
-{
-    struct session *s = open_session(false);
-    session_attach(s, &conn, 1);
-    for (int i = 0; i < 10; i++) CHECK_INT(ERR_OK, offer(s, 0));
-    struct session_send n;
-    CHECK_TRUE(session_next(s, &n));
-    CHECK_INT(7, session_shed(s, 2 * msg_bytes(msg_of(0))));
-    CHECK_INT(0, session_shed(s, 2 * msg_bytes(msg_of(0))));
-    CHECK_INT(2, session_shed(s, 0));
-    CHECK_TRUE(session_acked(s, n.id));
-    expect_none(s);
-    CHECK_INT(ERR_OK, offer(s, 0));
-    CHECK_TRUE(session_next(s, &n));
-    close_session(s);
-}
-
 TEST(what_was_acknowledged_is_finished_whatever_the_store_says_and_nothing_else)
 {
     struct session *s = live_session(10);
