@@ -27,3 +27,6 @@ endif()
 add_executable(test_parts unit/test_parts.c)
 target_link_libraries(test_parts PRIVATE connection_rig ll_test_kit)
 add_test(NAME unit_parts COMMAND test_parts)
+
+unit_test(share_of_turn shard store)
+target_link_libraries(test_share_of_turn PRIVATE connection_rig)
