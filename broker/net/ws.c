@@ -210,7 +210,7 @@ static void take_piece(struct ws *w, const struct ws_piece *p, uint8_t *at, size
         take_control(w, p);
         return;
     }
-    if (p->data.len > 0) memcpy(at + *got, p->data.at, p->data.len);
+    if (p->data.len > 0) memmove(at + *got, p->data.at, p->data.len);
     *got += p->data.len;
     w->in_message = !p->is_final;
 }
@@ -221,7 +221,7 @@ static void read_frames(struct ws *w, uint8_t *at, size_t n, size_t *got)
     struct ws_framer *f = ws_framer_get();
     struct ws_piece p;
     enum err rc = f == NULL ? ERR_NOMEM : ERR_OK;
-    if (f != NULL) ws_framer_begin(f, &w->cut, bytes_of(at, n));
+    if (f != NULL) ws_framer_begin(f, &w->cut, at, n);
     while (rc == ERR_OK && w->verdict == ERR_OK) {
         rc = ws_framer_next(f, &p);
         if (rc == ERR_OK) take_piece(w, &p, at, got);

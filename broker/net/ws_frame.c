@@ -9,17 +9,23 @@
  * The bytes of one read are a stream: the head that was kept, then what came.
  *
  *   | kept head | frame | frame | fra           frame_at: where the frame begins that is being read
- *               ^in.at                          fed:      what the library has taken
+ *               ^in                             taken:    what is done with
  *
- * Pieces are handed out from the library's own copy, so that their reader may put them over `in`: they are
- * shorter than the stream up to the frame's head, which is looked at here once more, for its key.
+ * The library judges and counts, and gets only what it needs for that: a head as if it were not masked, and
+ * of a payload no more than its length. It would copy it, and take the mask off byte by byte.
+ *
+ * Pieces lie in `in`, and their reader may put them together at its beginning: they are shorter than the
+ * stream up to the head of the next frame.
  */
 struct ws_framer {
     wslay_frame_context_ptr context; /* NULL: to be made */
     struct ws_cut *cut;
     struct ws_cut kept; /* as it was at the beginning */
-    struct bytes in;
-    uint64_t fed, frame_at;
+    uint8_t *in;
+    uint64_t stream_bytes, taken, frame_at;
+    uint8_t feed[WS_HEAD_BYTES_MAX]; /* what the library still gets of a head */
+    size_t feed_at, feed_bytes;
+    uint64_t feed_payload;
     uint64_t length, left; /* of the payload of the frame at frame_at, when has_head */
     uint8_t key[4];
     uint8_t opcode;
@@ -55,28 +61,19 @@ static void framers_init(void)
 
 /* --- the library's callbacks */
 
-/* The n-th byte of the stream and those behind it. */
-static void stream_copy(const struct ws_framer *f, uint64_t from, uint8_t *to, size_t n)
-{
-    for (size_t i = 0; i < n; i++, from++)
-        to[i] = from < f->kept.head_bytes ? f->kept.head[from] : f->in.at[from - f->kept.head_bytes];
-}
-
-static uint64_t stream_left(const struct ws_framer *f)
-{
-    return f->kept.head_bytes + f->in.len - f->fed;
-}
-
 static ssize_t feed(uint8_t *at, size_t room, int flags, void *framer)
 {
     struct ws_framer *f = framer;
-    size_t n = stream_left(f) < room ? (size_t)stream_left(f) : room;
-    size_t head = f->fed < f->kept.head_bytes ? f->kept.head_bytes - (size_t)f->fed : 0;
+    size_t n = f->feed_bytes - f->feed_at;
     (void)flags;
-    if (head > n) head = n;
-    stream_copy(f, f->fed, at, head);
-    if (n > head) memcpy(at + head, f->in.at + (f->fed + head - f->kept.head_bytes), n - head);
-    f->fed += n;
+    if (n > 0) {
+        if (n > room) n = room;
+        memcpy(at, f->feed + f->feed_at, n);
+        f->feed_at += n;
+        return (ssize_t)n;
+    }
+    n = f->feed_payload < room ? (size_t)f->feed_payload : room;
+    f->feed_payload -= n;
     return (ssize_t)n; /* 0: it will ask again */
 }
 
@@ -137,31 +134,62 @@ size_t ws_frame_head(uint8_t head[WS_HEAD_BYTES_MAX], enum ws_opcode opcode, uin
 
 /* --- reading */
 
-static size_t head_bytes(uint64_t length, bool is_masked)
-{
-    size_t bytes = length < 126 ? 2 : length <= UINT16_MAX ? 4 : 10;
-    return is_masked ? bytes + 4 : bytes;
-}
-
-void ws_framer_begin(struct ws_framer *f, struct ws_cut *cut, struct bytes in)
+void ws_framer_begin(struct ws_framer *f, struct ws_cut *cut, uint8_t *at, size_t n)
 {
     f->cut = cut;
     f->kept = *cut;
-    f->in = in;
-    f->fed = f->frame_at = 0;
+    f->in = at;
+    f->stream_bytes = cut->head_bytes + n;
+    f->taken = f->frame_at = 0;
+    f->feed_at = f->feed_bytes = 0;
+    f->feed_payload = 0;
     f->has_head = false;
     f->is_rest = cut->is_inside;
 }
 
-static void see_head(struct ws_framer *f, const struct wslay_frame_iocb *io)
+static void stream_copy(const struct ws_framer *f, uint64_t from, uint8_t *to, size_t n)
 {
-    f->has_head = true;
-    f->length = f->left = io->payload_length;
-    f->opcode = io->opcode;
-    f->is_final = io->fin != 0;
-    f->is_masked = io->mask != 0;
-    uint64_t end = f->frame_at + head_bytes(f->length, f->is_masked);
-    if (f->is_masked) stream_copy(f, end - 4, f->key, 4);
+    for (size_t i = 0; i < n; i++, from++)
+        to[i] = from < f->kept.head_bytes ? f->kept.head[from] : f->in[from - f->kept.head_bytes];
+}
+
+/* Gives the library the head at frame_at, or as much as has come of it. True: it is whole. */
+static bool feed_head(struct ws_framer *f)
+{
+    uint8_t head[WS_HEAD_BYTES_MAX];
+    uint64_t left = f->stream_bytes - f->frame_at;
+    size_t have = left < sizeof head ? (size_t)left : sizeof head;
+    stream_copy(f, f->frame_at, head, have);
+    f->feed_at = f->feed_bytes = 0;
+    if (have < 2) return false;
+    size_t plain = (head[1] & 0x7f) < 126 ? 2 : (head[1] & 0x7f) == 126 ? 4 : 10;
+    f->is_masked = (head[1] & 0x80) != 0;
+    size_t whole = f->is_masked ? plain + 4 : plain;
+    if (f->is_masked && have >= whole) memcpy(f->key, head + plain, 4);
+    head[1] &= 0x7f;
+    f->feed_bytes = have < plain ? have : plain;
+    memcpy(f->feed, head, f->feed_bytes);
+    f->feed_payload = 0;
+    if (have < whole) return false;
+    f->taken = f->frame_at + whole;
+    uint64_t length = plain == 2 ? head[1] : 0;
+    for (size_t i = 2; i < plain; i++) length = length << 8 | head[i];
+    f->feed_payload = f->stream_bytes - f->taken < length ? f->stream_bytes - f->taken : length;
+    return true;
+}
+
+static void unmask(uint8_t *at, size_t n, const uint8_t key[4], uint64_t phase)
+{
+    uint8_t turned[8];
+    uint64_t mask, word;
+    for (unsigned i = 0; i < 8; i++) turned[i] = key[(phase + i) % 4];
+    memcpy(&mask, turned, 8);
+    for (; n >= 8; at += 8, n -= 8) {
+        memcpy(&word, at, 8);
+        word ^= mask;
+        memcpy(at, &word, 8);
+    }
+    for (size_t i = 0; i < n; i++) at[i] ^= turned[i];
 }
 
 /* A head for what is left of the payload. */
@@ -185,42 +213,60 @@ static void save_cut(struct ws_framer *f)
         cut_inside(f);
         return;
     }
-    uint64_t n = f->fed - f->frame_at;
+    uint64_t n = f->stream_bytes - f->frame_at;
     CHECK(n <= WS_HEAD_BYTES_MAX);
     stream_copy(f, f->frame_at, f->cut->head, (size_t)n);
     f->cut->head_bytes = (uint8_t)n;
     f->cut->is_inside = f->is_rest;
 }
 
-enum err ws_framer_next(struct ws_framer *f, struct ws_piece *out)
+/* Nothing is left. What the library has of a frame that is cut is begun anew with the next bytes. */
+static enum err stop(struct ws_framer *f)
 {
-    struct wslay_frame_iocb io;
-    ssize_t n;
-    do n = wslay_frame_recv(f->context, &io);
-    while (n == WSLAY_ERR_WANT_READ && stream_left(f) > 0);
-    if (n == WSLAY_ERR_WANT_READ) {
-        save_cut(f);
-        if (f->cut->head_bytes > 0) forget_context(f);
-        return ERR_AGAIN;
-    }
-    if (n < 0) {
-        forget_context(f);
-        return ERR_SYNTAX;
-    }
+    save_cut(f);
+    if (f->cut->head_bytes > 0) forget_context(f);
+    return ERR_AGAIN;
+}
+
+static void take(struct ws_framer *f, const struct wslay_frame_iocb *io, size_t n, struct ws_piece *out)
+{
     bool begins = !f->has_head && !f->is_rest;
-    if (!f->has_head) see_head(f, &io);
-    f->left -= (uint64_t)n;
-    *out = (struct ws_piece){ .opcode = io.opcode,
-                              .rsv = io.rsv,
+    uint8_t *at = f->in + (f->taken - f->kept.head_bytes);
+    if (!f->has_head) {
+        f->length = f->left = io->payload_length;
+        f->opcode = io->opcode;
+        f->is_final = io->fin != 0;
+    }
+    if (f->is_masked) unmask(at, n, f->key, f->length - f->left);
+    f->taken += n;
+    f->left -= n;
+    f->has_head = f->left > 0;
+    *out = (struct ws_piece){ .opcode = io->opcode,
+                              .rsv = io->rsv,
                               .is_final = f->is_final,
                               .is_masked = f->is_masked,
                               .begins = begins,
                               .ends = f->left == 0,
-                              .data = bytes_of(io.data, (size_t)n) };
-    if (f->left == 0) {
-        f->frame_at += head_bytes(f->length, f->is_masked) + f->length;
-        f->has_head = f->is_rest = false;
+                              .data = bytes_of(at, n) };
+    if (f->left > 0) return;
+    f->frame_at = f->taken;
+    f->is_rest = false;
+}
+
+enum err ws_framer_next(struct ws_framer *f, struct ws_piece *out)
+{
+    struct wslay_frame_iocb io;
+    ssize_t n;
+    if (!f->has_head && f->frame_at == f->stream_bytes) return stop(f);
+    bool is_whole = f->has_head || feed_head(f);
+    do n = wslay_frame_recv(f->context, &io);
+    while (n == WSLAY_ERR_WANT_READ && f->feed_at < f->feed_bytes);
+    if (n == WSLAY_ERR_WANT_READ || (n >= 0 && !is_whole)) return stop(f);
+    if (n < 0) {
+        forget_context(f);
+        return ERR_SYNTAX;
     }
+    take(f, &io, (size_t)n, out);
     return ERR_OK;
 }
 

@@ -60,9 +60,9 @@ struct ws_framer;
 /* The thread's; NULL without memory. To be asked for again after each pass. */
 struct ws_framer *ws_framer_get(void);
 
-/* Goes on where `cut` says, with the bytes that came. They may be written over up to what pieces have been
- * handed out, while it goes on. */
-void ws_framer_begin(struct ws_framer *f, struct ws_cut *cut, struct bytes in);
+/* Goes on where `cut` says, with the n bytes that came, and takes the mask off them where they lie. They may
+ * be written over up to what pieces have been handed out, while it goes on. */
+void ws_framer_begin(struct ws_framer *f, struct ws_cut *cut, uint8_t *at, size_t n);
 /* ERR_AGAIN: nothing is left, and `cut` says where the next bytes go on. */
 enum err ws_framer_next(struct ws_framer *f, struct ws_piece *out);
 /* Leaves before ERR_AGAIN; the stream cannot be gone on with. */
