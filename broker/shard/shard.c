@@ -201,7 +201,6 @@ void shard_turn(struct shard *sh, const struct epoll_event *events, int count)
     run_events(sh, events, count);
     run_mail(sh);
     conn_run_more(sh);
-    conn_run_shaking(sh);
     retain_turn(sh, RETAINED_ASKS_A_TURN);
     recheck_turn(sh);
     if (!sh->closing) {
@@ -210,6 +209,9 @@ void shard_turn(struct shard *sh, const struct epoll_event *events, int count)
         wheel_advance(sh->session_wheel, sh->now_ms, sessions_timer, sh);
         wheel_advance(sh->rate_wheel, sh->now_ms, guard_timer, sh);
     }
+    end_turn(sh);
+    if (sh->shaking.count == 0) return;
+    conn_run_shaking(sh); /* which takes long, so only now that the others have what they wait for */
     end_turn(sh);
 }
 
