@@ -34,6 +34,7 @@ struct link {
     uint64_t id;
     uint32_t watched;
     int room;
+    unsigned shakes, shake_ms; /* what is left of its handshake, and what a step of it takes */
     size_t in_at, in_end;
     uint8_t in[LINK_IN_BYTES];
 };
@@ -197,6 +198,11 @@ static enum err link_read(struct transport *t, void *at, size_t size, size_t *go
     struct link *l = &links[t->fd];
     *got = 0;
     if (l->broken) return ERR_CLOSED;
+    if (l->shakes > 0) {
+        now_ms += l->shake_ms;
+        t->needs = --l->shakes > 0 ? TRANSPORT_SHAKES : 0;
+        return ERR_AGAIN;
+    }
     size_t n = l->in_end - l->in_at;
     if (n == 0) return l->finished ? ERR_CLOSED : ERR_AGAIN;
     if (n > size) n = size;
@@ -248,7 +254,7 @@ static const struct transport_ops link_ops = { .name = "fuzz",
                                                .end = link_end,
                                                .close = link_close };
 
-int rig_open(unsigned shard)
+static int open_link(unsigned shard, unsigned shakes, unsigned shake_ms)
 {
     int i = 0;
     while (i < RIG_LINKS && links[i].used) i++;
@@ -258,12 +264,29 @@ int rig_open(unsigned shard)
     l->used = true;
     l->room = LINK_ALL_ROOM;
     l->epoll_fd = -1;
-    struct transport t = { .ops = &link_ops, .fd = i };
+    l->shakes = shakes;
+    l->shake_ms = shake_ms;
+    struct transport t = { .ops = &link_ops, .fd = i, .needs = shakes > 0 ? TRANSPORT_SHAKES : 0 };
     CHECK(gauge_take(&open_links, UINT32_MAX));
     struct shard *sh = all->at[shard % all->count];
     sh->now_ms = now_ms; /* as in a turn */
     conn_begin(sh, &t, &listener);
     return i;
+}
+
+int rig_open(unsigned shard)
+{
+    return open_link(shard, 0, 0);
+}
+
+int rig_open_shaking(unsigned shard, unsigned steps, unsigned step_ms)
+{
+    return open_link(shard, steps, step_ms);
+}
+
+unsigned rig_shakes(unsigned link)
+{
+    return links[link].shakes;
 }
 
 bool rig_is_open(unsigned link)
@@ -442,7 +465,8 @@ void rig_turn(unsigned shard)
 
 static bool has_work(struct shard *sh)
 {
-    if (!mailbox_empty(&sh->mailbox) || sh->asks != NULL || sh->more.count > 0) return true;
+    if (!mailbox_empty(&sh->mailbox) || sh->asks != NULL || sh->more.count > 0 || sh->shaking.count > 0)
+        return true;
     for (int i = 0; i < RIG_LINKS; i++)
         if (links[i].epoll_fd == sh->epoll_fd && events_of(&links[i]) != 0) return true;
     return false;

@@ -51,6 +51,9 @@ uint64_t rig_now_ms(void);
 
 /* A connection that the broker accepts; -1: there are RIG_LINKS already. */
 int rig_open(unsigned shard);
+/* One with a handshake of so many steps: each a read that takes so long, by the clock of the rig. */
+int rig_open_shaking(unsigned shard, unsigned steps, unsigned step_ms);
+unsigned rig_shakes(unsigned link);           /* steps that are left */
 bool rig_is_open(unsigned link);              /* the broker has not closed it */
 bool rig_send(unsigned link, struct bytes b); /* False: no room, and nothing was sent */
 size_t rig_unread(unsigned link);

@@ -96,3 +96,78 @@ TEST(a_flood_that_is_cut_off_in_its_turn_leaves_nothing_behind)
     CHECK_INT(1, answers_of[link_of[NICE]]);
     rig_end();
 }
+
+/* --- handshakes */
+
+enum { SHAKERS = 10, STEPS = 4 };
+
+static unsigned shakers[SHAKERS];
+
+static void begin_shaking(unsigned step_ms)
+{
+    struct rig_conf conf = { .shards = 1, .ears = { got, nothing, nothing }, .options = options };
+    rig_begin(&conf);
+    link_of[NICE] = (unsigned)rig_open(0);
+    send(link_of[NICE], hello, sizeof hello);
+    rig_settle();
+    memset(answers_of, 0, sizeof answers_of);
+    for (unsigned i = 0; i < SHAKERS; i++) {
+        uint8_t packet[sizeof hello];
+        memcpy(packet, hello, sizeof hello);
+        packet[sizeof packet - 1] = (uint8_t)('b' + i);
+        shakers[i] = (unsigned)rig_open_shaking(0, STEPS, step_ms);
+        send(shakers[i], packet, sizeof packet); /* what it will find when it is through */
+    }
+}
+
+static unsigned steps_left(void)
+{
+    unsigned left = 0;
+    for (unsigned i = 0; i < SHAKERS; i++) left += rig_shakes(shakers[i]);
+    return left;
+}
+
+TEST(handshakes_have_so_much_of_a_turn_and_others_are_answered_before_them)
+{
+    begin_shaking(1);
+    for (unsigned turn = 1; turn <= 5; turn++) {
+        unsigned left = steps_left();
+        uint64_t before_ms = rig_now_ms();
+        send(link_of[NICE], ping, sizeof ping);
+        rig_turn(0);
+        CHECK_INT(turn, answers_of[link_of[NICE]]);
+        CHECK_INT(SHAKE_MS_A_TURN, rig_now_ms() - before_ms);
+        CHECK_INT(SHAKE_MS_A_TURN, left - steps_left());
+    }
+    rig_settle();
+    rig_end();
+}
+
+TEST(a_step_that_takes_longer_than_a_turn_has_is_done_all_the_same_one_a_turn)
+{
+    begin_shaking(10 * SHAKE_MS_A_TURN);
+    for (unsigned left = SHAKERS * STEPS; left > 0; left--) {
+        CHECK_INT(left, steps_left());
+        rig_turn(0);
+    }
+    rig_settle();
+    for (unsigned i = 0; i < SHAKERS; i++) CHECK_INT(2, answers_of[shakers[i]]); /* CONNACK: twice as long */
+    rig_end();
+}
+
+TEST(no_handshake_is_overtaken_twice)
+{
+    begin_shaking(1);
+    while (steps_left() > 0) {
+        unsigned least = STEPS, most = 0;
+        for (unsigned i = 0; i < SHAKERS; i++) {
+            unsigned left = rig_shakes(shakers[i]);
+            if (left < least) least = left;
+            if (left > most) most = left;
+        }
+        CHECK_TRUE(most - least <= 1);
+        rig_turn(0);
+    }
+    rig_settle();
+    rig_end();
+}
