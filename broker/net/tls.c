@@ -113,7 +113,7 @@ static enum err shake(struct transport *t, struct tls_conn *c)
     int n = SSL_do_handshake(c->ssl);
     if (n != 1) return settle(t, c, n);
     c->is_shaken = true;
-    t->needs = SSL_session_reused(c->ssl) == 1 && c->psk_identity == NULL ? TRANSPORT_RESUMED : 0;
+    t->needs = SSL_session_reused(c->ssl) == 1 && tls_shake_identity(c->ssl) == NULL ? TRANSPORT_RESUMED : 0;
     return ERR_OK;
 }
 

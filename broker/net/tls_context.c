@@ -99,6 +99,11 @@ static enum err use_ciphers(SSL_CTX *ctx, const struct tls_conf *conf, struct tl
         return tls_say(text, ERR_SYNTAX,
                        "ciphers '%s': none of them is known; allowed: what 'openssl ciphers' says",
                        conf->ciphers);
+    /* A pre-shared key goes with SHA-256: with SHA-384 before it OpenSSL would pass every key over. */
+    if (tls_is_set(conf->psk_hint) &&
+        SSL_CTX_set_ciphersuites(
+            ctx, "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384") != 1)
+        return tls_say(text, ERR_SYS, "psk_hint: OpenSSL does not have the ciphers of TLS 1.3");
     if (tls_is_set(conf->ciphers_tls1_3) && SSL_CTX_set_ciphersuites(ctx, conf->ciphers_tls1_3) != 1)
         return tls_say(text, ERR_SYNTAX,
                        "ciphers_tls1.3 '%s': is not known; allowed: what 'openssl ciphers -s -tls1_3' says",

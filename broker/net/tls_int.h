@@ -34,10 +34,9 @@ struct tls {
 struct tls_conn {
     SSL *ssl;
     struct tls *tls;
-    const char *psk_identity; /* by which its key was found; of tls->psk */
-    struct transport below;   /* the socket */
-    enum err broke;           /* what the socket said last */
-    enum err later;           /* what the next read says: bytes came before it */
+    struct transport below; /* the socket */
+    enum err broke;         /* what the socket said last */
+    enum err later;         /* what the next read says: bytes came before it */
     uint32_t owed;       /* bytes of a record that did not go whole: the next write begins with just them */
     bool is_shaken;      /* the handshake is done */
     bool is_heard;       /* a byte has come */
@@ -95,6 +94,9 @@ unsigned tls_psk_find(const struct tls_psk *p, const char **identity, unsigned c
 /* tls_shake.c: what is decided while hands are shaken: the protocol above, the certificate by the name that
  * is asked for, the pre-shared key, whether a ticket is good. */
 void tls_shake_setup(struct tls *tls);
+/* The identity of the key without which this handshake could not have ended; NULL: there is none, or a
+ * session was resumed that says itself whose it is. */
+const char *tls_shake_identity(const SSL *ssl);
 
 /* tls.c: what lies below OpenSSL. */
 enum err tls_socket_new(struct tls *tls);

@@ -44,7 +44,8 @@ static enum err give_subject(const X509 *own, char *out, size_t size)
 /* A resumed session of TLS 1.2 says itself whose it was. */
 static enum err give_psk(const struct tls_conn *c, char *out, size_t size)
 {
-    const char *identity = c->psk_identity != NULL ? c->psk_identity : SSL_get_psk_identity(c->ssl);
+    const char *identity = tls_shake_identity(c->ssl);
+    if (identity == NULL) identity = SSL_get_psk_identity(c->ssl);
     return identity == NULL ? ERR_NOTFOUND : give(out, size, identity, strlen(identity));
 }
 

@@ -324,6 +324,41 @@ TEST(a_pre_shared_key_names_its_client_in_both_versions)
     end(&w);
 }
 
+/* Comes without a key that fits and says what it is known as: *knows is what identity has given. */
+static enum err come_past_key(struct tls *tls, const char *suites, enum err *knows)
+{
+    struct kit_client c;
+    char text[128];
+    kit_client_init(&c, tls, NULL);
+    SSL_set_app_data(c.ssl, (void *)(uintptr_t) "other");
+    SSL_set_psk_client_callback(c.ssl, give_key);
+    CHECK_INT(1, SSL_set_ciphersuites(c.ssl, suites));
+    enum err rc = kit_shake(&c);
+    *knows = c.here.ops->identity(&c.here, TRANSPORT_PSK, text, sizeof text);
+    kit_client_fini(&c);
+    return rc;
+}
+
+TEST(who_names_a_key_and_shakes_hands_without_it_is_not_known_by_it)
+{
+    struct world w;
+    enum err knows;
+    begin(&w);
+    const char *path = kit_file(&w.dir, "psk");
+    kit_write(path, "other:ff\n"); /* and the client has another key */
+    w.conf.psk_hint = "hint";
+    w.conf.psk_file = path;
+    struct tls *tls = make(&w, NULL);
+    /* A key has the hash SHA-256: with this cipher OpenSSL passes it over, and uses the certificate. */
+    CHECK_INT(ERR_AGAIN, come_past_key(tls, "TLS_AES_256_GCM_SHA384", &knows));
+    CHECK_INT(ERR_NOTFOUND, knows);
+    /* With all of them it is taken, and found wrong. */
+    CHECK_INT(ERR_SYNTAX, come_past_key(tls, "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256", &knows));
+    CHECK_INT(ERR_NOTFOUND, knows);
+    tls_unref(&tls);
+    end(&w);
+}
+
 /* --- what is chosen by what the client says */
 
 static void served(struct tls *tls, const char *name, char *common_name, size_t size)
