@@ -94,7 +94,8 @@ struct conn {
     struct login *login;         /* while its password is checked */
     char *username;              /* NULL: none, or not known yet */
     struct share_reader *reader; /* when it is a member of a group */
-    bool is_vouched, is_mounted; /* its user name is its certificate's; it is below a mount_point */
+    bool is_vouched, is_proven;  /* its user name is its certificate's; it has shown its user's password */
+    bool is_mounted;             /* it is below a mount_point */
     struct alias_in *alias_in;
     struct alias_out *alias_out;
     struct guard *guard;  /* NULL: its listener has no limits that need one */

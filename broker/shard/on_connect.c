@@ -272,8 +272,17 @@ static bool has_room(struct shard *sh, const struct conn *c, const struct connec
     return has_session || memory_grants(sh, sizeof(struct session));
 }
 
+/* A reload may have changed what the client id is made of, since the connection came to the shard of the id
+ * that it had. Another session of that id would be the end of the store: the client is to come again. */
+static bool is_at_home(const struct shard *sh, const struct conn *c, const struct connect *p)
+{
+    if (c->assigned_id != NULL) return true;
+    return p->client_id.len > 0 && shard_of_client(sh->all, p->client_id) == sh->index;
+}
+
 enum mqtt_rc connect_open(struct shard *sh, struct conn *c, const struct connect *p)
 {
+    if (!is_at_home(sh, c, p)) return connack_refuse(sh, c, MQTT_RC_SERVER_BUSY);
     limit_keepalive(sh, c, p->keepalive_s);
     c->limited_keepalive = c->keepalive_s != p->keepalive_s;
     if (!connack_fits(sh, c, wanted_expiry(sh, p))) return connack_refuse(sh, c, MQTT_RC_PACKET_TOO_LARGE);

@@ -68,6 +68,10 @@ enum mqtt_rc login_identify(const struct shard *sh, struct conn *c, struct conne
     if (door->use_identity_as_username || door->use_subject_as_username) {
         enum mqtt_rc rc = identify_by_transport(c, !door->use_identity_as_username, p);
         if (rc != MQTT_RC_OK) return rc;
+    } else if (c->is_vouched) { /* it was asked for on the shard that the connection comes from */
+        free(c->username);
+        c->username = NULL;
+        c->is_vouched = false;
     }
     if (!has_name(p)) {
         p->has_username = false;
@@ -244,6 +248,7 @@ static void finish(struct shard *sh, struct conn *c, struct login *l)
     bool may_enter = l->is_right && is_known(sh, c, l->username);
     if (!l->is_right) log_failed(sh, c, l);
     if (may_enter) {
+        c->is_proven = true;
         l->connect = (struct bytes){ 0 };
         conn_resume(sh, c, PAUSE_CONNACK);
         connect_go_on(sh, c, &connect);
@@ -266,12 +271,19 @@ void login_mail_done(struct shard *sh, struct mail *m)
     login_conn_gone(c);
 }
 
+/* Who came in when no password was asked for has only said that it is this user. */
+static bool may_stay(const struct shard *sh, const struct conn *c)
+{
+    struct bytes username = bytes_of_text(c->username != NULL ? c->username : "");
+    bool is_said = username.len > 0 && !c->is_proven && access_has_accounts(access_of(sh, c));
+    return !is_said && is_known(sh, c, username);
+}
+
 void login_recheck(struct shard *sh, struct conn *c)
 {
     bool is_in = c->state == CONN_OPEN || c->state == CONN_WAITING;
     if (!is_in || c->is_vouched || c->auth != NULL) return;
-    struct bytes username = bytes_of_text(c->username != NULL ? c->username : "");
-    if (!is_known(sh, c, username)) conn_end(sh, c, MQTT_RC_NOT_AUTHORIZED);
+    if (!may_stay(sh, c)) conn_end(sh, c, MQTT_RC_NOT_AUTHORIZED);
 }
 
 /* --- rights */

@@ -88,8 +88,9 @@ class Test(kit.Test):
         return b
 
     def both(self, passwords=None, rules=None, anonymous=False, conf=""):
-        """(ours, mosquitto) with the same files."""
-        ours = self.access(passwords, rules, anonymous, conf)
+        """(ours, mosquitto) with the same files. One shard: what one client publishes another has before a ping's
+        answer, as with mosquitto."""
+        ours = self.access(passwords, rules, anonymous, "shards 1\n" + conf)
         lines = [f"{name} {path}\n" for name, path in (("password_file", ours.passwords), ("acl_file", ours.rules)) if path]
         m = Mosquitto(f"allow_anonymous {str(anonymous).lower()}\n" + "".join(lines) + conf)
         m.ready()

@@ -445,6 +445,33 @@ class Reload(access_kit.Test):
         self.assertEqual(self.try_join(b, "x", user="anna", password="secret")[1], NOT_AUTHORIZED)
         self.assertEqual(self.try_join(b, "x", user="anna", password="changed")[1], 0)
 
+    def test_who_has_only_said_a_name_is_not_its_user_when_there_is_a_file(self):
+        b = self.access(anonymous=True)
+        says, nobody = self.client(b, "says", user="anna", password="guess"), self.client(b, "nobody")
+        path = self.file(f"anna:{hash_7('secret')}\n")
+        with open(b.conf, "a") as f:
+            f.write(f"password_file {path}\n")
+        self.reload(b)
+        self.assertEqual(says.expect(kit.DISCONNECT).body[0], NOT_AUTHORIZED)
+        nobody.ping()
+        knows = self.client(b, "knows", user="anna", password="secret")
+        self.reload(b)
+        knows.ping()
+
+    def test_a_client_id_that_changes_while_a_password_is_checked_has_one_session(self):
+        b = self.access(f"anna:{hash_7('secret', 300000)}\n", conf="shards 2\n")
+        waiting = [kit.Client(b.port) for _ in range(6)]
+        for i, c in enumerate(waiting):
+            self.addCleanup(c.close)
+            c.join(f"c{i}", user="anna", password="secret", expiry=1000, answer=False)
+        with open(b.conf, "a") as f:
+            f.write("use_username_as_clientid true\n")
+        self.reload(b)
+        early = len(select.select([c.socket for c in waiting], [], [], 0)[0])
+        codes = {c.expect(kit.CONNACK).body[1] for c in waiting}
+        self.assertLessEqual(codes, {0, BUSY})  # who waited on another shard than anna's comes again
+        b.wait_metric("clients_connected", lambda n: n <= early + 1, wait_s=5)
+
     def test_new_rules_hold_at_once(self):
         b = self.access(rules="topic read t\n", anonymous=True)
         c = self.client(b, "c")
