@@ -18,6 +18,7 @@ struct door {
     struct shards_rates rates;
     struct shards_listener of_shards[LISTENER_FDS_MAX];
     struct edge *edge;
+    uint64_t number;
     struct config_listener *last; /* of one that is gone: what its connections still ask for */
     bool is_listening;
 };
@@ -33,6 +34,7 @@ struct doors {
     struct log *log;
     struct door **at; /* by their places in the view; NULL: a free one */
     size_t count;
+    uint64_t numbers;  /* given to doors */
     struct view *view; /* that holds; NULL at first */
     bool only_tries;   /* opens no sockets */
 };
@@ -146,7 +148,7 @@ static void judge_open(const struct doors *d, struct doors_plan *p)
     }
 }
 
-static enum err judge(const struct doors *d, struct doors_plan *p)
+static enum err judge(struct doors *d, struct doors_plan *p)
 {
     const struct config *config = p->view->config;
     bool is_new[CONFIG_LISTENERS_MAX];
@@ -163,6 +165,7 @@ static enum err judge(const struct doors *d, struct doors_plan *p)
         struct plan_row *r = find_free(p);
         r->door = calloc(1, sizeof *r->door);
         if (r->door == NULL) return ERR_NOMEM;
+        r->door->number = ++d->numbers;
         r->fate = FATE_OPEN;
         r->config = &config->listeners[i];
     }
@@ -336,6 +339,7 @@ static void show(struct doors_plan *p)
                     : r->door == NULL ? NULL
                                       : r->door->edge,
             .access = p->view->doors[i].access,
+            .number = r->door == NULL ? 0 : r->door->number,
             .is_gone = !is_open,
         };
     }

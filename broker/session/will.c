@@ -13,12 +13,15 @@ static struct bytes keep(uint8_t **at, struct bytes b)
 enum err session_set_will(struct session *s, const struct session_will_parts *parts)
 {
     session_drop_will(s);
-    struct session_will *w = malloc(sizeof *w + parts->topic.len + parts->payload.len + parts->block.len);
+    size_t bytes = parts->topic.len + parts->payload.len + parts->block.len + parts->username.len;
+    struct session_will *w = malloc(sizeof *w + bytes);
     if (w == NULL) return ERR_NOMEM;
     uint8_t *at = w->data;
     w->topic = keep(&at, parts->topic);
     w->payload = keep(&at, parts->payload);
     w->block = keep(&at, parts->block);
+    w->username = parts->username.at == NULL ? parts->username : keep(&at, parts->username);
+    w->door_no = parts->door_no;
     w->qos = parts->qos;
     w->retain = parts->retain;
     w->delay_s = parts->delay_s;

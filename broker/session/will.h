@@ -19,6 +19,8 @@ struct session;
 
 struct session_will {
     struct bytes topic, payload, block; /* inside this struct's memory */
+    struct bytes username; /* the same, whose right it needs when it is published; at NULL: none */
+    uint64_t door_no;      /* the shard's: where that is asked; 0: it is not */
     uint8_t qos;
     bool retain;
     uint32_t delay_s;
@@ -28,7 +30,8 @@ struct session_will {
 };
 
 struct session_will_parts {
-    struct bytes topic, payload, block;
+    struct bytes topic, payload, block, username;
+    uint64_t door_no;
     uint8_t qos;
     bool retain, has_expiry;
     uint32_t delay_s, expiry_s;

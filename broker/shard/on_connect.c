@@ -110,7 +110,7 @@ static struct session *resume(struct shard *sh, const struct connect *p, struct 
         session_drop_will(s);
         return s;
     }
-    if (s->will != NULL) sessions_will(sh, s); /* the session ends, and the delay with it */
+    if (s->will != NULL) sessions_late_will(sh, s); /* the session ends, and the delay with it */
     *destroyed = s->persistent;
     sessions_destroy(sh, s);
     return NULL;
@@ -140,6 +140,8 @@ static enum err keep_will(struct shard *sh, struct conn *c, const struct connect
     struct session_will_parts parts = {
         .topic = topic,
         .payload = p->will.payload,
+        .username = c->username == NULL ? bytes_of(NULL, 0) : bytes_of_text(c->username),
+        .door_no = sh->view->doors[c->listener->door].number,
         .block = bytes_of(at, (size_t)(w.at - at)),
         .qos = p->will.qos,
         .retain = p->will.retain,

@@ -303,12 +303,34 @@ bool login_may_deliver(struct shard *sh, const struct access *a, const struct co
     return false;
 }
 
-void login_check_will(struct shard *sh, struct conn *c)
+static void deny_will(struct shard *sh, struct session *s)
 {
-    struct session *s = c->session;
-    if (s->will == NULL || conn_may(sh, c, s->will->topic, ACCESS_WRITE)) return;
     metrics_add(sh->metrics, METRIC_publish_denied_total, 1);
     log_event(sh->log, EVENT_PUBLISH_DENIED, LOG_TEXT("client", session_client_id(s)),
               LOG_TEXT("topic", s->will->topic), LOG_NUM("will", 1));
     session_drop_will(s);
+}
+
+void login_check_will(struct shard *sh, struct conn *c)
+{
+    struct session *s = c->session;
+    if (s->will != NULL && !conn_may(sh, c, s->will->topic, ACCESS_WRITE)) deny_will(sh, s);
+}
+
+/* NULL: its listener is gone, and so is who could take the right away; or it is from before a restart. */
+static const struct access *access_of_will(const struct shard *sh, const struct session_will *w)
+{
+    for (size_t i = 0; w->door_no != 0 && i < sh->view->doors_count; i++)
+        if (sh->view->doors[i].number == w->door_no) return sh->view->doors[i].access;
+    return NULL;
+}
+
+bool login_check_late_will(struct shard *sh, struct session *s)
+{
+    const struct session_will *w = s->will;
+    const struct access *a = access_of_will(sh, w);
+    struct access_who who = { w->username, session_client_id(s) };
+    if (!access_has_rules(a) || access_may(a, &who, w->topic, ACCESS_WRITE)) return true;
+    deny_will(sh, s);
+    return false;
 }

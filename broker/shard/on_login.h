@@ -59,7 +59,9 @@ static inline bool conn_may_get(struct shard *sh, const struct conn *c, struct b
     return a == NULL || login_may_deliver(sh, a, c, topic);
 }
 
-/* A will that its client may not publish now is never published. */
+/* A will that its client may not publish now is never published: its connection ends, or has ended and the
+ * will's delay is over. The latter gives false when it was dropped. */
 void login_check_will(struct shard *sh, struct conn *c);
+bool login_check_late_will(struct shard *sh, struct session *s);
 
 #endif

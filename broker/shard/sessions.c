@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/check.h"
+#include "shard/on_login.h"
 #include "shard/route.h"
 #include "shard/shard_int.h"
 
@@ -153,6 +154,14 @@ static void put_offline(struct shard *sh, const struct session *s)
     journal_put(sh, c);
 }
 
+void sessions_late_will(struct shard *sh, struct session *s)
+{
+    if (login_check_late_will(sh, s))
+        sessions_will(sh, s);
+    else if (s->persistent)
+        put_offline(sh, s); /* or it would go out after a crash */
+}
+
 /* When so many seconds have passed since then. UINT32_MAX: never. */
 static uint64_t due_ms(const struct shard *sh, uint32_t seconds, uint64_t passed_ms)
 {
@@ -191,7 +200,7 @@ void sessions_timer(struct wheel_timer *t, void *shard)
 {
     struct shard *sh = shard;
     struct session *s = CONTAINER(t, struct session, timer);
-    if (s->will != NULL) sessions_will(sh, s);
+    if (s->will != NULL) sessions_late_will(sh, s);
     if (sh->now_ms < s->expires_ms) {
         if (s->expires_ms != UINT64_MAX) wheel_start(sh->session_wheel, t, s->expires_ms);
         return;

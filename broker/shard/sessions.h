@@ -23,7 +23,9 @@ enum err sessions_restore(struct shard *sh, const struct restore_session *r);
 void sessions_destroy(struct shard *sh, struct session *s); /* gives its subscriptions and queue up */
 void sessions_offline(struct shard *sh, struct session *s, bool will); /* its connection is gone */
 void sessions_timer(struct wheel_timer *t, void *shard);
-void sessions_will(struct shard *sh, struct session *s);                        /* publishes and forgets it */
+void sessions_will(struct shard *sh, struct session *s); /* publishes and forgets it */
+void sessions_late_will(struct shard *sh,
+                        struct session *s); /* the same after its delay, if it may be still */
 struct msg *sessions_will_msg(const struct shard *sh, const struct session *s); /* for the journal; or NULL */
 
 #endif

@@ -34,6 +34,7 @@ struct shards_door {
     const struct config_listener *config;
     struct edge *edge;
     struct access *access; /* NULL: no password file and no ACL file */
+    uint64_t number;       /* never another one's, as a place in a view may be; 0: none */
     bool is_gone;          /* from the configuration: its connections end */
 };
 

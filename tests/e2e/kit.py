@@ -301,7 +301,7 @@ class Client:
     # sending
 
     def join(self, client_id="", version=V5, clean=True, keepalive=0, expiry=None, will=None, receive_max=None,
-             answer=True, user=None, password=None):
+             answer=True, user=None, password=None, will_delay=0):
         """will: (topic, payload). Gives (session present, reason code)."""
         self.version = version
         flags = (2 if clean else 0) | (4 if will else 0)
@@ -315,7 +315,9 @@ class Client:
         body += var_int(len(props)) + props if version == V5 else b""
         body += text(client_id)
         if will:
-            body += (b"\0" if version == V5 else b"") + text(will[0]) + text(will[1])
+            delay = b"\x18" + struct.pack(">I", will_delay) if will_delay else b""
+            body += var_int(len(delay)) + delay if version == V5 else b""
+            body += text(will[0]) + text(will[1])
         body += b"".join(text(s) for s in (user, password) if s is not None)
         self.send(packet(CONNECT, 0, body))
         if not answer:

@@ -6,6 +6,7 @@ import resource
 import select
 import shutil
 import subprocess
+import tempfile
 import unittest
 
 import access_kit
@@ -332,6 +333,30 @@ class Rules(access_kit.Test):
         clean.close()
         b.wait_metric("publish_denied_total", lambda n: n == 2)
         self.assertEqual(watcher.catch_up(), [])
+
+    def test_a_will_that_is_no_longer_allowed_when_its_delay_is_over_does_not_go_out(self):
+        lines = "topic readwrite #\nuser anna\ntopic readwrite #\n"
+        state = tempfile.mkdtemp(prefix="longlink-e2e.")
+        self.addCleanup(shutil.rmtree, state, ignore_errors=True)
+        conf = f"durability os\npersistence_location {state}\n"
+        b = self.access(rules=lines, anonymous=True, conf=conf)
+        watcher = self.client(b, "watcher", user="anna")
+        watcher.subscribe("#")
+        for name, user in (("no", None), ("yes", "anna")):
+            c = self.client(b, name, user=user, will=(f"will/{name}", b"gone"), will_delay=1, expiry=1000)
+            c.close()
+        b.wait_metric("clients_connected", lambda n: n == 1)
+        self.rewrite(b.rules, lines.replace("#\n", "#\ntopic deny will/#\n", 1))
+        self.reload(b)
+        self.assertEqual(watcher.message().topic, "will/yes")
+        b.wait_metric("publish_denied_total", lambda n: n == 1)
+        self.assertEqual(watcher.catch_up(), [])
+        # Its acknowledgement comes behind the will's end in the journal.
+        self.client(b, "last", user="anna").publish("last", b"", 1, retain=True)
+        self.kill(b)
+        b = self.broker(conf)
+        b.wait_metric("sessions_persistent", lambda n: n == 2)
+        self.assertEqual(b.metric("wills_published_total"), 0)
 
     def test_queued_and_retained_messages_are_judged_when_they_are_delivered(self):
         b = self.access(rules="topic readwrite #\n", anonymous=True)
