@@ -9,8 +9,10 @@
 #include "store/store_mem.h"
 #include "store_sqlite/store_disk.h"
 #include "worker/worker.h"
+#include <pwd.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static unsigned shards_wanted(const struct config *config)
 {
@@ -68,8 +70,9 @@ static enum err run_in_memory(struct broker *b)
 
 static enum err store_failed(struct broker *b, const char *why, enum err rc)
 {
+    const struct passwd *user = getpwuid(geteuid());
     log_event(b->log, EVENT_STORE_FAILED, LOG_STR("persistence_location", b->state_dir),
-              LOG_STR("error", why));
+              LOG_STR("user", user == NULL ? "" : user->pw_name), LOG_STR("error", why));
     return rc;
 }
 

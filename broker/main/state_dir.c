@@ -45,23 +45,26 @@ static int sync_parent(char *path, char *end)
     return rc;
 }
 
-static int make_one(char *path)
+static int make_one(char *path, mode_t mode)
 {
     char *slash = strrchr(path, '/');
-    if (mkdir(path, 0700) != 0) return errno == EEXIST ? 0 : -1;
+    if (mkdir(path, mode) != 0) return errno == EEXIST ? 0 : -1;
     return slash == NULL ? 0 : sync_parent(path, slash);
 }
 
+/* Those that root makes on the way are for all to pass: the user that the broker becomes is no owner of them.
+ */
 static int make_all(char *path)
 {
+    mode_t above = geteuid() == 0 ? 0755 : 0700;
     for (char *at = path + 1; *at != '\0'; at++) {
         if (*at != '/') continue;
         *at = '\0';
-        int rc = make_one(path);
+        int rc = make_one(path, above);
         *at = '/';
         if (rc != 0) return rc;
     }
-    return make_one(path);
+    return make_one(path, 0700);
 }
 
 enum err state_dir_make(const char *path, const char *user, char text[STATE_DIR_TEXT_BYTES])
