@@ -4,7 +4,9 @@
 #include "store_sqlite/db_int.h"
 #include "store_sqlite/schema.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static const char *const texts[] = {
 #define STATEMENT(name, sql) sql,
@@ -142,8 +144,17 @@ static enum err keep_or_close(struct db **out, enum err rc)
     return rc;
 }
 
+/* SQLite would make it for all to read; its other files have the modes of this one. What cannot be made here
+ * is its business to say. */
+static void make_file(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0) close(fd);
+}
+
 enum err db_open_writer(struct db **out, const char *path)
 {
+    make_file(path);
     enum err rc = open_at(out, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
     if (rc == ERR_OK) rc = db_execute(*out, "PRAGMA auto_vacuum = INCREMENTAL");
     if (rc == ERR_OK) rc = db_execute(*out, "PRAGMA journal_mode = WAL");

@@ -135,6 +135,20 @@ class Directory(StoreTest):
         self.kill(b)
         self.assertEqual(self.drain(self.start(), 0), [0])
 
+    @unittest.skipUnless(os.geteuid() == 0, "only root becomes somebody else")
+    def test_one_that_root_makes_can_be_reached_by_the_user_that_it_becomes(self):
+        self.data = os.path.join(self.data, "deep", "er")
+        b = self.broker(self.conf() + "\nuser nobody")
+        self.fill(b, 0, 1)
+        self.assertEqual(os.stat(self.data).st_mode & 0o777, 0o700)
+
+    def test_its_files_are_the_users_alone_in_a_directory_that_all_may_read(self):
+        os.chmod(self.data, 0o755)
+        self.fill(self.start(), 0, 1)
+        self.assertIn("longlink.db", os.listdir(self.data))
+        open_to_others = [f for f in os.listdir(self.data) if os.stat(os.path.join(self.data, f)).st_mode & 0o077]
+        self.assertEqual(open_to_others, [])
+
     @unittest.skipUnless(kit.have("setpriv"), "it takes somebody who is not root")
     def test_without_a_location_it_is_in_the_state_directory_of_whoever_starts_it(self):
         path, state = os.path.join(self.top, "conf"), os.path.join(self.top, "state")
@@ -169,7 +183,7 @@ class Directory(StoreTest):
     @unittest.skipUnless(os.geteuid() == 0 and kit.have("setpriv"), "only root can be somebody else")
     def test_a_directory_that_cannot_be_written_is_named(self):
         os.chmod(self.data, 0o555)
-        self.refused("Permission denied", user="nobody")
+        self.refused("Permission denied", 'user="nobody"', user="nobody")
         self.assertEqual(os.listdir(self.data), [])
 
 
