@@ -114,8 +114,9 @@ static void check_doubles(const struct place *p)
             bool is_free_port = l->port == 0 && l->path[0] == '\0';
             if (is_free_port || !listener_binds_alike(l, other)) continue;
             struct place at = { .config = p->config, .notes = p->notes, .file = l->origin };
-            note_error(&at, "listener", "value '%u %s%s' was given before at %s; allowed: once", l->port,
-                       l->address, l->path, other->origin);
+            const char *where = l->path[0] != '\0' ? l->path : l->address;
+            note_error(&at, "listener", "value '%u%s%s' was given before at %s; allowed: once", l->port,
+                       where[0] == '\0' ? "" : " ", where, other->origin);
         }
     }
 }

@@ -113,6 +113,15 @@ TEST(the_same_listener_twice_is_an_error_that_names_both_places)
     bench_free(b);
 }
 
+TEST(a_port_alone_that_is_given_twice_is_named_as_it_was_written)
+{
+    struct bench *b = bench_new();
+    CHECK_INT(ERR_OK, read_text(b, "listener 1884\nlistener 1884\n"));
+    CHECK_INT(ERR_SYNTAX, config_finish(&b->config, &b->notes));
+    check_noted(b, true, ":2: option 'listener': value '1884' was given before at ");
+    bench_free(b);
+}
+
 TEST(one_port_on_two_addresses_is_no_error)
 {
     struct bench *b = bench_read("listener 1884 ::1\nlistener 1884 127.0.0.1\nlistener 0\nlistener 0\n");
