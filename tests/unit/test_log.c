@@ -172,10 +172,10 @@ TEST(an_error_ends_with_the_sentence_that_says_what_to_do)
     struct bench *b = bench_open();
     log_event(b->log, EVENT_LISTENER_FAILED, LOG_NUM("port", 80));
     bench_close(b);
-    assert_string_equal(
-        "error listener-failed port=80 - A listener cannot be opened; check address and port, "
-        "and who has them.\n",
-        b->text);
+    assert_string_equal("error listener-failed port=80 - A listener cannot be opened; the error says what is "
+                        "wrong: its address or "
+                        "port and who has them, or an option or file of the listener.\n",
+                        b->text);
     bench_free(b);
 }
 
