@@ -133,6 +133,7 @@ void conn_timer(struct wheel_timer *t, void *shard);
 uint8_t *conn_reserve(struct shard *sh, struct conn *c, size_t n);
 void conn_commit(struct shard *sh, struct conn *c, size_t n);
 void conn_mark_dirty(struct shard *sh, struct conn *c);
+void conn_unmark_dirty(struct shard *sh, struct conn *c);
 void conn_flush_dirty(struct shard *sh);
 
 /* One PUBLISH. False: it is not sent, and the client must do without (too large, expired, no memory). */

@@ -243,6 +243,7 @@ static void read_more(struct shard *sh, struct conn *c)
     room -= c->in_bytes;
     if (c->guard != NULL) room = guard_room(sh, c, room);
 
+    CHECK(room > 0);
     sh->work++;
     enum err rc = c->transport.ops->read(&c->transport, at + c->in_bytes, room, &got);
     if (shakes) count_handshake(sh, c, rc);
@@ -268,7 +269,7 @@ void conn_event(struct shard *sh, uint64_t id, uint32_t events)
     if ((events & EPOLLOUT) != 0) conn_mark_dirty(sh, c);
     bool can_read = (events & EPOLLIN) != 0 ||
                     ((events & EPOLLOUT) != 0 && (c->transport.needs & TRANSPORT_WANTS_WRITE) != 0);
-    if (can_read && c->is_queued) return; /* its turn comes */
+    if (can_read && (c->is_queued || c->is_ready)) return; /* its turn comes */
     if (can_read && c->paused == 0) {
         if ((c->transport.needs & TRANSPORT_SHAKES) != 0)
             queue(sh, c, &sh->shaking);
@@ -277,7 +278,7 @@ void conn_event(struct shard *sh, uint64_t id, uint32_t events)
         return;
     }
     if ((events & (EPOLLERR | EPOLLHUP)) == 0) return;
-    if (c->paused != 0)
+    if (c->paused != 0 || c->is_ready)
         conn_hang_up(sh, c);
     else
         conn_drop(sh, c);
@@ -288,7 +289,7 @@ static void read_queued(struct shard *sh, uint64_t id)
     struct conn *c = conn_find(sh, id);
     if (c == NULL) return;
     c->is_queued = false;
-    if (c->paused != 0) return;
+    if (c->paused != 0 || c->is_ready) return; /* what it has kept is run first, when it goes on */
     if (!c->has_rest) {
         read_more(sh, c);
         return;
@@ -348,6 +349,7 @@ bool connect_hand_over(struct shard *sh, struct conn *c, const struct frame *f, 
         return true;
     }
     c->handed_over = true;
+    conn_unmark_dirty(sh, c); /* the other shard sees itself what is to be written */
     conn_leave(sh, c);
     shard_post(sh, to, &c->mail, MAIL_HANDOFF);
     return true;

@@ -17,6 +17,15 @@ void conn_mark_dirty(struct shard *sh, struct conn *c)
     sh->dirty = c;
 }
 
+void conn_unmark_dirty(struct shard *sh, struct conn *c)
+{
+    if (!c->is_dirty) return;
+    struct conn **at = &sh->dirty;
+    while (*at != c) at = &(*at)->next_dirty;
+    *at = c->next_dirty;
+    c->is_dirty = false;
+}
+
 uint8_t *conn_reserve(struct shard *sh, struct conn *c, size_t n)
 {
     uint8_t *at = out_reserve(&c->out, &sh->pool, n);

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import struct
+import tempfile
 
 import kit
 from edge_kit import pki
@@ -179,6 +180,29 @@ class Messages(Test):
         c.socket.sock.sendall(frame(b"", 0, True))
         c.ping()
         self.assertLess(b.resident_bytes() - before, 8 * kit.MIB * kit.MEMORY_FACTOR)
+
+
+    def test_a_client_of_another_shard_may_have_output_under_way_when_it_says_who_it_is(self):
+        # Answers to pings have filled its socket, and it takes them together with its CONNECT.
+        with tempfile.TemporaryDirectory() as d:
+            b = self.broker("shards 2", listener=f"listener 0 {d}/socket\nprotocol websockets")
+            for i in range(8):
+                c = WsClient(f"{d}/socket")
+                self.addCleanup(c.close)
+                ws = c.socket
+                for _ in range(600):
+                    ws.sock.sendall(frame(b"x" * 100, PING))
+                b.metrics()  # it has read them
+                b.process.send_signal(signal.SIGSTOP)
+                ws.sock.settimeout(0)
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        ws.more()
+                ws.sock.settimeout(kit.WAIT_S)
+                c.join(f"c{i}", answer=False)
+                b.process.send_signal(signal.SIGCONT)
+                self.assertEqual(c.expect(kit.CONNACK).body[1], 0)
+                c.ping()
 
 
 class Handshake(Test):
