@@ -4,16 +4,6 @@
 #include "codec/rd.h"
 #include <stdlib.h>
 
-const char *command_name(enum command_kind kind)
-{
-    static const char *const names[] = {
-#define COMMAND(name, doc) #name,
-#include "store/commands.def"
-#undef COMMAND
-    };
-    return names[kind];
-}
-
 static size_t mid_bytes(const struct command_mid *mid)
 {
     return sizeof *mid + mid->client_id.len + mid->mid.len;

@@ -28,8 +28,6 @@ enum command_kind {
 #undef COMMAND
 };
 
-const char *command_name(enum command_kind kind);
-
 /* Does it bring a message to targets? */
 static inline bool command_has_targets(enum command_kind kind)
 {
