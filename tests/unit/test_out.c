@@ -44,7 +44,7 @@ static const struct transport_ops fake_ops = { .name = "fake", .write = fake_wri
 static struct fake *fake_peer(size_t a_write)
 {
     static struct fake f;
-    f = (struct fake){ .transport = { &fake_ops, -1 }, .a_write = a_write };
+    f = (struct fake){ .transport = { .ops = &fake_ops, .fd = -1 }, .a_write = a_write };
     return &f;
 }
 
