@@ -73,6 +73,12 @@ static inline uint64_t bucket_spend(struct bucket *b, uint32_t rate, uint32_t n,
     return bucket_wait_after(after, rate, now_ms);
 }
 
+/* Forgets what was taken. */
+static inline void bucket_refill(struct bucket *b)
+{
+    atomic_store_explicit(&b->paid_ns, 0, memory_order_relaxed);
+}
+
 /* Is all that was taken paid for, so that a new bucket would do as well? */
 static inline bool bucket_at_rest(const struct bucket *b, uint64_t now_ms)
 {

@@ -205,6 +205,11 @@ uint64_t address_spend(struct address *a, uint32_t rate, uint32_t n, uint64_t no
     return n == 0 ? bucket_wait_ms(&a->bytes, rate, now_ms) : bucket_spend(&a->bytes, rate, n, now_ms);
 }
 
+void address_forgive(struct address *a)
+{
+    bucket_refill(&a->bytes);
+}
+
 uint32_t addresses_count(const struct addresses *t)
 {
     return gauge_count(&t->count);

@@ -51,6 +51,9 @@ void address_leave(struct addresses *t, struct address **owner, uint64_t now_ms)
 /* n bytes have come from it. Gives how many milliseconds who brought them must wait; with n 0, who would. */
 uint64_t address_spend(struct address *a, uint32_t rate, uint32_t n, uint64_t now_ms);
 
+/* What has come is paid for. */
+void address_forgive(struct address *a);
+
 /* Entries, the shared one not counted. */
 uint32_t addresses_count(const struct addresses *t);
 

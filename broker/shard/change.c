@@ -123,7 +123,9 @@ void recheck_turn(struct shard *sh)
     if (!sh->rechecks) return;
     for (int i = 0; i < RECHECKS_A_TURN && sh->recheck_at < sh->slots_count; i++) {
         struct conn *c = sh->slots[sh->recheck_at++].conn;
-        if (c != NULL && c->state != CONN_CLOSED) recheck_conn(sh, c);
+        if (c == NULL || c->state == CONN_CLOSED) continue;
+        guard_forgive(sh, c);
+        recheck_conn(sh, c);
     }
     sh->rechecks = sh->recheck_at < sh->slots_count && !sh->closing;
 }

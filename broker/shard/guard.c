@@ -149,6 +149,20 @@ void guard_timer(struct wheel_timer *t, void *shard)
     conn_resume(shard, g->conn, PAUSE_RATE);
 }
 
+/* A debt is a time, which may be long: the operator who has raised a rate would wait for it with his clients.
+ */
+void guard_forgive(struct shard *sh, struct conn *c)
+{
+    struct guard *g = c->guard;
+    if (g == NULL) return;
+    if (c->listener->rates != NULL) bucket_refill(&c->listener->rates->bytes);
+    if (g->address != NULL) address_forgive(g->address);
+    bucket_refill(&g->messages);
+    g->until_ms = 0;
+    wheel_stop(sh->rate_wheel, &g->timer);
+    conn_resume(sh, c, PAUSE_RATE);
+}
+
 void guard_joined(struct shard *sh, struct conn *c)
 {
     if (c->guard != NULL) guard_hold(sh, c);

@@ -40,6 +40,9 @@ enum err guard_learn(struct shard *sh, struct conn *c);
 /* Says why it is closed: what one of the two has given. */
 void guard_refused(struct shard *sh, const struct conn *c, enum err rc);
 
+/* A reload: what was too much for the rates before is forgotten, by who waits and by who comes. */
+void guard_forgive(struct shard *sh, struct conn *c);
+
 /* The limits may have changed: who is there stays. */
 void guard_recheck(struct shard *sh, struct conn *c);
 

@@ -179,6 +179,20 @@ class Guard(kit.Test):
         self.assertGreaterEqual(time.monotonic() - began, 0.9)
         self.assertIsNone(self.try_join(b, "late"))
 
+    def test_higher_limits_that_come_with_a_reload_let_go_who_is_held_back(self):  # option: byte_rate
+        for option in ("byte_rate", "address_byte_rate"):
+            b = self.broker(f"{option} 10")
+            c = self.client(b, "c")
+            c.send(c.publish_bytes("t", bytes(1000)))  # a wait of 100 s, for the next who comes, too
+            b.wait_metric("bytes_received_total", lambda n: n > 1000)
+            self.assertGreater(b.metric("rate_pauses_total"), 0)
+            with open(b.conf, "a") as f:
+                f.write(f"\n{option} 100000\n")
+            b.process.send_signal(1)
+            kit.wait_file(b.log, " reload-done ")
+            c.ping()
+            self.client(b, "next").ping()
+
 
 if __name__ == "__main__":
     kit.main()
