@@ -103,6 +103,13 @@ static void check_mount_point(const struct place *p, const struct config_listene
         note_value(&at_origin, "mount_point", l->mount_point, "printable ASCII without + and #");
         return;
     }
+    size_t n = strlen(l->mount_point);
+    if (n > 0 && l->mount_point[n - 1] != '/')
+        note_warning(
+            &at_origin, "mount_point",
+            "'%s' does not end with '/': a filter that begins with + or # is none behind it, and its "
+            "client is disconnected",
+            l->mount_point);
 }
 
 static void check_doubles(const struct place *p)

@@ -189,6 +189,19 @@ TEST(a_mount_point_before_any_listener_is_an_error)
                                     "allowed: after one");
 }
 
+TEST(a_mount_point_that_does_not_end_a_level_is_warned_of)
+{
+    struct bench *b = bench_read("listener 1884\nmount_point a\n");
+    check_noted(
+        b, false,
+        ":2: option 'mount_point' 'a' does not end with '/': a filter that begins with + or # is none "
+        "behind it, and its client is disconnected");
+    bench_free(b);
+    b = bench_read("allow_anonymous true\nlistener 1884\nmount_point a/\n");
+    CHECK_INT(0, b->notes.count);
+    bench_free(b);
+}
+
 TEST(in_local_only_mode_the_options_before_any_listener_hold)
 {
     struct bench *b = bench_read("max_topic_alias 5\n");
