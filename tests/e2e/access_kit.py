@@ -3,17 +3,11 @@
 import base64
 import hashlib
 import os
-import shutil
 import signal
-import socket
-import subprocess
 import tempfile
-import unittest
 
 import kit
-
-MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-START_TRIES = 5
+from mosquitto_kit import Mosquitto
 
 
 def hash_7(password, iterations=101):
@@ -27,41 +21,6 @@ def hash_6(password):
     salt = os.urandom(12)
     made = hashlib.sha512(password.encode() + salt).digest()
     return f"$6${base64.b64encode(salt).decode()}${base64.b64encode(made).decode()}"
-
-
-class Mosquitto:
-    """One of our own, on a free port."""
-
-    def __init__(self, conf):
-        if not MOSQUITTO:
-            raise unittest.SkipTest("mosquitto is not installed")
-        self.dir, self.conf, self.process = tempfile.mkdtemp(prefix="longlink-e2e."), conf, None
-
-    def answers(self):
-        try:
-            socket.create_connection(("127.0.0.1", self.port)).close()
-        except OSError:
-            return False
-        return True
-
-    def ready(self):
-        for _ in range(START_TRIES):  # another program may take the port between our look and the broker's
-            with socket.socket() as s:
-                s.bind(("127.0.0.1", 0))
-                self.port = s.getsockname()[1]
-            with open(f"{self.dir}/conf", "w") as f:
-                f.write(f"listener {self.port} 127.0.0.1\nuser root\n{self.conf}\n")
-            with open(f"{self.dir}/log", "wb") as log:
-                self.process = subprocess.Popen([MOSQUITTO, "-c", f"{self.dir}/conf"], stderr=log, stdout=log)
-            kit.wait_until(lambda: self.process.poll() is not None or self.answers(), "mosquitto to answer")
-            if self.process.poll() is None:
-                return self
-        raise AssertionError("mosquitto does not start")
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(kit.WAIT_S)
-        shutil.rmtree(self.dir, ignore_errors=True)
 
 
 class Test(kit.Test):

@@ -1,55 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """A mosquitto that keeps its state in a file, and such files made by hand."""
 import os
-import shutil
-import socket
 import struct
-import subprocess
-import tempfile
 
 import kit
+import mosquitto_kit
 
-MOSQUITTO = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-START_TRIES = 5
 FOREVER = 0xFFFFFFFF
 
 
-class Mosquitto:
+class Mosquitto(mosquitto_kit.Mosquitto):
     """Ready once it is made. save() ends it; then the file is complete."""
 
     def __init__(self, conf=""):
-        self.dir = tempfile.mkdtemp(prefix="longlink-e2e.")
+        super().__init__()
+        self.conf = (f"allow_anonymous true\npersistence true\npersistence_location {self.dir}/\n"
+                     f"max_queued_messages 0\n{conf}")
         self.file = os.path.join(self.dir, "mosquitto.db")
-        for _ in range(START_TRIES):  # another program may take the port between our look and the broker's
-            with socket.socket() as s:
-                s.bind(("127.0.0.1", 0))
-                self.port = s.getsockname()[1]
-            with open(f"{self.dir}/conf", "w") as f:
-                f.write(f"listener {self.port} 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\n"
-                        f"persistence_location {self.dir}/\nmax_queued_messages 0\n{conf}\n")
-            with open(f"{self.dir}/log", "wb") as log:
-                self.process = subprocess.Popen([MOSQUITTO, "-c", f"{self.dir}/conf"], stderr=log, stdout=log)
-            kit.wait_until(lambda: self.process.poll() is not None or self.answers(), "mosquitto to answer")
-            if self.process.poll() is None:
-                return
-        raise AssertionError("mosquitto does not start")
-
-    def answers(self):
-        try:
-            socket.create_connection(("127.0.0.1", self.port)).close()
-        except OSError:
-            return False
-        return True
+        self.ready()
 
     def save(self):
-        if self.process.poll() is None:
-            self.process.terminate()
-        self.process.wait(kit.WAIT_S)
+        self.end()
         return self.file
-
-    def remove(self):
-        self.save()
-        shutil.rmtree(self.dir, ignore_errors=True)
 
 
 def head(version=6):
