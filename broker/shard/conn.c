@@ -70,18 +70,21 @@ struct conn *conn_find(struct shard *sh, uint64_t id)
 
 /* --- in and out of this shard */
 
-static bool wants_output(const struct conn *c)
+/* A transport that can read on only when there is room for output is told of room, and not of input: of what
+ * is not taken epoll would tell again and again. While it is paused, of neither. */
+static uint32_t events_wanted(const struct conn *c)
 {
-    return c->wants_write || (c->transport.needs & (TRANSPORT_WANTS_WRITE | TRANSPORT_HAS_OUTPUT)) != 0;
+    bool reads_by_room = (c->transport.needs & TRANSPORT_WANTS_WRITE) != 0;
+    bool writes = c->wants_write || (c->transport.needs & TRANSPORT_HAS_OUTPUT) != 0;
+    uint32_t in = c->paused != 0 ? 0 : reads_by_room ? EPOLLOUT : EPOLLIN;
+    return in | (writes ? EPOLLOUT : 0);
 }
 
 static void watch(struct shard *sh, struct conn *c, int op)
 {
     if (c->hung_up) return; /* it is read until nothing comes, and nobody writes */
-    uint32_t in = c->paused == 0 ? EPOLLIN : 0;
-    c->watches_output = wants_output(c);
-    uint32_t out = c->watches_output ? EPOLLOUT : 0;
-    struct epoll_event e = { .events = in | out, .data.u64 = c->id };
+    c->watched = events_wanted(c);
+    struct epoll_event e = { .events = c->watched, .data.u64 = c->id };
     if (c->transport.ops->watch(&c->transport, sh->epoll_fd, op, &e) != ERR_OK) conn_doom(sh, c);
 }
 
@@ -92,7 +95,7 @@ void conn_watch(struct shard *sh, struct conn *c)
 
 void conn_watch_output(struct shard *sh, struct conn *c)
 {
-    if (wants_output(c) != c->watches_output) conn_watch(sh, c);
+    if (events_wanted(c) != c->watched) conn_watch(sh, c);
 }
 
 bool conn_join(struct shard *sh, struct conn *c)

@@ -83,11 +83,11 @@ struct conn {
     struct conn_told told;
     uint32_t deferred; /* publishes that reach even clean receivers at their completion */
     uint32_t taken;    /* bytes it has taken since slow.c looked */
+    uint32_t watched;  /* what epoll tells of it: EPOLLIN, EPOLLOUT */
     uint16_t keepalive_s;
     uint16_t paused;
     uint8_t version, state;
-    bool is_dirty, is_dead, is_ready, is_queued, has_rest, is_slow, wants_write, watches_output, blocked,
-        handed_over;
+    bool is_dirty, is_dead, is_ready, is_queued, has_rest, is_slow, wants_write, blocked, handed_over;
     bool session_present, limited_keepalive, wants_reasons, wants_response_info;
     uint16_t alias_max;          /* the client's Topic Alias Maximum; 0: it takes none */
     struct conn_auth *auth;      /* with an authentication method */

@@ -30,6 +30,7 @@ enum { KIND_COMMAND = JOURNAL_MAIL_COMMAND, KIND_PAGE = 100, KIND_IDS };
 
 struct link {
     bool used, finished, broken, ended;
+    bool reads_by_room;
     int epoll_fd;
     uint64_t id;
     uint32_t watched;
@@ -203,6 +204,8 @@ static enum err link_read(struct transport *t, void *at, size_t size, size_t *go
         t->needs = --l->shakes > 0 ? TRANSPORT_SHAKES : 0;
         return ERR_AGAIN;
     }
+    t->needs = l->reads_by_room && l->room == 0 ? TRANSPORT_WANTS_WRITE : 0;
+    if (t->needs != 0) return ERR_AGAIN;
     size_t n = l->in_end - l->in_at;
     if (n == 0) return l->finished ? ERR_CLOSED : ERR_AGAIN;
     if (n > size) n = size;
@@ -321,6 +324,11 @@ void rig_break(unsigned link)
 void rig_room(unsigned link, int bytes)
 {
     links[link].room = bytes;
+}
+
+void rig_read_by_room(unsigned link)
+{
+    links[link].reads_by_room = true;
 }
 
 /* What epoll would say of it. */

@@ -61,6 +61,9 @@ void rig_finish(unsigned link);          /* the client will send no more */
 void rig_break(unsigned link);           /* the network is gone: reading and writing fail */
 void rig_room(unsigned link, int bytes); /* how much it takes before it is full; LINK_ALL_ROOM */
 
+/* From now on reading needs room, too, as it does where an answer of the transport's own has found none. */
+void rig_read_by_room(unsigned link);
+
 /* One turn of one shard's loop. */
 void rig_turn(unsigned shard);
 /* One of each, and some more of those that have work then. */

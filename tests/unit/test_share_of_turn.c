@@ -97,6 +97,20 @@ TEST(a_flood_that_is_cut_off_in_its_turn_leaves_nothing_behind)
     rig_end();
 }
 
+TEST(what_can_be_read_only_when_there_is_room_costs_no_turns_until_there_is)
+{
+    begin();
+    rig_read_by_room(link_of[NICE]);
+    rig_room(link_of[NICE], 0);
+    send(link_of[NICE], ping, sizeof ping);
+    rig_settle(); /* comes to rest */
+    CHECK_INT(sizeof ping, rig_unread(link_of[NICE]));
+    rig_room(link_of[NICE], LINK_ALL_ROOM);
+    rig_settle();
+    CHECK_INT(1, answers_of[link_of[NICE]]);
+    rig_end();
+}
+
 /* --- handshakes */
 
 enum { SHAKERS = 10, STEPS = 4 };
