@@ -2,6 +2,7 @@
 #include "kit/test.h"
 #include "unit/tls_kit.h"
 #include <openssl/err.h>
+#include <openssl/kdf.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -101,5 +102,88 @@ TEST(who_wants_answers_and_takes_none_is_not_read_on)
         CHECK_INT(ERR_AGAIN, kit_read(&f.c, &byte, 1, &got));
     CHECK_TRUE((f.c.here.needs & TRANSPORT_WANTS_WRITE) != 0);
     CHECK_TRUE(unread(&f) > 0);
+    end(&f);
+}
+
+/* --- renegotiation, of which OpenSSL's client starts no second one: records of our own */
+
+struct sealer {
+    uint8_t key[16], salt[4];
+    uint64_t count;
+};
+
+/* The client's key of TLS 1.2 with AES-128-GCM [RFC 5246 section 6.3]. */
+static void sealer_init(struct sealer *s, const SSL *ssl)
+{
+    uint8_t seed[13 + 64] = "key expansion", secret[48], block[40];
+    size_t n = sizeof block;
+    SSL_get_server_random(ssl, seed + 13, 32);
+    SSL_get_client_random(ssl, seed + 45, 32);
+    CHECK_INT(48, SSL_SESSION_get_master_key(SSL_get_session(ssl), secret, sizeof secret));
+    EVP_PKEY_CTX *prf = EVP_PKEY_CTX_new_id(EVP_PKEY_TLS1_PRF, NULL);
+    CHECK_INT(1, EVP_PKEY_derive_init(prf));
+    CHECK_INT(1, EVP_PKEY_CTX_set_tls1_prf_md(prf, EVP_sha256()));
+    CHECK_INT(1, EVP_PKEY_CTX_set1_tls1_prf_secret(prf, secret, sizeof secret));
+    CHECK_INT(1, EVP_PKEY_CTX_add1_tls1_prf_seed(prf, seed, sizeof seed));
+    CHECK_INT(1, EVP_PKEY_derive(prf, block, &n));
+    EVP_PKEY_CTX_free(prf);
+    memcpy(s->key, block, sizeof s->key);
+    memcpy(s->salt, block + 32, sizeof s->salt);
+    s->count = 1; /* after Finished */
+}
+
+static void put64(uint8_t *at, uint64_t n)
+{
+    for (int i = 7; i >= 0; i--, n >>= 8) at[i] = (uint8_t)n;
+}
+
+/* A record of a handshake message. Gives its size. */
+static size_t seal(struct sealer *s, const uint8_t *message, uint8_t n, uint8_t *out)
+{
+    uint8_t iv[12], about[13] = { [8] = 22, 3, 3, 0, n };
+    int got;
+    memcpy(out, (uint8_t[]){ 22, 3, 3, 0, (uint8_t)(8 + n + 16) }, 5);
+    put64(out + 5, s->count);
+    put64(about, s->count++);
+    memcpy(iv, s->salt, 4);
+    memcpy(iv + 4, out + 5, 8);
+    EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+    CHECK_INT(1, EVP_EncryptInit_ex(c, EVP_aes_128_gcm(), NULL, s->key, iv));
+    CHECK_INT(1, EVP_EncryptUpdate(c, NULL, &got, about, sizeof about));
+    CHECK_INT(1, EVP_EncryptUpdate(c, out + 13, &got, message, n));
+    CHECK_INT(1, EVP_EncryptFinal_ex(c, out + 13 + n, &got));
+    CHECK_INT(1, EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, 16, out + 13 + n));
+    EVP_CIPHER_CTX_free(c);
+    return 13u + n + 16u;
+}
+
+TEST(a_flood_of_renegotiations_is_read_a_little_at_a_time)
+{
+    enum { HELLOS = 2000, READ_MOST = 20000 };
+    /* A ClientHello of TLS 1.2 with one cipher and no extensions. */
+    static const uint8_t hello[4 + 2 + 32 + 1 + 4 + 2] = {
+        1, 0, 0, 41, 3, 3, [38] = 0, 0, 2, 0xc0, 0x2b, 1, 0
+    };
+    static uint8_t block[HELLOS * (sizeof hello + 29)];
+    struct flood f;
+    struct sealer s;
+    char byte;
+    size_t got, n = 0;
+    begin(&f);
+    CHECK_INT(1, SSL_set_max_proto_version(f.c.ssl, TLS1_2_VERSION));
+    CHECK_INT(1, SSL_set_cipher_list(f.c.ssl, "ECDHE-ECDSA-AES128-GCM-SHA256"));
+    CHECK_INT(ERR_AGAIN, kit_shake(&f.c));
+    sealer_init(&s, f.c.ssl);
+    for (int i = 0; i < HELLOS; i++) n += seal(&s, hello, sizeof hello, block + n);
+    CHECK_INT(n, send(f.c.fd, block, n, 0));
+    int before = unread(&f);
+    CHECK_TRUE(before > 4 * READ_MOST);
+    for (int reads = 0; before > 0 && reads < 1000; reads++) {
+        CHECK_INT(ERR_AGAIN, kit_read(&f.c, &byte, 1, &got)); /* each is refused by a warning */
+        CHECK_TRUE(before - unread(&f) <= READ_MOST);
+        before = unread(&f);
+        while (recv(f.c.fd, &byte, 1, MSG_DONTWAIT) == 1) continue; /* its answers */
+    }
+    CHECK_INT(0, before);
     end(&f);
 }
