@@ -155,6 +155,39 @@ static void warn_if_nobody_comes_in(const struct place *p, const struct config_l
                  "is false, and there is no password_file: every client will be refused");
 }
 
+static void warn_of_option(const struct place *p, struct config_origin set_at, const char *name,
+                           const char *why)
+{
+    char origin[CONFIG_ORIGIN_BYTES];
+    struct place at = { .config = p->config, .notes = p->notes, .file = origin };
+    if (set_at.file == 0) return;
+    config_origin_print(p->config, set_at, origin);
+    note_warning(&at, name, "%s", why);
+}
+
+/* Options that need another one. Those of TLS are errors of the listener when it is opened. */
+static void warn_about_companions(const struct place *p, const struct config_listener *l)
+{
+    bool is_proxied = l->enable_proxy_protocol != CONFIG_PROXY_OFF;
+    bool knows_names = l->cafile[0] != '\0' || l->capath[0] != '\0' || l->psk_hint[0] != '\0' ||
+                       (is_proxied && l->enable_proxy_protocol != CONFIG_PROXY_V1);
+    const char *nobody =
+        "is true, and no client can have a certificate (cafile, capath) or a key (psk_hint): every client "
+        "will be refused";
+    if (l->use_identity_as_username && !knows_names)
+        warn_of_option(p, l->origins[CONFIG_LISTENER_use_identity_as_username], "use_identity_as_username",
+                       nobody);
+    if (l->use_subject_as_username && !knows_names)
+        warn_of_option(p, l->origins[CONFIG_LISTENER_use_subject_as_username], "use_subject_as_username",
+                       nobody);
+    if (!is_proxied)
+        warn_of_option(p, l->origins[CONFIG_LISTENER_proxy_trusted], "proxy_trusted",
+                       "has no effect without enable_proxy_protocol");
+    if (l->protocol != CONFIG_PROTOCOL_WEBSOCKETS)
+        warn_of_option(p, l->origins[CONFIG_LISTENER_websockets_origin], "websockets_origin",
+                       "has no effect without protocol websockets");
+}
+
 /* What holds at a listener. */
 static void settle_security(const struct place *p, struct config_listener *l)
 {
@@ -181,6 +214,7 @@ enum err config_finish(struct config *c, struct config_notes *notes)
     check_doubles(&p);
     for (size_t i = 0; i < c->listeners_count; i++) check_interface(&p, &c->listeners[i]);
     for (size_t i = 0; i < c->listeners_count; i++) check_mount_point(&p, &c->listeners[i]);
+    for (size_t i = 0; i < c->listeners_count; i++) warn_about_companions(&p, &c->listeners[i]);
     readable_check(&p);
     check_plain(&p, CONFIG_ID_response_information, "response_information", c->response_information);
     check_plain(&p, CONFIG_ID_server_reference, "server_reference", c->server_reference);

@@ -71,6 +71,33 @@ TEST(a_listener_where_nobody_can_come_in_has_a_warning_with_its_line)
     bench_free(b);
 }
 
+TEST(names_of_certificates_where_no_client_can_have_one_have_a_warning)
+{
+    struct bench *b = bench_read("allow_anonymous true\nlistener 1884\nuse_identity_as_username true\n"
+                                 "listener 1885\nuse_subject_as_username true\nenable_proxy_protocol 1\n"
+                                 "listener 1886\nuse_identity_as_username true\nenable_proxy_protocol any\n"
+                                 "listener 1887\nuse_identity_as_username true\npsk_hint home\n"
+                                 "listener 1888\nuse_subject_as_username true\ncafile /dev/null\n");
+    check_noted(b, false,
+                ":3: option 'use_identity_as_username' is true, and no client can have a certificate");
+    check_noted(b, false,
+                ":5: option 'use_subject_as_username' is true, and no client can have a certificate");
+    CHECK_INT(2, warnings(b));
+    bench_free(b);
+}
+
+TEST(an_option_of_a_listener_that_lacks_the_one_it_belongs_to_has_a_warning)
+{
+    struct bench *b = bench_read("allow_anonymous true\nlistener 1884\nproxy_trusted 127.0.0.1\n"
+                                 "websockets_origin https://example.com\n"
+                                 "listener 1885\nprotocol websockets\nwebsockets_origin https://example.com\n"
+                                 "enable_proxy_protocol 1\nproxy_trusted 127.0.0.1\n");
+    check_noted(b, false, ":3: option 'proxy_trusted' has no effect without enable_proxy_protocol");
+    check_noted(b, false, ":4: option 'websockets_origin' has no effect without protocol websockets");
+    CHECK_INT(2, warnings(b));
+    bench_free(b);
+}
+
 TEST(per_listener_settings_after_who_may_connect_is_an_error)
 {
     struct bench *b = bench_new();
