@@ -195,7 +195,7 @@ uint32_t session_shed(struct session *s, uint64_t keep_bytes)
     while (s->queued_bytes > keep_bytes && s->tail != s->sent && session_at(s, s->tail - 1)->place == 0) {
         struct session_entry *e = session_at(s, --s->tail);
         s->queued_bytes -= msg_bytes(e->msg);
-        msg_unref(&e->msg);
+        session_let_go(s, e);
     }
     if (!s->persistent || s->tail == had) return had - s->tail;
     s->fed = s->tail != s->head ? session_at(s, s->tail - 1)->seq : s->finished;

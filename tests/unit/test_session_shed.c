@@ -139,3 +139,22 @@ TEST(a_clean_session_loses_its_newest_and_says_how_many)
     CHECK_TRUE(session_acked(s, send_next(s)));
     close_session(s);
 }
+
+TEST(what_another_broker_had_sent_may_go_and_come_again)
+{
+    static struct store_page page;
+    struct session *s = open_session(true, 1);
+    for (int round = 0; round < 2; round++) {
+        session_reading(s);
+        page.count = 2;
+        for (uint32_t i = 0; i < 2; i++)
+            page.rows[i] = (struct store_row){
+                .seq = 11 + i, .msg = message, .qos = 2, .packet_id = (uint16_t)(70 + i)
+            };
+        session_page(s, &page);
+        CHECK_INT(2, s->foreign); /* while there are some, groups must wait */
+        CHECK_INT(0, session_shed(s, 0));
+        CHECK_INT(0, s->foreign);
+    }
+    close_session(s);
+}
