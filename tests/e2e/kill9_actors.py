@@ -13,6 +13,7 @@ from kill9_ledger import Retained, Session, Subscription
 PUBLISHERS, STEADY, KEPT, TOPICS = 5, 2, 8, 3
 MARK = "mark/now"
 DELAYED = 0.01  # share of the messages that are delayed
+UPGRADES = "upgrade_outgoing_qos true" in kit.MORE_CONF
 
 FILTERS = ([f"t/{p}/{k}" for p in range(PUBLISHERS) for k in range(TOPICS)] + ["t/#", "t/+/0", "t/1/+", "+/2/#"] +
            [f"r/{p}" for p in range(STEADY)] + ["r/#"])
@@ -443,19 +444,25 @@ class Subscriber(Actor):
     def on_message(self, message):
         if message.qos != 1:
             self.ledger.violation("qos", f"{self.client}: {message.topic}: {message.qos}")
+        self.heard(message)
+        self.reply(kit.PUBACK, message.id)
+
+    def heard(self, message):
         if message.topic == MARK:
             self.marks.add(message.payload)
         elif message.payload and not message.retain:
             self.deliver(message)
-        self.reply(kit.PUBACK, message.id)
+
+    def qos_of(self, m):
+        return self.qos if UPGRADES else min(m.qos, self.qos)
 
     def deliver(self, message):
         session = self.session_of(message)
         m = self.ledger.find(message, session)
-        if m is not None and message.qos != min(m.qos, self.qos):
+        if m is not None and message.qos != self.qos_of(m):
             self.ledger.violation("qos", f"{self.client}: {message.topic}: {message.qos} of {m.qos}")
         if m is not None:
-            session.deliver(m, self.link, message.dup, message.qos == 2)
+            session.deliver(m, self.link, message.dup, min(message.qos, m.qos) == 2)
 
     def session_of(self, message):
         return self.session

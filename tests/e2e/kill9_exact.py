@@ -185,7 +185,7 @@ class ExactSubscriber(Subscriber):
         before, word = self.incoming.get(message.id), message.payload[:24]
         if before is None:
             self.incoming[message.id] = word
-            self.deliver(message)
+            self.heard(message)
         elif before != word:
             self.ledger.violation("packet id", f"{self.client}: {message.id} has {before!r}, not {word!r}")
         else:
@@ -233,6 +233,9 @@ class Member(Keeper):
 
     def session_of(self, message):
         return self.group
+
+    def qos_of(self, m):
+        return min(m.qos, self.qos)
 
 
 class Mortal(Actor):

@@ -10,6 +10,7 @@ quiet, and everybody must have everything.
 
     LONGLINKD=build/release/bin/longlinkd tests/e2e/test_kill9.py --cycles 500 --seed 7
     LONGLINKD=build/asan/bin/longlinkd tests/e2e/test_kill9.py --cycles 100 --failpoints 3   # each of them three times
+    LONGLINK_TEST_CONF='mount_point m/' ...   # lines for its configuration
 """
 import argparse
 import collections
