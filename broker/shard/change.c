@@ -9,7 +9,8 @@
 /*
  * What changes while the shards run: the descriptors that they accept from, and the view.
  *
- *   listen (the new) -> unlisten (those that go) -> change (the view) -> connections are looked at again
+ *   listen (the new) -> unlisten (those that go) -> change (the view; then all accept) -> connections are
+ * looked at again
  *
  * Only the first can fail. A connection that may stay does not notice; those that may not are ended some in
  * each turn, so that a change does not hold the others up.
@@ -80,7 +81,8 @@ void shards_unlisten(struct shards *s, struct shards_listener *listener)
 
 bool shard_is_door(const struct shard *sh, const struct shards_listener *l)
 {
-    return l != NULL && l->door < sh->view->doors_count && !sh->view->doors[l->door].is_gone;
+    return l != NULL && !sh->is_changing && l->door < sh->view->doors_count &&
+           !sh->view->doors[l->door].is_gone;
 }
 
 /* --- the view */
@@ -90,6 +92,7 @@ static enum err call_change(struct shard *sh, void *arg)
     uint32_t sys_interval = sh->config->sys_interval;
     sh->view = arg;
     sh->config = sh->view->config;
+    sh->is_changing = true;
     sys_changed(sh, sys_interval);
     sh->rechecks = true;
     sh->recheck_at = 0;
@@ -97,10 +100,20 @@ static enum err call_change(struct shard *sh, void *arg)
     return ERR_OK;
 }
 
+static enum err call_changed(struct shard *sh, void *arg)
+{
+    (void)arg;
+    sh->is_changing = false;
+    return ERR_OK;
+}
+
+/* Nobody accepts until all have the view: a connection of a new door may be handed over at once, and its door
+ * would be none of that shard's. */
 void shards_change(struct shards *s, const struct shards_view *view)
 {
     heap_gate_set(&s->heap, view->config->memory_limit);
     shards_call(s, call_change, (void *)(uintptr_t)view);
+    shards_call(s, call_changed, NULL);
 }
 
 void recheck_conn(struct shard *sh, struct conn *c)

@@ -134,7 +134,7 @@ struct shard {
     struct shards_listener **listeners; /* NULL: a free place */
     size_t listeners_count;
     /* After a change of the view: connections are looked at again, from this slot on. */
-    bool rechecks;
+    bool rechecks, is_changing; /* connections are looked at; not all shards have the view yet */
     uint32_t recheck_at;
     struct sys sys;          /* of shard 0 */
     struct delayed *delayed; /* of shard 0 */
