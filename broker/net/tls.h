@@ -6,8 +6,8 @@
  * made, each by its path, so that the next one sees what has been put in their place, links followed.
  *
  * Sessions are resumed by tickets, sealed with keys of the struct tls. The next one inherits them only when
- * everything that says who may come in is the same: who was let in by a certificate that is revoked now, or
- * by a key that is no longer there, has to show again what it has.
+ * everything that says who may come in, and by which ciphers, is the same: who was let in by a certificate
+ * that is revoked now, or by a key that is no longer there, has to show again what it has.
  *
  * Thread:  tls_new on one thread; tls_open and the transports on any, one transport on one at a time.
  * Memory:  counted: connections share it. A session's buffers exist only while there is something in them.

@@ -138,6 +138,14 @@ static void inherit(struct tls *tls, const struct tls *before)
     OPENSSL_cleanse(keys, sizeof keys);
 }
 
+/* OpenSSL takes a session up with the cipher that it has, whether it is allowed now or not. */
+static void mix_ciphers(struct tls *tls, const struct tls_conf *conf)
+{
+    const char *const said[] = { conf->ciphers, conf->ciphers_tls1_3 };
+    for (size_t i = 0; i < 2; i++)
+        tls_trust_mix(tls->trust, said[i] == NULL ? "" : said[i], said[i] == NULL ? 0 : strlen(said[i]));
+}
+
 static enum err fill(struct tls *tls, const struct tls_conf *conf, struct tls_text *text)
 {
     enum err rc = check(conf, text);
@@ -148,6 +156,7 @@ static enum err fill(struct tls *tls, const struct tls_conf *conf, struct tls_te
         return tls_say(text, ERR_NOMEM, "OpenSSL cannot be used: %s",
                        ERR_reason_error_string(ERR_peek_error()));
     set_up(tls->ctx);
+    mix_ciphers(tls, conf);
     rc = use_ciphers(tls->ctx, conf, text);
     if (rc == ERR_OK) rc = use_pair(tls->ctx, conf, text);
     if (rc == ERR_OK) rc = tls_trust(tls, conf, text);

@@ -27,7 +27,7 @@ struct tls {
     struct tls_names *names; /* of sni_dir; NULL: none */
     struct tls_psk *psk;     /* NULL: none */
     bool is_websocket;
-    uint8_t trust[TLS_DIGEST_BYTES]; /* of all that says who may come in */
+    uint8_t trust[TLS_DIGEST_BYTES]; /* of all that says who may come in, and by which ciphers */
 };
 
 /* What hangs on a transport. */

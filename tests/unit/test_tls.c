@@ -584,6 +584,26 @@ static void check_resumption(int version)
     end(&w);
 }
 
+TEST(a_session_with_a_cipher_that_is_not_allowed_any_more_is_not_resumed)
+{
+    struct world w;
+    SSL_SESSION *session = NULL;
+    begin(&w);
+    require_certificate(&w);
+    w.conf.ciphers = "ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES128-GCM-SHA256";
+    struct tls *tls = make(&w, NULL);
+    resumes(tls, &w, TLS1_2_VERSION, &session);
+    CHECK_TRUE(resumes(tls, &w, TLS1_2_VERSION, &session));
+    w.conf.ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256";
+    struct tls *strict = make(&w, tls);
+    CHECK_TRUE(!resumes(strict, &w, TLS1_2_VERSION, &session));
+    CHECK_TRUE(resumes(strict, &w, TLS1_2_VERSION, &session));
+    SSL_SESSION_free(session);
+    tls_unref(&tls);
+    tls_unref(&strict);
+    end(&w);
+}
+
 TEST(a_session_of_tls_1_2_is_resumed_until_other_clients_are_trusted)
 {
     check_resumption(TLS1_2_VERSION);
