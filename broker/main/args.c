@@ -19,7 +19,7 @@ static const struct option long_flags[] = {
 
 void args_help(FILE *to)
 {
-    fputs("longlinkd " LONGLINK_VERSION ": an MQTT 3.1.1 and 5.0 broker\n\n"
+    fputs("longlinkd " LONGLINK_VERSION ": an MQTT 3.1, 3.1.1 and 5.0 broker\n\n"
           "usage: longlinkd [-c FILE] [-p PORT]... [-v] [-d] [-t] [--print-config]\n\n"
           "  -c, --config-file FILE  read the configuration (the format of mosquitto.conf)\n"
           "  -p, --port PORT         without a configured listener: this port of this machine\n"
