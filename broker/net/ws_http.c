@@ -278,14 +278,21 @@ static enum refusal read_header(struct request *r, struct bytes line)
     return ACCEPTED;
 }
 
+/* A path, or an address with one, as for a proxy [RFC 7230 sections 5.3.1, 5.3.2]. */
+static bool is_target(struct bytes b)
+{
+    return b.len > 0 && is_value(b) && (b.at[0] == '/' || memmem(b.at, b.len, "://", 3) != NULL);
+}
+
 static enum refusal read_request_line(struct bytes line)
 {
     if (line.len > WS_REQUEST_LINE_BYTES_MAX) return LINE_TOO_LONG;
     struct bytes method = take_until(&line, ' '), target = take_until(&line, ' ');
-    if (!is_token(method) || target.len == 0 || !is_value(target)) return NOT_HTTP;
+    if (!is_token(method)) return NOT_HTTP;
     if (line.len != 8 || memcmp(line.at, "HTTP/", 5) != 0) return NOT_HTTP;
     if (memcmp(line.at + 5, "1.1", 3) != 0) return BAD_VERSION;
-    return bytes_equal(method, bytes_of_text("GET")) ? ACCEPTED : BAD_METHOD;
+    if (!bytes_equal(method, bytes_of_text("GET"))) return BAD_METHOD;
+    return is_target(target) ? ACCEPTED : NOT_HTTP;
 }
 
 /* --- the whole request */

@@ -117,6 +117,8 @@ TEST(a_request_line_that_is_wrong_has_its_status)
     check_status("\x10\x10", "400");
     check_status("GET /\r\n\r\n", "400");
     check_status("GET  HTTP/1.1\r\n\r\n", "400");
+    check_status("GET * HTTP/1.1\r\n" HOST UPGRADE KEY PROTOCOL VERSION END, "400");
+    check_status("GET chat HTTP/1.1\r\n" HOST UPGRADE KEY PROTOCOL VERSION END, "400");
     check_status("GET / HTTP/1.1 \r\n\r\n", "400");
     check_status("GET / HTTP/1.1\nHost: x\r\n\r\n", "400");
     check_status("G(T / HTTP/1.1\r\n\r\n", "400");
