@@ -282,7 +282,7 @@ static void join(struct shard *sh, struct share_note *n)
     enum err rc = g == NULL ? ERR_NOMEM : enter(sh, g, n->membership, &n->terms, &m);
     bool must_make = rc == ERR_OK && share_wants_durable(&g->share) && g->group_no == 0;
     if (must_make && (sh->closing || !make_durable(sh, g))) rc = ERR_FULL;
-    if (rc == ERR_OK) share_member_set_reader(m, &n->reader);
+    if (rc == ERR_OK && n->reader != NULL) share_member_set_reader(m, &n->reader);
     if (rc == ERR_OK) share_credit(m, n->credit);
     share_reader_unref(&n->reader);
     if (rc == ERR_OK && g->is_making) {
@@ -318,10 +318,12 @@ static void leave(struct shard *sh, struct share_note *n)
     if (m != NULL) share_leave(m);
     answer(sh, n, MQTT_RC_OK); /* behind all that was given to it */
     if (g == NULL) return;
-    if (g->share.members_count == 0)
+    if (g->share.members_count == 0) {
         group_end(sh, g);
-    else
-        index_group(sh, g); /* without memory it goes on saying a QoS that nobody has: no harm */
+        return;
+    }
+    index_group(sh, g); /* without memory it goes on saying a QoS that nobody has: no harm */
+    group_mark(sh, g);  /* what has waited for it alone waits no more */
 }
 
 static void set_credit(struct shard *sh, struct share_note *n)
@@ -329,7 +331,8 @@ static void set_credit(struct shard *sh, struct share_note *n)
     struct membership *ms = n->membership;
     struct share_member *m = map_get(&sh->shares.members, who_hash(ms), is_member_of, ms);
     uint32_t credit = n->credit;
-    if (m != NULL) share_member_set_reader(m, &n->reader);
+    /* Of one that goes away it is kept: what only that one may read waits. */
+    if (m != NULL && n->reader != NULL) share_member_set_reader(m, &n->reader);
     share_reader_unref(&n->reader);
     free(n);
     if (m == NULL) return; /* its JOIN was refused */

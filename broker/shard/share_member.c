@@ -50,10 +50,10 @@ static void post(struct shard *sh, struct share_note *n)
 }
 
 /* What it can take, and who it is. Without memory for that it takes nothing. */
-static void set_credit(struct share_note *n, const struct session *s)
+static void set_credit(const struct shard *sh, struct share_note *n, const struct session *s)
 {
     if (s->conn == NULL) return;
-    n->reader = share_reader_of(s->conn, s);
+    n->reader = share_reader_of(sh, s->conn, s);
     if (n->reader != NULL) n->credit = s->window < SHARE_CREDIT_MAX ? s->window : SHARE_CREDIT_MAX;
 }
 
@@ -74,7 +74,7 @@ static void set_credits(struct shard *sh, struct session *s)
     size_t at = 0;
     for (struct membership *ms = map_next(members, &at); ms != NULL; ms = map_next(members, &at)) {
         struct share_note *n = note_surely(sh, ms, NOTE_CREDIT);
-        set_credit(n, s);
+        set_credit(sh, n, s);
         post(sh, n);
     }
 }
@@ -136,7 +136,7 @@ enum err shares_subscribe(struct shard *sh, struct subscribe_job *j, uint16_t in
     set_wish(ms, wish);
     n->membership = ms;
     n->terms = terms_of(sh, ms);
-    set_credit(n, s);
+    set_credit(sh, n, s);
     n->job = j;
     n->job_index = index;
     j->joins++;

@@ -13,17 +13,19 @@ struct share_reader {
     struct ref ref;
     uint16_t door;
     bool has_username;
+    uint64_t door_no; /* the door is this one still: another may have its place when the client is away */
     uint32_t id_bytes, name_bytes;
     uint8_t text[]; /* client id, user name */
 };
 
-static struct share_reader *reader_new(const struct conn *c, const struct session *s)
+static struct share_reader *reader_new(const struct shard *sh, const struct conn *c, const struct session *s)
 {
     struct bytes id = session_client_id(s), name = bytes_of_text(c->username != NULL ? c->username : "");
     struct share_reader *r = malloc(sizeof *r + id.len + name.len);
     if (r == NULL) return NULL;
     ref_init(&r->ref, 1);
     r->door = c->listener->door;
+    r->door_no = sh->view->doors[r->door].number;
     r->has_username = c->username != NULL;
     r->id_bytes = (uint32_t)id.len;
     r->name_bytes = (uint32_t)name.len;
@@ -32,9 +34,9 @@ static struct share_reader *reader_new(const struct conn *c, const struct sessio
     return r;
 }
 
-struct share_reader *share_reader_of(struct conn *c, const struct session *s)
+struct share_reader *share_reader_of(const struct shard *sh, struct conn *c, const struct session *s)
 {
-    if (c->reader == NULL) c->reader = reader_new(c, s);
+    if (c->reader == NULL) c->reader = reader_new(sh, c, s);
     if (c->reader != NULL) ref_add(&c->reader->ref, 1);
     return c->reader;
 }
@@ -59,7 +61,8 @@ bool share_reader_may(const struct share_member *m, const struct msg *msg)
     const struct share_group *g = CONTAINER(m->share, struct share_group, share);
     const struct shards_view *view = g->shard->view;
     const struct share_reader *r = m->reader;
-    if (r == NULL || r->door >= view->doors_count) return true; /* off line: it gets nothing anyway */
+    /* Not known: from before a restart, or its listener is gone. It is asked when it comes back. */
+    if (r == NULL || r->door >= view->doors_count || view->doors[r->door].number != r->door_no) return true;
     const struct access *a = view->doors[r->door].access;
     if (!access_has_rules(a)) return true;
     struct access_who who = { .client_id = bytes_of(r->text, r->id_bytes) };

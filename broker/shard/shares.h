@@ -100,7 +100,7 @@ static inline struct bytes membership_text(const struct membership *ms)
 /* --- share_reader.c: what a member's client may read, asked by its group */
 
 /* A reference to what is known of this connection; NULL: no memory. */
-struct share_reader *share_reader_of(struct conn *c, const struct session *s);
+struct share_reader *share_reader_of(const struct shard *sh, struct conn *c, const struct session *s);
 void share_reader_unref(struct share_reader **owner);
 bool share_reader_may(const struct share_member *m, const struct msg *msg);
 void share_member_set_reader(struct share_member *m, struct share_reader **reader);

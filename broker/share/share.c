@@ -325,10 +325,20 @@ static struct share_entry *give(struct share_entry *e, struct share_member *m)
     return e;
 }
 
+/* Or who is away and comes back? The message has been acknowledged. */
+static bool has_absent_reader(const struct share *s, const struct msg *msg)
+{
+    for (struct list *at = s->members.next; at != &s->members; at = at->next) {
+        const struct share_member *m = CONTAINER(at, struct share_member, of_share);
+        if (m->credit == 0 && !m->has_left && is_strong(&m->terms) && may_have(m, msg)) return true;
+    }
+    return false;
+}
+
 /* Nobody with room may have it. True: somebody else may; or it is dropped. */
 static bool hold(struct share *s, struct share_entry *e)
 {
-    if (has_reader(s, e->msg)) {
+    if (has_reader(s, e->msg) || has_absent_reader(s, e->msg)) {
         if (list_empty(&e->of_back)) list_add(&s->back, &e->of_back);
         return true;
     }

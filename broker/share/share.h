@@ -16,8 +16,8 @@
  * it to be moved out of the queue before it is given.
  *
  * A member may not be allowed to have a message (conf->may): then another one gets it. While all who may have
- * it have no room it stands with those that came back, and later ones pass it, up to SHARE_HELD_MAX; one that
- * nobody on line may have is dropped, and counted.
+ * it have no room, or are persistent and away, it stands with those that came back, and later ones pass it,
+ * up to SHARE_HELD_MAX; one that no such member may have is dropped, and counted.
  *
  * Thread:  the group's shard.
  * Memory:  holds a reference to each message that it has taken; entries and members are its own.
@@ -50,7 +50,7 @@ struct share_member {
     void *who; /* the caller's: whom it stands for */
     struct share_terms terms;
     uint32_t credit; /* 0: off line */
-    void *reader;    /* the caller's, for conf->may */
+    void *reader;    /* the caller's, for conf->may; also while it is away */
     uint32_t out;    /* of its credit */
     uint32_t out_qos0;
     bool has_left;

@@ -422,6 +422,20 @@ class Groups(access_kit.Test):
         self.assertEqual(sorted(heir.message().payload for _ in range(5)), [str(i).encode() for i in range(5)])
         self.assertEqual(stays.catch_up(), [])
 
+    def test_a_member_that_may_not_read_takes_nothing_from_one_that_is_away(self):
+        b = self.access(rules=self.RULES, anonymous=True, conf="shards 2\n")
+        away = self.client(b, "away", user="left", expiry=1000)
+        away.subscribe("$share/g/t/+", 1)
+        away.leave()
+        stranger = self.client(b, "stranger", expiry=1000)
+        stranger.subscribe("$share/g/t/+", 1)
+        source = self.client(b, "source")
+        for i in range(5):
+            self.assertLess(source.publish("t/left", str(i).encode(), 1), 0x80)
+        away = self.client(b, "away", user="left", expiry=1000, clean=False)
+        self.assertEqual([away.message().payload for _ in range(5)], [str(i).encode() for i in range(5)])
+        self.assertEqual(stranger.catch_up(), [])
+
     def test_new_rules_hold_for_groups_at_once(self):
         b = self.access(rules=self.RULES, anonymous=True)
         left, right = self.client(b, "left", user="left"), self.client(b, "right", user="right")

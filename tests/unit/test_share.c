@@ -669,6 +669,38 @@ TEST(what_nobody_on_line_may_have_is_dropped_and_finished)
     share_fini(&s);
 }
 
+TEST(what_a_member_that_is_away_may_have_waits_until_it_is_back_or_has_left)
+{
+    struct share s;
+    struct share_conf conf = roomy;
+    conf.may = may;
+    share_init(&s, &conf);
+    share_make_durable(&s);
+    join_reader(&s, &clean_1, 10, &odd);
+    struct share_member *away = join_reader(&s, &kept_1, 10, &even);
+    share_credit(away, 0);
+    go_live(&s);
+    for (uint32_t i = 1; i <= 4; i++) CHECK_INT(ERR_OK, offer(&s, 1, i, i));
+    struct share_entry *one = share_next(&s), *three = share_next(&s);
+    CHECK_TRUE(one != NULL && one->seq == 1 && three != NULL && three->seq == 3);
+    CHECK_TRUE(share_next(&s) == NULL);
+    CHECK_INT(0, s.denied);
+    uint64_t cursor, open[4];
+    share_done(one);
+    share_done(three);
+    CHECK_INT(1, share_ack_state(&s, &cursor, open, 4));
+    CHECK_TRUE(cursor == 3 && open[0] == 2);
+
+    share_credit(away, 1);
+    struct share_entry *two = share_next(&s);
+    CHECK_TRUE(two != NULL && two->seq == 2 && two->member == away);
+    share_done(two);
+    share_leave(away);
+    CHECK_TRUE(share_next(&s) == NULL);
+    CHECK_INT(1, s.denied); /* the fourth: nobody is left who may have it */
+    share_fini(&s);
+}
+
 TEST(what_comes_back_goes_to_another_that_may_have_it_or_is_dropped)
 {
     struct share s;
