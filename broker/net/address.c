@@ -64,3 +64,10 @@ void address_print(const struct net_address *a, char text[ADDRESS_TEXT_BYTES])
     default: snprintf(text, ADDRESS_TEXT_BYTES, "?"); break;
     }
 }
+
+void transport_peer(const struct transport *t, char text[ADDRESS_TEXT_BYTES])
+{
+    struct net_address a;
+    transport_address(t, &a);
+    address_print(&a, text);
+}

@@ -151,21 +151,9 @@ void conn_destroy(struct shard *sh, struct conn *c)
 
 static void log_peer(struct shard *sh, const struct conn *c, enum event e)
 {
-    struct net_address from;
     char peer[ADDRESS_TEXT_BYTES];
-    transport_address(&c->transport, &from);
-    address_print(&from, peer);
+    transport_peer(&c->transport, peer);
     log_event(sh->log, e, LOG_STR("peer", peer), LOG_NUM("port", c->listener->port));
-}
-
-/* Closed because of a limit, or because of whom it comes from, before it could say anything. */
-static void log_refused(struct shard *sh, const struct shards_listener *l, const struct net_address *from,
-                        enum event why)
-{
-    char peer[ADDRESS_TEXT_BYTES];
-    metrics_add(sh->metrics, METRIC_connections_refused_total, 1);
-    address_print(from, peer);
-    log_event(sh->log, why, LOG_STR("peer", peer), LOG_NUM("port", l->port));
 }
 
 void conn_begin(struct shard *sh, const struct transport *t, struct shards_listener *l)
@@ -202,7 +190,7 @@ static void let_in(struct shard *sh, struct shards_listener *l, int fd)
         return;
     }
     give_places(sh, l);
-    if (rc == ERR_NOTFOUND) log_refused(sh, l, &from, EVENT_PROXY_UNTRUSTED);
+    if (rc == ERR_NOTFOUND) guard_log_refused(sh, l, &from, EVENT_PROXY_UNTRUSTED);
 }
 
 static void judge(struct shard *sh, struct shards_listener *l, int fd)
@@ -218,7 +206,7 @@ static void judge(struct shard *sh, struct shards_listener *l, int fd)
     close(fd);
     if (has_room) gauge_give(l->open);
     give_place(sh);
-    log_refused(sh, l, &from, has_room ? EVENT_CONNECT_RATE : EVENT_LISTENER_FULL);
+    guard_log_refused(sh, l, &from, has_room ? EVENT_CONNECT_RATE : EVENT_LISTENER_FULL);
 }
 
 /* Descriptors are left for what the broker opens itself, or a journal could not begin its next segment. */
@@ -333,12 +321,10 @@ void conn_end_quietly(struct shard *sh, struct conn *c)
 
 static void log_fault(struct shard *sh, const struct conn *c)
 {
-    struct net_address from;
     char peer[ADDRESS_TEXT_BYTES];
     const char *why = c->transport.why != NULL ? c->transport.why : err_text(ERR_SYNTAX);
     metrics_add(sh->metrics, METRIC_transport_errors_total, 1);
-    transport_address(&c->transport, &from);
-    address_print(&from, peer);
+    transport_peer(&c->transport, peer);
     log_event(sh->log, EVENT_PEER_TRANSPORT, LOG_STR("peer", peer), LOG_NUM("port", c->listener->port),
               LOG_STR("transport", c->transport.ops->name), LOG_STR("reason", why));
 }

@@ -103,19 +103,25 @@ enum err guard_learn(struct shard *sh, struct conn *c)
     return enter(sh, c, limits_of(l));
 }
 
+void guard_log_refused(struct shard *sh, const struct shards_listener *l, const struct net_address *from,
+                       enum event why)
+{
+    char peer[ADDRESS_TEXT_BYTES];
+    metrics_add(sh->metrics, METRIC_connections_refused_total, 1);
+    address_print(from, peer);
+    log_event(sh->log, why, LOG_STR("peer", peer), LOG_NUM("port", l->port));
+}
+
 void guard_refused(struct shard *sh, const struct conn *c, enum err rc)
 {
     struct net_address from;
-    char peer[ADDRESS_TEXT_BYTES];
     enum event why = rc == ERR_FULL ? EVENT_ADDRESS_FULL : EVENT_CONNECT_RATE;
     if (rc == ERR_NOMEM) {
         log_event(sh->log, EVENT_MEMORY_REFUSED, LOG_NUM("bytes", sizeof *c->guard));
         return;
     }
-    metrics_add(sh->metrics, METRIC_connections_refused_total, 1);
     transport_address(&c->transport, &from);
-    address_print(&from, peer);
-    log_event(sh->log, why, LOG_STR("peer", peer), LOG_NUM("port", c->listener->port));
+    guard_log_refused(sh, c->listener, &from, why);
 }
 
 void guard_recheck(struct shard *sh, struct conn *c)

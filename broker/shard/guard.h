@@ -19,11 +19,13 @@
 #define SHARD_GUARD_H
 
 #include "base/err.h"
+#include "log/log.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct conn;
+struct net_address;
 struct shard;
 struct shards_listener;
 struct wheel_timer;
@@ -36,6 +38,11 @@ enum err guard_attach(struct shard *sh, struct conn *c);
 
 /* After a read: it has perhaps just been told whose connection this is. */
 enum err guard_learn(struct shard *sh, struct conn *c);
+
+/* Counts and logs that a connection is closed before it could say anything: because of a limit, or because of
+ * whom it comes from. */
+void guard_log_refused(struct shard *sh, const struct shards_listener *l, const struct net_address *from,
+                       enum event why);
 
 /* Says why it is closed: what one of the two has given. */
 void guard_refused(struct shard *sh, const struct conn *c, enum err rc);

@@ -227,11 +227,9 @@ static void answer(struct shard *sh, struct conn *c, bool destroyed)
 
 static void log_connected(struct shard *sh, const struct conn *c, const struct connect *p)
 {
-    struct net_address from;
     char peer[ADDRESS_TEXT_BYTES];
     struct bytes user = p->has_username ? p->username : bytes_of_text("");
-    transport_address(&c->transport, &from);
-    address_print(&from, peer);
+    transport_peer(&c->transport, peer);
     log_event(sh->log, EVENT_CLIENT_CONNECTED, LOG_TEXT("client", session_client_id(c->session)),
               LOG_TEXT("user", user), LOG_STR("peer", peer), LOG_NUM("version", c->version),
               LOG_NUM("clean", p->clean_start), LOG_NUM("session_present", c->session_present),

@@ -215,10 +215,8 @@ enum mqtt_rc login_begin(struct shard *sh, struct conn *c, const struct connect 
 
 static void log_failed(struct shard *sh, const struct conn *c, const struct login *l)
 {
-    struct net_address from;
     char peer[ADDRESS_TEXT_BYTES];
-    transport_address(&c->transport, &from);
-    address_print(&from, peer);
+    transport_peer(&c->transport, peer);
     log_event(sh->log, EVENT_LOGIN_FAILED, LOG_TEXT("user", l->username), LOG_STR("peer", peer),
               LOG_NUM("port", c->listener->port));
 }

@@ -124,14 +124,12 @@ TEST(whom_a_proxy_speaks_for_is_known_above_all_layers)
     EACH_KIND(k)
     {
         struct rig r;
-        struct net_address from;
         char text[ADDRESS_TEXT_BYTES];
         rig_seed(1);
         rig_open(&r, k, 0);
         rig_run_open(&r);
         check_both_ways(&r, 100);
-        transport_address(&r.here, &from);
-        address_print(&from, text);
+        transport_peer(&r.here, text);
         if (k->client.preface.len > 0)
             CHECK_TRUE(strcmp(text, "192.0.2.1:4000") == 0);
         else

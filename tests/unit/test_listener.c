@@ -84,15 +84,13 @@ TEST(a_peer_of_this_machine_is_known_by_its_process)
     struct place p;
     struct listener l;
     struct transport t = { .ops = &transport_tcp, .fd = -1 };
-    struct net_address from;
     char text[ADDRESS_TEXT_BYTES], want[ADDRESS_TEXT_BYTES];
     place_make(&p);
     CHECK_INT(ERR_OK, listener_open_path(&l, p.path));
     CHECK_INT(ERR_AGAIN, listener_accept(l.fds[0], &t.fd));
     int there = dial(p.path);
     CHECK_INT(ERR_OK, listener_accept(l.fds[0], &t.fd));
-    transport_address(&t, &from);
-    address_print(&from, text);
+    transport_peer(&t, text);
     snprintf(want, sizeof want, "local:%ld", (long)getpid());
     CHECK_TRUE(strcmp(want, text) == 0);
     t.ops->close(&t);

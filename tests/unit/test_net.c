@@ -60,13 +60,6 @@ static struct transport accept_any(const struct listener *l)
     return t;
 }
 
-static void show_peer(const struct transport *t, char text[ADDRESS_TEXT_BYTES])
-{
-    struct net_address a;
-    transport_address(t, &a);
-    address_print(&a, text);
-}
-
 struct pair {
     struct listener listener;
     struct transport here;
@@ -180,7 +173,7 @@ TEST(without_an_address_both_families_are_served_on_one_port)
     if (l.fds_count > 1) CHECK_TRUE(v6 >= 0); /* a machine may have no IPv6 */
     struct transport t = accept_any(&l);
     char peer[ADDRESS_TEXT_BYTES];
-    show_peer(&t, peer);
+    transport_peer(&t, peer);
     CHECK_TRUE(strstr(peer, "127.0.0.1:") != NULL || strstr(peer, "[::1]:") != NULL);
     t.ops->close(&t);
     close(v4);
@@ -217,7 +210,7 @@ TEST(a_connection_knows_its_peer_and_has_nodelay_from_its_listener)
     open_pair(&p);
     CHECK_INT(0, getsockname(p.there, (struct sockaddr *)&a, &n));
     snprintf(want, sizeof want, "127.0.0.1:%u", ntohs(a.sin_port));
-    show_peer(&p.here, peer);
+    transport_peer(&p.here, peer);
     CHECK_TRUE(strcmp(want, peer) == 0);
     CHECK_INT(0, getsockopt(p.here.fd, IPPROTO_TCP, TCP_NODELAY, &on, &on_bytes));
     CHECK_TRUE(on != 0);
