@@ -99,15 +99,26 @@ class Broker:
         with open(self.log, errors="replace") as f:
             return f.read()
 
+    def text_since(self, before):
+        """What the log says since it had so many bytes."""
+        with open(self.log, errors="replace") as f:
+            f.seek(before)
+            return f.read()
+
+    def reload(self):
+        """SIGHUP, and until it has ended, well or not; gives what the log says of it."""
+        before = os.path.getsize(self.log)
+        self.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: re.search(r" reload-\w+ .*\n", self.text_since(before)), "the end of a reload in the log")
+        return self.text_since(before)
+
     def metrics(self):
         """All of them, as of now: SIGUSR2 writes them into the log."""
         before = os.path.getsize(self.log)
         self.process.send_signal(signal.SIGUSR2)
 
         def rows():
-            with open(self.log, errors="replace") as f:
-                f.seek(before)
-                return dict(re.findall(r' metric name="(\w+)" value=(\d+)', f.read()))
+            return dict(re.findall(r' metric name="(\w+)" value=(\d+)', self.text_since(before)))
 
         # The last row of metrics.def ends the list.
         wait_until(lambda: "sessions_expired_total" in rows(), "the metrics in the log")

@@ -76,8 +76,7 @@ class Notify(Case):
         m = self.manager()
         b = self.managed(m)
         m.socket.close()
-        b.process.send_signal(signal.SIGHUP)
-        kit.wait_file(b.log, " reload-done ")
+        self.assertIn(" reload-done ", b.reload())
         self.client(b, "c").ping()
 
     def test_a_reload_is_told_and_its_end_whether_it_went_well_or_not(self):

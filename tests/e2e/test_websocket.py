@@ -245,8 +245,7 @@ class Handshake(Test):
             text = f.read()
         with open(b.conf, "w") as f:
             f.write(text.replace("https://a", "https://b"))
-        b.process.send_signal(signal.SIGHUP)
-        kit.wait_file(b.log, " reload-done ")
+        self.assertIn(" reload-done ", b.reload())
         self.refused(b, request("Origin: https://a"), 403, "Origin")
         self.ws_client(b, "d", lines=["Origin: https://b"])
         c.ping()
