@@ -278,7 +278,15 @@ static unsigned rows(struct store_disk *s, uint64_t session_no, unsigned *releas
     return count;
 }
 
-TEST(a_fold_may_end_between_any_two_of_its_transactions)
+/* The work once for each of its transactions, as far as that one; then what the next process finds. Before it
+ * a life that ends well, or NULL. */
+struct life {
+    void (*before)(const char *dir);
+    void (*work)(const char *dir);
+    void (*check)(const char *dir);
+};
+
+static void die_everywhere(const struct life *life, unsigned deaths_min)
 {
     unsigned deaths = 0;
     bool died = true;
@@ -286,18 +294,30 @@ TEST(a_fold_may_end_between_any_two_of_its_transactions)
     for (unsigned times = 2; died; times++) {
         char dir[] = "/tmp/test_fold_slices.XXXXXX";
         CHECK_TRUE(mkdtemp(dir) != NULL);
-        died = dies(work, dir, times);
-        struct shown shown;
-        unsigned released;
-        struct store_disk *s = open_store(dir, &shown);
-        CHECK_INT(1, shown.sessions);
-        CHECK_INT(MESSAGES, rows(s, SESSION, &released));
-        store_disk_stop(&s);
+        if (life->before != NULL) life->before(dir);
+        died = dies(life->work, dir, times);
+        life->check(dir);
         remove_dir(dir);
         deaths += died;
     }
-    CHECK_TRUE(deaths >= 3);
+    CHECK_TRUE(deaths >= deaths_min);
     mailbox_close(&mailbox);
+}
+
+static void check_messages(const char *dir)
+{
+    struct shown shown;
+    unsigned released;
+    struct store_disk *s = open_store(dir, &shown);
+    CHECK_INT(1, shown.sessions);
+    CHECK_INT(0, shown.inbound);
+    CHECK_INT(MESSAGES, rows(s, SESSION, &released));
+    store_disk_stop(&s);
+}
+
+TEST(a_fold_may_end_between_any_two_of_its_transactions)
+{
+    die_everywhere(&(struct life){ NULL, work, check_messages }, 3);
 }
 
 static unsigned multiples(unsigned of)
@@ -329,27 +349,11 @@ static void check_exactly(const char *dir)
     store_disk_stop(&s);
 }
 
-static void die_everywhere(void)
-{
-    unsigned deaths = 0;
-    bool died = true;
-    CHECK_INT(ERR_OK, mailbox_open(&mailbox));
-    for (unsigned times = 2; died; times++) {
-        char dir[] = "/tmp/test_fold_slices.XXXXXX";
-        CHECK_TRUE(mkdtemp(dir) != NULL);
-        begin_exactly(dir);
-        died = dies(go_on_exactly, dir, times);
-        check_exactly(dir);
-        remove_dir(dir);
-        deaths += died;
-    }
-    CHECK_TRUE(deaths >= 5);
-    mailbox_close(&mailbox);
-}
+static const struct life exactly = { begin_exactly, go_on_exactly, check_exactly };
 
 TEST(whichever_of_its_transactions_a_fold_ends_with_nothing_is_lost_or_there_twice)
 {
-    die_everywhere();
+    die_everywhere(&exactly, 5);
 }
 
 /* With a limit that is not reached: the store knows each entry then, and must not miss those that a fold has
@@ -357,7 +361,7 @@ TEST(whichever_of_its_transactions_a_fold_ends_with_nothing_is_lost_or_there_twi
 TEST(a_fold_may_end_anywhere_where_queues_have_limits_too)
 {
     limits = (struct backlog_limits){ .messages_max = 100000, .policy = BACKLOG_DROP_OLDEST };
-    die_everywhere();
+    die_everywhere(&exactly, 5);
     limits = (struct backlog_limits){ 0 };
 }
 
@@ -378,22 +382,5 @@ static void repeat(const char *dir)
 
 TEST(what_was_a_repeat_is_one_again_though_its_packet_id_was_released_before_the_fold)
 {
-    unsigned deaths = 0;
-    bool died = true;
-    CHECK_INT(ERR_OK, mailbox_open(&mailbox));
-    for (unsigned times = 2; died; times++) {
-        char dir[] = "/tmp/test_fold_slices.XXXXXX";
-        CHECK_TRUE(mkdtemp(dir) != NULL);
-        died = dies(repeat, dir, times);
-        struct shown shown;
-        unsigned released;
-        struct store_disk *s = open_store(dir, &shown);
-        CHECK_INT(0, shown.inbound);
-        CHECK_INT(MESSAGES, rows(s, SESSION, &released));
-        store_disk_stop(&s);
-        remove_dir(dir);
-        deaths += died;
-    }
-    CHECK_TRUE(deaths >= 5);
-    mailbox_close(&mailbox);
+    die_everywhere(&(struct life){ NULL, repeat, check_messages }, 5);
 }
