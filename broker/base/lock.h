@@ -22,6 +22,7 @@ enum lock_rank {
     LOCK_RANK_ADDRESSES = 5,
     LOCK_RANK_LOGIN = 6,
     LOCK_RANK_WORKERS = 7,
+    LOCK_RANK_HOOK_CLIENT = 8,
     LOCK_RANK_LOG = 9
 };
 

@@ -33,6 +33,7 @@ struct alias_in;
 struct alias_out;
 struct conn_auth;
 struct guard;
+struct hooked;
 struct login;
 struct shard;
 struct session;
@@ -51,7 +52,8 @@ enum {
     PAUSE_JOBS = 16,
     PAUSE_OUTPUT = 32,
     PAUSE_JOURNAL = 64,
-    PAUSE_RATE = 128
+    PAUSE_RATE = 128,
+    PAUSE_HOOKS = 256
 };
 
 /* What CONNACK has told it of what it may do: that holds as long as it is connected. */
@@ -98,9 +100,10 @@ struct conn {
     bool is_mounted;             /* it is below a mount_point */
     struct alias_in *alias_in;
     struct alias_out *alias_out;
-    struct guard *guard;  /* NULL: its listener has no limits that need one */
-    bool doomed, hung_up; /* to be dropped when its output is flushed; its peer takes nothing more */
-    char *assigned_id;    /* a client id that we made, until CONNACK has told it */
+    struct hooked *hooked; /* what plugins know of it; NULL: its listener has none */
+    struct guard *guard;   /* NULL: its listener has no limits that need one */
+    bool doomed, hung_up;  /* to be dropped when its output is flushed; its peer takes nothing more */
+    char *assigned_id;     /* a client id that we made, until CONNACK has told it */
 };
 
 /* Accepts what a listener has. */

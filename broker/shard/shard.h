@@ -25,6 +25,7 @@
 #include "store/restore.h"
 #include "store/store.h"
 
+struct hooks;
 struct shards;
 struct throttle;
 struct workers;
@@ -34,6 +35,7 @@ struct shards_door {
     const struct config_listener *config;
     struct edge *edge;
     struct access *access; /* NULL: no password file and no ACL file */
+    struct hooks *hooks;   /* NULL: no plugins */
     uint64_t number;       /* never another one's, as a place in a view may be; 0: none */
     bool is_gone;          /* from the configuration: its connections end */
 };

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hook/client.h"
+#include "base/lock.h"
+#include "base/ref.h"
+#include <stdlib.h>
+
+struct hook_client {
+    struct ref ref;
+    struct gauge subs;
+    struct lock lock; /* guards the names */
+    unsigned names_count;
+    char *names[HOOK_USERNAMES_MAX]; /* the last one is its name now; NULL: none */
+    struct hook_client_conf facts;
+    char texts[];
+};
+
+static char *copy(struct bytes b)
+{
+    char *text = malloc(b.len + 1);
+    if (text == NULL) return NULL;
+    if (b.len > 0) memcpy(text, b.at, b.len);
+    text[b.len] = '\0';
+    return text;
+}
+
+/* Id and address, each with its end. */
+static void put_texts(struct hook_client *c, const struct hook_client_conf *conf)
+{
+    size_t address_bytes = strlen(conf->address) + 1;
+    if (conf->id.len > 0) memcpy(c->texts, conf->id.at, conf->id.len);
+    memcpy(c->texts + conf->id.len + 1, conf->address, address_bytes);
+    c->facts = *conf;
+    c->facts.id = bytes_of(c->texts, conf->id.len);
+    c->facts.address = c->texts + conf->id.len + 1;
+    c->facts.username = (struct bytes){ 0 };
+}
+
+enum err hook_client_new(struct hook_client **out, const struct hook_client_conf *conf)
+{
+    struct hook_client *c = calloc(1, sizeof *c + conf->id.len + 1 + strlen(conf->address) + 1);
+    char *name = conf->username.at != NULL ? copy(conf->username) : NULL;
+    *out = NULL;
+    if (c == NULL || (name == NULL && conf->username.at != NULL)) {
+        free(c);
+        free(name);
+        if (conf->certificate != NULL) conf->certificate_free(conf->certificate);
+        return ERR_NOMEM;
+    }
+    ref_init(&c->ref, 1);
+    lock_init(&c->lock, LOCK_RANK_HOOK_CLIENT);
+    c->names[c->names_count++] = name;
+    put_texts(c, conf);
+    *out = c;
+    return ERR_OK;
+}
+
+struct hook_client *hook_client_ref(struct hook_client *c)
+{
+    ref_add(&c->ref, 1);
+    return c;
+}
+
+void hook_client_unref(struct hook_client **owner)
+{
+    struct hook_client *c = *owner;
+    *owner = NULL;
+    if (c == NULL || !ref_drop(&c->ref)) return;
+    for (unsigned i = 0; i < c->names_count; i++) free(c->names[i]);
+    if (c->facts.certificate != NULL) c->facts.certificate_free(c->facts.certificate);
+    lock_fini(&c->lock);
+    free(c);
+}
+
+const char *hook_client_id(const struct hook_client *c)
+{
+    return (const char *)c->facts.id.at;
+}
+
+const char *hook_client_address(const struct hook_client *c)
+{
+    return c->facts.address;
+}
+
+const char *hook_client_username(struct hook_client *c)
+{
+    lock_take(&c->lock);
+    const char *name = c->names[c->names_count - 1];
+    lock_release(&c->lock);
+    return name;
+}
+
+enum err hook_client_set_username(struct hook_client *c, const char *username)
+{
+    char *name = username != NULL ? copy(bytes_of_text(username)) : NULL;
+    if (name == NULL && username != NULL) return ERR_NOMEM;
+    lock_take(&c->lock);
+    bool has_room = c->names_count < HOOK_USERNAMES_MAX;
+    if (has_room) c->names[c->names_count++] = name;
+    lock_release(&c->lock);
+    if (has_room) return ERR_OK;
+    free(name);
+    return ERR_FULL;
+}
+
+const struct hook_client_conf *hook_client_facts(const struct hook_client *c)
+{
+    return &c->facts;
+}
+
+struct gauge *hook_client_subs(struct hook_client *c)
+{
+    return &c->subs;
+}
