@@ -19,14 +19,14 @@ if(PAHO_INCLUDE AND PAHO_CLIENT AND PAHO_ASYNC)
   peer(async ${PAHO_ASYNC})
 endif()
 
-# interop_test(NAME TIMEOUT_S)
-function(interop_test name timeout_s)
+# interop_test(NAME)
+function(interop_test name)
   add_test(NAME interop_${name} COMMAND ${E2E_PYTHON} -B ${CMAKE_CURRENT_SOURCE_DIR}/interop/test_${name}.py)
-  set_tests_properties(interop_${name} PROPERTIES TIMEOUT ${timeout_s} LABELS interop
+  set_tests_properties(interop_${name} PROPERTIES TIMEOUT 600 LABELS interop
                        ENVIRONMENT "LONGLINKD=$<TARGET_FILE:longlinkd>;LONGLINK_SANITIZE=${LONGLINK_SANITIZE}")
 endfunction()
 
-interop_test(mosquitto 240)
-interop_test(peers 240)
-interop_test(websocket 120)
-interop_test(cuts 240)
+interop_test(mosquitto)
+interop_test(peers)
+interop_test(websocket)
+interop_test(cuts)

@@ -8,15 +8,15 @@ target_link_options(power PRIVATE -fno-sanitize=all)
 
 find_program(E2E_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH REQUIRED)
 
-# power_test(NAME FILE TIMEOUT_S)
-function(power_test name file timeout_s)
+# power_test(NAME FILE)
+function(power_test name file)
   add_test(NAME power_${name} COMMAND ${E2E_PYTHON} -B ${CMAKE_CURRENT_SOURCE_DIR}/power/${file})
-  set_tests_properties(power_${name} PROPERTIES TIMEOUT ${timeout_s} LABELS power
+  set_tests_properties(power_${name} PROPERTIES TIMEOUT 600 LABELS power
                        ENVIRONMENT "LONGLINKD=$<TARGET_FILE:longlinkd>;LONGLINK_POWER=$<TARGET_FILE:power>;LONGLINK_SANITIZE=${LONGLINK_SANITIZE}")
 endfunction()
 
-power_test(layer test_layer.py 120)
-power_test(cycles test_power.py 240)
-power_test(planted test_planted.py 600)
-power_test(faults test_faults.py 240)
-power_test(clock test_clock.py 120)
+power_test(layer test_layer.py)
+power_test(cycles test_power.py)
+power_test(planted test_planted.py)
+power_test(faults test_faults.py)
+power_test(clock test_clock.py)
