@@ -18,6 +18,9 @@
 
 #include "kit/mtc_link.h"
 
+/* How long it may take to start, and to end: bounds on failure, whatever is tested. */
+enum { START_WAIT_MS = 60000, END_WAIT_MS = 60000 };
+
 enum { COMMAND_MAX = 4096, START_TRIES = 3, POLL_MS = 10 };
 
 /* The port may be taken between here and the broker's bind; broker_start then tries another. */
@@ -73,13 +76,13 @@ static bool has_ended(const struct broker *b, int wait_ms)
     return poll(&p, 1, wait_ms) > 0;
 }
 
-/* Until it accepts connections; false when it ended, or does not within wait_ms. */
-static bool is_accepting(const struct broker *b, int wait_ms)
+/* Until it accepts connections; false when it ended, or does not in time. */
+static bool is_accepting(const struct broker *b)
 {
-    for (int waited_ms = 0; waited_ms < wait_ms; waited_ms += POLL_MS) {
+    for (int waited_ms = 0; waited_ms < START_WAIT_MS; waited_ms += POLL_MS) {
         struct link l;
         struct link_to to = { .host = "127.0.0.1", .port = b->port };
-        bool is_open = link_open(&l, &to, wait_ms);
+        bool is_open = link_open(&l, &to, START_WAIT_MS);
         if (is_open) link_close(&l);
         if (has_ended(b, is_open ? 0 : POLL_MS)) return false;
         if (is_open) return true;
@@ -88,13 +91,13 @@ static bool is_accepting(const struct broker *b, int wait_ms)
 }
 
 /* Ends the process group; returns the status of waitpid. */
-static int end(struct broker *b, int wait_ms)
+static int end(struct broker *b)
 {
     int status = -1;
 
     (void)kill(-b->pid, SIGTERM);
-    if (!has_ended(b, wait_ms)) {
-        fprintf(stderr, "mtc: the broker did not exit within %d ms after SIGTERM; killed\n", wait_ms);
+    if (!has_ended(b, END_WAIT_MS)) {
+        fprintf(stderr, "mtc: the broker did not exit within %d ms after SIGTERM; killed\n", END_WAIT_MS);
         (void)kill(-b->pid, SIGKILL);
     }
     while (waitpid(b->pid, &status, 0) < 0 && errno == EINTR) {}
@@ -108,7 +111,7 @@ static int remove_one(const char *path, const struct stat *s, int kind, struct F
     return remove(path);
 }
 
-static bool try_start(struct broker *b, const char *command, int wait_ms)
+static bool try_start(struct broker *b, const char *command)
 {
     b->port = free_port();
     b->pid = b->port != 0 ? fork() : -1;
@@ -116,12 +119,12 @@ static bool try_start(struct broker *b, const char *command, int wait_ms)
     if (b->pid < 0) return false;
     (void)setpgid(b->pid, b->pid); /* the child does it too: whoever is first */
     b->pidfd = pidfd_open(b->pid, 0);
-    if (is_accepting(b, wait_ms)) return true;
-    (void)end(b, wait_ms);
+    if (is_accepting(b)) return true;
+    (void)end(b);
     return false;
 }
 
-bool broker_start(struct broker *b, const char *command, int wait_ms)
+bool broker_start(struct broker *b, const char *command)
 {
     const char *tmp = getenv("TMPDIR");
 
@@ -132,15 +135,15 @@ bool broker_start(struct broker *b, const char *command, int wait_ms)
         return false;
     }
     for (int i = 0; i < START_TRIES; i++)
-        if (try_start(b, command, wait_ms)) return true;
+        if (try_start(b, command)) return true;
     fprintf(stderr, "mtc: the broker did not start: %s\nmtc: its output is in %s/log\n", command, b->dir);
     return false;
 }
 
-bool broker_stop(struct broker *b, bool keep_dir, int wait_ms)
+bool broker_stop(struct broker *b, bool keep_dir)
 {
     bool was_dead = has_ended(b, 0);
-    int status = end(b, wait_ms);
+    int status = end(b);
     bool is_good = !was_dead && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 
     if (was_dead) fprintf(stderr, "mtc: the broker ended during the scenarios\n");

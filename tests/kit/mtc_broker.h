@@ -4,7 +4,7 @@
  *
  * Thread:  one owner; no locks.
  * Memory:  a value; owns the process and a fresh directory, until broker_stop.
- * Limits:  each wait is bounded by wait_ms; the child dies with us.
+ * Limits:  each wait is bounded, by a minute; the child dies with us.
  * Errors:  false, after saying on stderr what happened and where the log is.
  * Tests:   tests/conformance/selftest
  */
@@ -25,10 +25,10 @@ struct broker {
 
 /* Runs command by the shell, with {port} and {dir} replaced, until it accepts connections. Its output goes to
  * the file "log" in the directory. */
-bool broker_start(struct broker *b, const char *command, int wait_ms);
+bool broker_start(struct broker *b, const char *command);
 
 /* Asks it to end (SIGTERM); false when it does not exit with status 0 in time. Removes the directory, unless
  * keep_dir or that went wrong. */
-bool broker_stop(struct broker *b, bool keep_dir, int wait_ms);
+bool broker_stop(struct broker *b, bool keep_dir);
 
 #endif

@@ -219,6 +219,7 @@ static void read_deviation(struct run *r, const char *line)
     const char *why = after_version(r, rest, "", &is_other);
     if (is_other) return;
     (void)snprintf(r->result->deviates, sizeof r->result->deviates, "%s", why);
+    if (r->conf->deviant_wait_ms > 0) r->wait_ms = r->conf->deviant_wait_ms;
 }
 
 /* patience MS: this scenario waits for something that takes its time. */

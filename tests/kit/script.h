@@ -22,7 +22,8 @@ enum script_end { SCRIPT_PASSED, SCRIPT_FAILED, SCRIPT_BROKEN, SCRIPT_NOT_FOR_VE
 struct script_conf {
     struct link_to to;
     int wait_ms;
-    const char *broker; /* whose "deviates" lines count; NULL: nobody's */
+    int deviant_wait_ms; /* of a scenario that is marked as deviating; 0: as long */
+    const char *broker;  /* whose "deviates" lines count; NULL: nobody's */
 };
 
 struct script_result {

@@ -32,7 +32,7 @@ static bool next(struct run *r, struct client *c, struct came *out)
     return script_fail(r, "what came is malformed: %s", wrong);
 }
 
-/* Numbers compare as numbers and may have alternatives: 0x81|0x82, or an exception: !7. */
+/* Numbers compare as numbers and may have alternatives: 0x81|0x82, ranges: 90..100, or an exception: !7. */
 static bool value_equal(const struct field *want, const struct field *got)
 {
     unsigned long n = 0;
@@ -43,7 +43,9 @@ static bool value_equal(const struct field *want, const struct field *got)
     if (*at == '!') return isdigit((unsigned char)at[1]) && strtoul(at + 1, &at, 0) != n && *at == '\0';
     for (;; at++) {
         if (!isdigit((unsigned char)*at)) return false;
-        if (strtoul(at, &at, 0) == n) return true;
+        unsigned long first = strtoul(at, &at, 0), last = first;
+        if (at[0] == '.' && at[1] == '.' && isdigit((unsigned char)at[2])) last = strtoul(at + 2, &at, 0);
+        if (first <= n && n <= last) return true;
         if (*at != '|') return false;
     }
 }
