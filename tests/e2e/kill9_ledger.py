@@ -24,8 +24,8 @@ def matches(topic_filter, topic):
 
 class Message:
     """stream: what has an order: a publisher, until it gives up messages that have no answer. acked: PUBACK, PUBREC, or
-    for a will when it had to be published. due_ms: not before, by the clock of the machine; 0: at once. last_ms: about
-    when the last of those sent is due."""
+    for a will when it had to be published. due_ms: not before, by the clock of the machine; 0: at once. last_ms: not
+    later, for it was read before it was answered; it may have been sent again long after the first time."""
     __slots__ = ("uid", "topic", "stream", "index", "size", "sent", "acked", "sends", "qos", "due_ms", "last_ms",
                  "forbidden")
 
@@ -37,8 +37,6 @@ class Message:
     def again(self):
         """It is sent once more."""
         self.sends += 1
-        if self.due_ms:
-            self.last_ms = time.time() * 1000 + DELAY_MAX_MS
 
     def payload(self):
         return b"%d " % self.uid + (b"%07d" % (self.uid % 10 ** PATTERN_BYTES)) * (self.size // PATTERN_BYTES)
@@ -199,7 +197,7 @@ class Ledger:
         index = self.indices[stream] = self.indices.get(stream, 0) + 1
         m = self.messages[self.uid] = Message(self.uid, topic, stream, index, size, self.tick())
         m.qos = qos
-        m.due_ms = m.last_ms = time.time() * 1000 + delay_s * 1000 if delay_s else 0
+        m.due_ms = time.time() * 1000 + delay_s * 1000 if delay_s else 0
         self.count["published"] += 1
         self.count["exact"] += qos == 2
         self.count["delayed"] += delay_s > 0
@@ -209,6 +207,8 @@ class Ledger:
         if m.acked:
             return
         m.acked = self.tick()
+        if m.due_ms:
+            m.last_ms = time.time() * 1000 + DELAY_MAX_MS
         self.count["acknowledged"] += 1
         self.count["exact acknowledged"] += m.qos == 2
         self.count["wills"] += m.topic.startswith("w/")
@@ -256,8 +256,9 @@ class Ledger:
         client's gets such a message before the mark; members of a group get theirs when there is time."""
         return any(s.lends and m.uid not in s.got and s.allows(m) for s in self.sessions.values())
 
-    def settle(self, before, due_ms):
-        """Everybody has everything up to this uid that was due, and the acknowledgements are durable."""
+    def settle(self, before, due_ms, now_ms):
+        """Everybody has everything up to this uid that was due, and the acknowledgements are durable. now_ms: when
+        what is known of it began to be asked; what was due not long before that may still come to who is not owed it."""
         early = {uid for s in self.sessions.values() for uid in s.owed if self.messages[uid].due_ms >= due_ms}
         for s in self.sessions.values():
             for uid in s.owed - early:
@@ -265,8 +266,8 @@ class Ledger:
                 self.violation("missing", f"{s.client}: {m.topic} {uid} sent {m.sent} acked {m.acked}")
                 self.count["missing"] += 1
             s.owed &= early
-        kept = {u for u, m in self.messages.items()
-                if u >= before or not m.acked or u in early or m.last_ms >= due_ms - DELAY_MAX_MS or self.may_come(m)}
+        kept = {u for u, m in self.messages.items() if u >= before or not m.acked or u in early or
+                m.last_ms >= now_ms - DELAY_MAX_MS or self.may_come(m)}
         for s in self.sessions.values():
             s.got &= kept
         self.messages = {u: self.messages[u] for u in kept}

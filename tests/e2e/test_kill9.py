@@ -192,14 +192,15 @@ class Run:
         before = self.ledger.uid + 1
         self.all_have(self.mark())
         self.hub.wait(lambda: not any(s.is_busy() for s in self.kept), lambda: "PUBRELs")
-        due_ms = time.time() * 1000 + (60000 if is_last else 0)
+        now_ms = time.time() * 1000
+        due_ms = now_ms + (60000 if is_last else 0)
         self.hub.wait(lambda: not self.ledger.owed(due_ms), lambda: f"what is owed: {self.ledger.owed(due_ms)[:9]}")
         pongs = [s.pongs for s in self.kept]
         for s in self.kept:
             s.ping()
         self.hub.wait(lambda: all(s.pongs > n for s, n in zip(self.kept, pongs)), lambda: "PINGRESP")
         self.all_have(self.mark())  # durable, and so are the acknowledgements before it
-        self.ledger.settle(before, due_ms)
+        self.ledger.settle(before, due_ms, now_ms)
         for s in self.kept:
             s.marks.clear()
 
