@@ -23,9 +23,7 @@ class Mosquitto:
 
     def ready(self):
         for _ in range(START_TRIES):  # another program may take the port between our look and the broker's
-            with socket.socket() as s:
-                s.bind(("127.0.0.1", 0))
-                self.port = s.getsockname()[1]
+            self.port = kit.free_port()
             with open(f"{self.dir}/conf", "w") as f:
                 f.write(f"listener {self.port} 127.0.0.1\nuser root\n{self.conf}\n")
             with open(f"{self.dir}/log", "wb") as log:

@@ -104,15 +104,18 @@ class Logins(access_kit.Test):
             self.assertIn("value '/nowhere/at/all' cannot be read: No such file", b.text())
 
     def test_a_slow_hash_holds_up_nobody_else(self):
-        b = self.access(f"slow:{hash_7('secret', 200000)}\nfast:{hash_7('secret')}\n", conf="shards 1\n")
+        b = self.access(f"slow:{hash_7('secret', 2000000)}\nfast:{hash_7('secret')}\n",
+                        conf="shards 1\nconnect_timeout_s 3600\n")
         other = self.client(b, "other", user="fast", password="secret")
-        slow = kit.Client(b.port)
-        self.addCleanup(slow.close)
-        slow.join("slow", user="slow", password="secret", answer=False)
+        slow = [kit.Client(b.port) for _ in range(16)]  # some seconds' work, also for several workers
+        for i, c in enumerate(slow):
+            self.addCleanup(c.close)
+            c.join(f"slow {i}", user="slow", password="secret", answer=False)
         for _ in range(3):
             other.ping()
-        self.assertEqual(select.select([slow.socket], [], [], 0)[0], [])
-        self.assertEqual(slow.expect(kit.CONNACK).body[1], 0)
+        self.assertLess(len(select.select([c.socket for c in slow], [], [], 0)[0]), len(slow))
+        ready = select.select([c.socket for c in slow], [], [], kit.WAIT_S)[0]
+        self.assertEqual({c.expect(kit.CONNACK).body[1] for c in slow if c.socket in ready}, {0})
 
     def test_who_fails_waits_longer_each_time_and_a_right_password_still_gets_in(self):
         b = self.access(f"anna:{hash_7('secret')}\n")
@@ -124,8 +127,8 @@ class Logins(access_kit.Test):
         self.assertIn(' login-failed user="anna" peer="127.0.0.1:', b.text())
 
     def test_a_delay_is_shorter_than_the_time_that_a_connect_has(self):
-        b = self.access(f"anna:{hash_7('secret')}\n", conf="connect_timeout_s 1\n")
-        for _ in range(9):  # the last would wait 2 s
+        b = self.access(f"anna:{hash_7('secret')}\n", conf="connect_timeout_s 3\n")
+        for _ in range(11):  # the last would wait 8 s
             self.assertEqual(self.try_join(b, user="anna", password="wrong")[1], NOT_AUTHORIZED)
         self.assertEqual(self.try_join(b, user="anna", password="secret")[1], 0)
 
@@ -135,7 +138,7 @@ class Logins(access_kit.Test):
             self.skipTest(f"needs 4096 descriptors, and may have {hard}")
         resource.setrlimit(resource.RLIMIT_NOFILE, (4096, hard))
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-        b = self.access(f"slow:{hash_7('secret', 2000000)}\n")
+        b = self.access(f"slow:{hash_7('secret', 2000000)}\n", conf="connect_timeout_s 3600\n")
         for version, code in ((V5, BUSY), (V311, 3)):
             # At least so many of those before it are in the queue or with a worker, unless one has been answered.
             clients = [kit.Client(b.port) for _ in range(1024 + 8 if version == V5 else 8)]
@@ -343,7 +346,7 @@ class Rules(access_kit.Test):
         watcher = self.client(b, "watcher", user="anna")
         watcher.subscribe("#")
         for name, user in (("no", None), ("yes", "anna")):
-            c = self.client(b, name, user=user, will=(f"will/{name}", b"gone"), will_delay=1, expiry=1000)
+            c = self.client(b, name, user=user, will=(f"will/{name}", b"gone"), will_delay=5, expiry=1000)
             c.close()
         b.wait_metric("clients_connected", lambda n: n == 1)
         self.rewrite(b.rules, lines.replace("#\n", "#\ntopic deny will/#\n", 1))
@@ -507,9 +510,18 @@ class Reload(access_kit.Test):
             f.write("use_username_as_clientid true\n")
         self.reload(b)
         early = len(select.select([c.socket for c in waiting], [], [], 0)[0])
-        codes = {c.expect(kit.CONNACK).body[1] for c in waiting}
-        self.assertLessEqual(codes, {0, BUSY})  # who waited on another shard than anna's comes again
-        b.wait_metric("clients_connected", lambda n: n <= early + 1, wait_s=5)
+        codes = [self.code(c) for c in waiting]
+        self.assertIn(0, codes)
+        # Who waited on another shard than anna's comes again; who is taken over while he waits has no answer.
+        self.assertLessEqual(set(codes), {0, BUSY, None})
+        b.wait_metric("clients_connected", lambda n: n <= early + 1)
+
+    def code(self, c):
+        """None: closed without an answer."""
+        try:
+            return c.expect(kit.CONNACK).body[1]
+        except kit.Closed:
+            return None
 
     def test_new_rules_hold_at_once(self):
         b = self.access(rules="topic read t\n", anonymous=True)

@@ -64,7 +64,8 @@ class Hostile(kit.Test):
         b = self.broker("shards 1")
         c = self.client(b, "c")
         total = 48 * kit.MIB
-        sender = threading.Thread(target=c.send, args=(kit.packet(kit.PINGREQ, 0, b"") * (total // 2),))
+        some = kit.packet(kit.PINGREQ, 0, b"") * (kit.MIB // 2)
+        sender = threading.Thread(target=lambda: [c.send(some) for _ in range(total // kit.MIB)])
         before = b.resident_bytes()
         sender.start()
         kit.wait_until(lambda: b.resident_bytes() - before > 24 * kit.MIB or not sender.is_alive(), "answers")

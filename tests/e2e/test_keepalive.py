@@ -13,9 +13,9 @@ class Keepalive(kit.Test):
         watcher = self.client(b, "watcher")
         watcher.subscribe("wills/#", 1)
         for version in (kit.V311, kit.V5):
+            began = time.monotonic()
             silent = self.client(b, f"silent {version}", version=version, keepalive=1,
                                  will=(f"wills/{version}", "gone"))
-            began = time.monotonic()
             m = watcher.message()
             self.assertGreaterEqual(time.monotonic() - began, 1.0)
             self.assertEqual((m.topic, m.payload), (f"wills/{version}", b"gone"))
@@ -25,8 +25,8 @@ class Keepalive(kit.Test):
 
     def test_a_client_that_pings_stays(self):
         b = self.broker()
-        talker = self.client(b, "talker", keepalive=1, will=("wills/talker", "gone"))
-        silent = self.client(b, "silent", keepalive=1)
+        talker = self.client(b, "talker", keepalive=4, will=("wills/talker", "gone"))
+        silent = self.client(b, "silent", keepalive=5)  # ends later than the other one would, if it did not ping
         ends = silent.socket
         ends.settimeout(0.3)
         while True:  # until the silent one is closed, the other one pings

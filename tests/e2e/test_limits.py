@@ -34,7 +34,7 @@ class Limits(kit.Test):
 
     def test_a_connection_without_connect_is_closed(self):
         # option: connect_timeout_s
-        b = self.broker("connect_timeout_s 1")
+        b = self.broker("connect_timeout_s 3")
         silent, slow = kit.Client(b.port), kit.Client(b.port)
         self.addCleanup(silent.close)
         self.addCleanup(slow.close)

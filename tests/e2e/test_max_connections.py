@@ -25,7 +25,7 @@ class MaxConnections(kit.Test):
         b.wait_metric("connections_open", lambda n: n == 2)
         self.client(b, "next").ping()
         self.refused(b)
-        self.assertIn(" listener-full ", b.text())
+        kit.wait_file(b.log, " listener-full ")
 
     def test_a_thousand_connections_come_and_go(self):
         b = self.broker("shards 2")

@@ -37,7 +37,7 @@ def port_of(said):
     return int(re.search(r" listener-open .*port=(\d+)", said).group(1))
 
 
-def free_port():
+def taken_port():
     s = socket.socket()
     s.bind(("127.0.0.1", 0))
     return s.getsockname()[1], s
@@ -81,8 +81,7 @@ class Listeners(Case):
         stays.ping()
 
     def test_the_same_port_moves_to_another_address(self):
-        port, held = free_port()
-        held.close()
+        port = kit.free_port()
         b = self.broker(listener=f"listener {port} 127.0.0.1")
         c = self.client(b, "c")
         said = self.reload(b, "", f"listener {port} 0.0.0.0")
@@ -120,13 +119,11 @@ class Listeners(Case):
 
     def test_a_port_that_is_taken_changes_nothing(self):
         b = self.broker("max_keepalive 100")
-        taken, holder = free_port()
+        taken, holder = taken_port()
         holder.listen()
         self.addCleanup(holder.close)
         c = self.client(b, "c")
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            free = s.getsockname()[1]
+        free = kit.free_port()
         said = self.reload(b, "max_keepalive 200", f"listener {taken} 127.0.0.1\nlistener {free} 127.0.0.1",
                            expect="failed")
         self.assertRegex(said, rf'listener-failed .*port={taken} .*in use')
@@ -138,10 +135,9 @@ class Listeners(Case):
             s.bind(("127.0.0.1", free))
 
     def test_a_move_of_a_port_that_fails_leaves_it_where_it_was(self):
-        port, held = free_port()
-        held.close()
+        port = kit.free_port()
         b = self.broker(listener=f"listener {port} 127.0.0.1")
-        taken, holder = free_port()
+        taken, holder = taken_port()
         holder.listen()
         self.addCleanup(holder.close)
         c = self.client(b, "c")
@@ -333,6 +329,7 @@ class Options(Case):
                     answered += c.receive().kind == kit.CONNACK
                 except kit.Closed:
                     pass
+            for c in clients:  # not before all have been judged: a place that is left is taken
                 c.close()
             b.wait_metric("connections_open", lambda n: n == 0)
             return answered

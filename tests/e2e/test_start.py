@@ -88,19 +88,13 @@ class Configuration(kit.Test):
 
 
 class Ports(kit.Test):
-    def free_port(self):
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            return s.getsockname()[1]
-
     def test_p_without_a_configuration_serves_this_machine(self):
         b = self.broker(listener="", allow="", flags=["-p", "0", "-v"])
         self.assertIn(" local-only", b.text())
         kit.Client(b.port).close()
 
     def test_p_beside_the_same_listener_binds_it_once(self):
-        # A port that was free a moment ago: the one way to say the same number twice.
-        port = self.free_port()
+        port = kit.free_port()  # the one way to say the same number twice
         b = self.broker(listener=f"listener {port} 127.0.0.1", flags=["-p", port])
         self.assertEqual(len(re.findall(" listener-open ", b.text())), 1)
         self.assertEqual(b.port, port)

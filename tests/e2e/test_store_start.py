@@ -85,6 +85,12 @@ class StoreTest(kit.Test):
             db.close()
             return found > 0
 
+    def seems_folded(self, payload):
+        """The same while the broker runs: a copy of files that are written meanwhile may be of no use."""
+        with contextlib.suppress(sqlite3.DatabaseError, FileNotFoundError):
+            return self.has_folded(payload)
+        return False
+
     def killed_with(self, count):
         """A directory as kill -9 leaves it, with the last message only in the journal."""
         while True:
@@ -234,7 +240,7 @@ class Tables(StoreTest):
     def test_damage_that_shows_while_it_runs_stops_it_and_the_next_start_too(self):
         b = self.start()
         self.fill(b, 0, 200)
-        kit.wait_until(lambda: self.has_folded(b"%07d" % 199), "the fold")
+        kit.wait_until(lambda: self.seems_folded(b"%07d" % 199), "the fold")
         self.assertEqual(b.stop(), 0)
         path = os.path.join(self.data, "longlink.db")
         with open(path, "rb") as f:

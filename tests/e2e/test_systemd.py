@@ -123,7 +123,7 @@ class Watchdog(Case):
 
     def test_it_is_fed_while_all_loops_turn_and_not_while_one_hangs(self):
         m = self.manager()
-        b = self.broker("shards 3", env={"NOTIFY_SOCKET": m.name, "WATCHDOG_USEC": "80000"})
+        b = self.broker("shards 3", env={"NOTIFY_SOCKET": m.name, "WATCHDOG_USEC": "4000000"})  # each loop has a second
         for _ in range(3):
             m.hear_of("WATCHDOG")
         self.assertEqual(self.stuck(b), 0)

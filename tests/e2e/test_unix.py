@@ -41,7 +41,7 @@ class Unix(kit.Test):
         sub.subscribe("t", 1)
         pub.publish("t", b"over a path", qos=1)
         self.assertEqual(sub.message().payload, b"over a path")
-        self.assertRegex(b.text(), rf" connection-open .*peer=\"local:{os.getpid()}\"")
+        kit.wait_file(b.log, rf" connection-open .*peer=\"local:{os.getpid()}\"")
         if kit.have("mosquitto_pub"):
             kit.run("mosquitto_pub", "--unix", path, "-t", "t", "-m", "theirs")
             self.assertEqual(sub.message().payload, b"theirs")

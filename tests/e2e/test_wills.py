@@ -85,6 +85,7 @@ class Wills(KilledTest):
         self.kill(b)
         b = self.start(3)
         b.wait_metric("wills_published_total", lambda n: n == 6)
+        b.wait_metric("retained_messages", lambda n: n == 3)
         late = self.client(b, "late")
         late.subscribe("wills/#", 1)
         got = sorted((m.topic, m.payload, m.qos, m.retain) for m in (late.message() for _ in range(3)))
@@ -145,7 +146,7 @@ class Wills(KilledTest):
     def test_the_delay_counts_from_the_end_of_the_connection(self):
         b = self.start()
         self.watch(b, "wills/#")
-        self.connect(b, "phone", will("wills/a", "soon", delay_s=1)).close()
+        self.connect(b, "phone", will("wills/a", "soon", delay_s=5)).close()
         self.connect(b, "other", will("wills/b", "late", delay_s=600)).close()
         b.wait_metric("connections_open", lambda n: n == 0)
         self.assertEqual(b.stop(), 0)
@@ -162,7 +163,7 @@ class Wills(KilledTest):
     def test_a_session_expires_while_the_broker_is_away_and_its_will_comes_first(self):
         b = self.start()
         self.watch(b, "wills/#")
-        phone = self.connect(b, "phone", will("wills/a", "gone", delay_s=600), expiry=1)
+        phone = self.connect(b, "phone", will("wills/a", "gone", delay_s=600), expiry=5)
         phone.subscribe("box", 1)
         phone.close()
         b.wait_metric("connections_open", lambda n: n == 0)
