@@ -11,8 +11,12 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+from kit import free_port  # noqa: E402
 
 START_TRIES = 5
 START_SECONDS = 60.0  # a store may have a journal to read
@@ -73,12 +77,6 @@ def program_of(kind, build_dir):
 def keeps_data(kind):
     """Whether what a broker of this kind has survives its end."""
     return any("{data}" in line for line in KINDS[kind][1])
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def file_system(path):

@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BLOCK = 65536, PARTS = 9, PATIENCE_MS = 20000, TURNS_MAX = 500000 };
+enum { BLOCK = 65536, PARTS = 9, PATIENCE_MS = 60000, TURNS_MAX = 500000 };
 
 static unsigned state = 1;
 

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 
-START_S = 30
+START_S = 120
 STOP_S = 60
 IN_FLIGHT = 40
 CONFIGURATION = """listener 0 127.0.0.1

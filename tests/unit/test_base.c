@@ -24,7 +24,7 @@ static bool aborts(void (*run)(void))
     CHECK_TRUE(child >= 0);
     if (child == 0) {
         signal(SIGABRT, SIG_DFL);
-        alarm(60);
+        alarm(300);
         if (freopen("/dev/null", "w", stderr) == NULL) _exit(2);
         run();
         _exit(0);

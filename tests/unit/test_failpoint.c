@@ -24,7 +24,7 @@ static int run_apart(void (*run)(const char *variable), const char *variable, ch
     pid_t child = fork();
     CHECK_TRUE(child >= 0);
     if (child == 0) {
-        alarm(60);
+        alarm(300);
         dup2(ends[1], STDERR_FILENO);
         close(ends[0]);
         run(variable);

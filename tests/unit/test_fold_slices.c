@@ -237,7 +237,7 @@ static bool dies(void (*work_in)(const char *dir), const char *dir, unsigned tim
     pid_t child = fork();
     CHECK_TRUE(child >= 0);
     if (child == 0) {
-        alarm(60);
+        alarm(300);
         if (freopen("/dev/null", "w", stderr) == NULL || failpoints_arm(armed) != ERR_OK) _exit(3);
         work_in(dir);
     }

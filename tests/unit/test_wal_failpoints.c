@@ -67,7 +67,7 @@ static bool dies(const char *dir, const char *armed, struct promise *p)
     pid_t child = fork();
     CHECK_TRUE(child >= 0);
     if (child == 0) {
-        alarm(60);
+        alarm(300);
         close(ends[0]);
         if (freopen("/dev/null", "w", stderr) == NULL || failpoints_arm(armed) != ERR_OK) _exit(3);
         work(dir, *p, ends[1]);
