@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * plugin_int - a plugin: its code, its thread, what waits for it, and the clients that it knows.
+ *
+ * Thread:  said at each; "any" includes threads that a plugin has started.
+ * Memory:  a plugin's, until the last hooks have gone; for ever when it was left behind.
+ * Limits:  see plugin.h.
+ * Errors:  as said.
+ * Tests:   tests/unit/test_plugin_host.c
+ */
+#ifndef PLUGIN_PLUGIN_INT_H
+#define PLUGIN_PLUGIN_INT_H
+
+#include "base/lock.h"
+#include "base/map.h"
+#include "base/tally.h"
+#include "base/thread.h"
+#include "plugin/plugin.h"
+#include "plugin/step_int.h"
+
+struct plugin_count {
+    struct tally calls, late, denied, deferred, nanoseconds;
+};
+
+/* Options that a plugin was given: it may keep pointers to them. */
+struct plugin_opts {
+    struct plugin_opts *before;
+    int count;
+    struct mosquitto_opt at[];
+};
+
+struct plugin {
+    struct plugins *all;
+    unsigned place; /* in the configuration */
+    char *path, *set_at;
+    char name[64]; /* of its file; unlike any other's */
+    void *handle;  /* of dlopen */
+    int (*init)(mosquitto_plugin_id_t *id, void **userdata, struct mosquitto_opt *opts, int count);
+    int (*cleanup)(void *userdata, struct mosquitto_opt *opts, int count);
+    void *userdata;
+    struct plugin_opts *opts;
+    uint64_t shares_doors_with; /* 1 << place of each */
+
+    struct shared_word registered; /* 1 << MOSQ_EVT_* */
+    struct shared_word wants;      /* the same as bits of enum hook_event */
+    struct shared_word inlined;    /* 1 << MOSQ_EVT_*: its callbacks may run on any thread */
+
+    struct thread thread;
+    struct mailbox mailbox;
+    struct mail call; /* "there is a question" */
+    struct plugin_count counts[PLUGIN_EVENTS_COUNT];
+    void *ext; /* of longlink_plugin.h's functions */
+
+    struct lock lock; /* guards from here ... */
+    struct plugin_list *lists[PLUGIN_EVENTS_COUNT];
+    struct mail *first, **last; /* questions that wait */
+    uint32_t waiting;
+    bool is_called, is_stuck, stops;
+    struct hook_ask *visitor;    /* whose steps its thread makes; NULL: taken away */
+    struct plugin_step *running; /* on its thread */
+    struct list later;           /* steps that are parked */
+    struct map known;            /* ... to here: struct plugin_known */
+
+    bool runs, is_ready, is_over; /* main's */
+};
+
+/* The plugin whose init, callback or cleanup runs on this thread; NULL: none. */
+struct plugin *plugin_now(void);
+void plugin_now_set(struct plugin *p, struct plugin_step *s);
+
+/* Is it one of ours? NULL if not. Any thread, between plugins_enter and plugins_leave. */
+struct plugin *plugin_of(const void *id);
+
+/* --- gate.c: between the two the broker and the log may be used, on any thread. False: not any more. */
+
+struct plugin_gate {
+    struct plugins *plugins;
+    const struct hook_broker *broker;
+    struct log *log;
+};
+bool plugins_enter(struct plugin_gate *out);
+void plugins_leave(void);
+void plugins_gate_open(const struct plugin_gate *gate);
+void plugins_gate_close(void); /* when the last has left */
+
+/* --- clients.c: those that a plugin has been shown */
+
+struct plugin_known {
+    struct hook_client *client; /* a reference */
+    uint32_t kept;
+    bool is_gone; /* its connection has ended, and the plugin knows */
+    void *ext;    /* of longlink_plugin.h's functions */
+};
+
+/* What a pointer of a plugin's stands for: the client that the callback on this thread is about, or one that
+ * was shown. Any thread. Gives a reference; NULL: nobody. */
+struct hook_client *plugin_client_hold(const struct mosquitto *client);
+
+/* Any thread. Its entry; with the plugin's lock held. NULL: none. */
+struct plugin_known *plugin_known_locked(struct plugin *p, const struct hook_client *client);
+
+/* Before a step; keeps it until it is gone. Any thread. */
+enum err plugin_client_show(struct plugin *p, struct hook_client *client);
+/* Its connection has ended, and nothing more is asked about it. */
+void plugin_client_gone(struct plugin *p, struct hook_client *client);
+/* Keeps the entry beyond that. ERR_NOTFOUND. Any thread. */
+enum err plugin_client_keep(struct plugin *p, const struct hook_client *client);
+void plugin_client_let_go(struct plugin *p, const struct hook_client *client);
+void plugin_clients_fini(struct plugin *p);
+
+/* --- ext_*.c, for longlink_plugin.h */
+
+enum err plugin_ext_start(struct plugin *p);                    /* before init */
+void plugin_ext_step_end(struct plugin_step *s);                /* before a step is freed */
+void plugin_ext_gone(struct plugin *p, struct plugin_known *k); /* after DISCONNECT, before it is forgotten */
+void plugin_ext_end(struct plugin *p);                          /* after cleanup, on its thread */
+void plugin_ext_figures(struct plugin *p, plugins_each_figure *each, void *ctx);
+/* Mail of a kind above PLUGIN_MAIL_EXT that ext_*.c sends to p->mailbox comes back here, on its thread. */
+void plugin_ext_mail(struct plugin *p, struct mail *mail);
+
+/* --- host */
+
+enum plugin_mail {
+    PLUGIN_MAIL_CALL,
+    PLUGIN_MAIL_STEP,
+    PLUGIN_MAIL_RELOAD,
+    PLUGIN_MAIL_STOP,
+    PLUGIN_MAIL_EXT
+};
+
+struct plugins {
+    struct ref ref; /* main, and each door's hooks */
+    struct log *log;
+    struct hook_broker broker;
+    struct shared_word timeout_ms, queue_max;
+    struct plugin *at;
+    size_t count;
+    struct thread watch;
+    struct mailbox watch_mailbox, main_mailbox;
+    bool watches, has_mailboxes, any_left;
+};
+
+void plugin_run(void *plugin);                                            /* executor.c: a plugin's thread */
+bool plugin_queue_put(struct plugin *p, struct hook_ask *a, bool is_new); /* false: answered, not put */
+struct hook_ask *plugin_queue_take(struct plugin *p);
+
+/* ask.c: goes on with a question. `here`: whose thread this is; NULL: a shard's, or the watch. True: it is
+ * answered; false: somebody else has it. */
+bool plugin_ask_on(struct hook_ask *a, struct plugin *here);
+void plugin_ask_home(struct hook_ask *a);
+void plugin_ask_late(struct hook_ask *a);                          /* what is not decided is HOOK_LATE */
+void plugin_step_done(struct plugin_step *s, struct plugin *here); /* of a verdict that came later */
+
+void plugins_watch(void *plugins); /* watch.c: its thread */
+uint64_t plugin_clock_ns(void);
+
+#endif
