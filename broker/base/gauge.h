@@ -32,6 +32,12 @@ static inline void gauge_give(struct gauge *g)
     atomic_fetch_sub_explicit(&g->count, 1, memory_order_relaxed);
 }
 
+/* For one that is counted elsewhere, by one thread, and shown here to others. */
+static inline void gauge_set(struct gauge *g, uint32_t count)
+{
+    atomic_store_explicit(&g->count, count, memory_order_relaxed);
+}
+
 static inline uint32_t gauge_count(const struct gauge *g)
 {
     return atomic_load_explicit(&g->count, memory_order_relaxed);

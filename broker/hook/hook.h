@@ -12,12 +12,13 @@
  * Questions of one shard reach a plugin in the order in which they were asked. Answers may come back in
  * another order: who needs it keeps a queue of its own.
  *
- * Thread:  a shard asks; plugins answer on their own threads, or, when they say that they may be called so,
- * at once on the shard's. A question is nobody else's from hooks_ask until it is back. Memory:  a question is
- * counted: the host may still read it after the answer, when a callback was too slow. The asker sets
- * `destroy`, for when nobody has it any more. A client is counted. Limits:  the host's queue for each plugin:
- * above it a question of HOOK_LOGIN or HOOK_AUTH_* is HOOK_BUSY. Errors:  in the verdict. Tests:
- * tests/unit/test_hook.c
+ * Thread:  a shard asks; plugins answer on their own threads, or, when they say that they may be called
+ *          so, at once on the shard's. A question is nobody else's from hooks_ask until it is back.
+ * Memory:  a question is counted: the host may still read it after the answer, when a callback was too
+ *          slow. The asker sets `destroy`, for when nobody has it any more. A client is counted.
+ * Limits:  the host's queue for each plugin: above it a question of HOOK_LOGIN or HOOK_AUTH_* is HOOK_BUSY.
+ * Errors:  in the verdict.
+ * Tests:   tests/unit/test_hook.c
  */
 #ifndef HOOK_HOOK_H
 #define HOOK_HOOK_H
@@ -51,7 +52,8 @@ enum hook_about {
     HOOK_AUTH_AGAIN,  /* the same, of a client that is in */
     HOOK_AUTH_MORE,   /* the next step of it */
     HOOK_PSK,         /* struct hook_psk */
-    HOOK_GONE         /* struct hook_gone: the client is never mentioned again; no answer comes back */
+    HOOK_GONE         /* struct hook_gone: the client is never mentioned again. No answer comes back: the
+                       * asker's reference is taken by hooks_ask */
 };
 
 enum hook_verdict {
@@ -143,9 +145,11 @@ struct hook_psk {
     char key[512]; /* hexadecimal; empty: none */
 };
 
+enum { HOOK_REASON_LOST = -1 }; /* the network went, without a word of either side */
+
 struct hook_gone {
     struct hook_ask ask;
-    int reason;  /* an MQTT 5 reason code */
+    int reason;  /* an MQTT 5 reason code, or HOOK_REASON_LOST */
     bool was_in; /* CONNACK said so; else it was only asked about */
 };
 

@@ -65,6 +65,13 @@ void address_print(const struct net_address *a, char text[ADDRESS_TEXT_BYTES])
     }
 }
 
+void address_print_host(const struct net_address *a, char text[ADDRESS_TEXT_BYTES])
+{
+    text[0] = '\0';
+    if (a->kind == ADDRESS_V4) inet_ntop(AF_INET, a->bytes, text, ADDRESS_TEXT_BYTES);
+    if (a->kind == ADDRESS_V6) inet_ntop(AF_INET6, a->bytes, text, ADDRESS_TEXT_BYTES);
+}
+
 void transport_peer(const struct transport *t, char text[ADDRESS_TEXT_BYTES])
 {
     struct net_address a;

@@ -34,6 +34,9 @@ void transport_address(const struct transport *t, struct net_address *out);
 /* "1.2.3.4:5", "[::1]:5", "local:PID". */
 void address_print(const struct net_address *a, char text[ADDRESS_TEXT_BYTES]);
 
+/* The same without port: "1.2.3.4", "::1"; empty when there is none, as at a Unix socket. */
+void address_print_host(const struct net_address *a, char text[ADDRESS_TEXT_BYTES]);
+
 /* The client's, printed. */
 void transport_peer(const struct transport *t, char text[ADDRESS_TEXT_BYTES]);
 

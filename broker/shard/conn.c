@@ -7,6 +7,7 @@
 #include "shard/change.h"
 #include "shard/connect.h"
 #include "shard/guard.h"
+#include "shard/hooked.h"
 #include "shard/on_login.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>
@@ -144,6 +145,7 @@ void conn_destroy(struct shard *sh, struct conn *c)
     alias_in_free(&c->alias_in);
     alias_out_free(&c->alias_out);
     free(c->assigned_id);
+    hooked_free(c);
     guard_free(sh, c);
     give_places(sh, c->listener);
     free(c);
@@ -268,6 +270,7 @@ static void bury(struct shard *sh, struct conn *c)
     if (c->state == CONN_CLOSED) return;
     c->state = CONN_CLOSED;
     conn_cut(sh, c);
+    hooked_gone(c);
     conn_leave(sh, c);
     c->is_dead = true;
     c->next_dead = sh->dead;
@@ -311,6 +314,7 @@ void conn_end_quietly(struct shard *sh, struct conn *c)
     if (c->state == CONN_CLOSED || c->state == CONN_ENDING) return;
     leave_session(sh, c);
     if (c->state == CONN_CLOSED) return;
+    hooked_gone(c);
     c->state = CONN_ENDING;
     c->paused = 0;   /* to see the peer's close */
     c->in_bytes = 0; /* the buffer itself may still be under the parser */
@@ -359,6 +363,7 @@ static void say_disconnect(struct shard *sh, struct conn *c, enum mqtt_rc why)
 void conn_end(struct shard *sh, struct conn *c, enum mqtt_rc why)
 {
     if (c->state == CONN_CLOSED || c->state == CONN_ENDING) return;
+    hooked_reason(c, (uint8_t)why);
     bool theirs =
         why == MQTT_RC_MALFORMED || why == MQTT_RC_PROTOCOL || c->state == CONN_NEW || c->state == CONN_AUTH;
     if (theirs) metrics_add(sh->metrics, METRIC_protocol_errors_total, 1);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/check.h"
 #include "shard/connect.h"
+#include "shard/hooked.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>
 
@@ -32,6 +33,7 @@ enum mqtt_rc connack_refuse(struct shard *sh, struct conn *c, enum mqtt_rc why)
     else
         conn_give_reason(c, &a.props, a.code, connack_size(c->version, &a));
     write_connack(sh, c, &a);
+    hooked_reason(c, (uint8_t)why);
     conn_end_quietly(sh, c);
     return MQTT_RC_OK;
 }
@@ -116,6 +118,7 @@ void connack_send(struct shard *sh, struct conn *c)
     free(c->assigned_id);
     c->assigned_id = NULL;
     c->state = CONN_OPEN;
+    if (c->hooked != NULL) c->hooked->was_in = true;
     metrics_add(sh->metrics, METRIC_connects_accepted_total, 1);
     feed_pump(sh, c->session);
 }

@@ -2,6 +2,7 @@
 #include "base/rng.h"
 #include "net/address.h"
 #include "shard/connect.h"
+#include "shard/hooked.h"
 #include "shard/mount.h"
 #include "shard/on_login.h"
 #include "shard/shard_int.h"
@@ -254,6 +255,7 @@ static enum mqtt_rc open_session(struct shard *sh, struct conn *c, const struct 
     s->inflight_bytes_max = sh->config->max_inflight_bytes;
     metrics_add(sh->metrics, METRIC_clients_connected, 1);
     shares_online(sh, s);
+    hooked_count_subs(c);
     if (keep_will(sh, c, p) != ERR_OK || claim(sh, c, s) != ERR_OK) {
         conn_drop(sh, c);
         return MQTT_RC_OK;
@@ -301,6 +303,7 @@ enum mqtt_rc on_connect(struct shard *sh, struct conn *c, const struct frame *f)
     if (rc == MQTT_RC_OK) rc = check(sh, c, &p);
     if (rc != MQTT_RC_OK) return connack_refuse(sh, c, rc);
     if (p.client_id.len == 0 && !assign_id(sh, c)) return connack_refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);
+    if (!hooked_begin(sh, c, &p)) return connack_refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);
     return login_begin(sh, c, &p, f->body);
 }
 

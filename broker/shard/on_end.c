@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "shard/hooked.h"
 #include "shard/shard_int.h"
 
 /* DISCONNECT from a client (section 3.14). */
@@ -24,6 +25,7 @@ enum mqtt_rc on_disconnect(struct shard *sh, struct conn *c, const struct frame 
     if (rc == MQTT_RC_OK && c->version == MQTT_V5) rc = change_expiry(sh, c->session, &e.props);
     if (rc != MQTT_RC_OK) return rc;
     if (e.code == MQTT_RC_OK) session_drop_will(c->session); /* [MQTT-3.1.2-10] */
+    hooked_reason(c, e.code);
     conn_end_quietly(sh, c);
     return MQTT_RC_OK;
 }

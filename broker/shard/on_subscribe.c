@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "codec/rd.h"
+#include "shard/hooked.h"
 #include "shard/job.h"
 #include "shard/mount.h"
 #include "shard/shard_int.h"
@@ -142,6 +143,7 @@ static enum mqtt_rc finish(struct shard *sh, struct conn *c, struct subscribe_jo
 {
     bool waits = c->session->persistent || c->jobs_count > 1 || j->joins > 0;
     for (uint16_t i = 0; i < j->count && !j->is_unsubscribe; i++) waits |= job_wants(j)[i] != 0;
+    hooked_count_subs(c);
     if (!waits) {
         job_answer(sh, c, j);
         job_free(j);

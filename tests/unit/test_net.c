@@ -217,6 +217,20 @@ TEST(a_connection_knows_its_peer_and_has_nodelay_from_its_listener)
     close_pair(&p);
 }
 
+TEST(an_address_can_be_told_without_its_port)
+{
+    char text[ADDRESS_TEXT_BYTES];
+    struct net_address v4 = { .kind = ADDRESS_V4, .port = 5, .bytes = { 192, 0, 2, 1 } };
+    struct net_address v6 = { .kind = ADDRESS_V6, .port = 5, .bytes = { [15] = 1 } };
+    struct net_address local = { .kind = ADDRESS_LOCAL };
+    address_print_host(&v4, text);
+    assert_string_equal("192.0.2.1", text);
+    address_print_host(&v6, text);
+    assert_string_equal("::1", text);
+    address_print_host(&local, text);
+    assert_string_equal("", text);
+}
+
 TEST(bytes_go_both_ways_and_a_read_does_not_wait)
 {
     struct pair p;
