@@ -72,6 +72,10 @@ bool access_verify(const struct access *a, struct bytes username, struct bytes p
 enum { ACCESS_HASH_BYTES = 160 };
 void access_make_hash(struct bytes password, uint32_t iterations, char text[ACCESS_HASH_BYTES]);
 
+/* Such a text that is kept elsewhere: NULL, or what is allowed; and is it this password's? */
+const char *access_hash_wrong(struct bytes text);
+bool access_hash_check(struct bytes text, struct bytes password);
+
 /* Is there an ACL file? Without one everything is allowed. */
 bool access_has_rules(const struct access *a);
 

@@ -74,6 +74,22 @@ static const char *parse_hash(struct bytes hash, struct hash_way *way, uint8_t d
     return rest.len > 0 ? "something follows the hash; allowed: nothing" : NULL;
 }
 
+const char *access_hash_wrong(struct bytes text)
+{
+    struct hash_way way = { 0 };
+    uint8_t digest[DIGEST_BYTES];
+    return parse_hash(text, &way, digest);
+}
+
+bool access_hash_check(struct bytes text, struct bytes password)
+{
+    struct hash_way way = { 0 };
+    uint8_t want[DIGEST_BYTES], digest[DIGEST_BYTES];
+    if (parse_hash(text, &way, want) != NULL || password.len == 0) return false;
+    hash_password(&way, password, digest);
+    return hash_equal(digest, want);
+}
+
 static enum err add(struct access *a, struct bytes name, const struct account *parsed)
 {
     struct account *c = malloc(sizeof *c + name.len);

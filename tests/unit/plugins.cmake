@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+foreach(name rules secret)
+  unit_test(accounts_${name} accounts)
+endforeach()
+unit_test(accounts accounts)
+unit_test(accounts_db accounts)
+
+foreach(name json jwt)
+  unit_test(auth_plugin_${name} auth)
+endforeach()

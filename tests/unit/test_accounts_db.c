@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "accounts/accounts_db.h"
+#include "accounts/secret.h"
+#include "kit/test.h"
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct place {
+    char folder[64], path[96];
+};
+
+static struct place place_new(void)
+{
+    struct place p = { "/tmp/longlink-accounts-XXXXXX", "" };
+    CHECK_TRUE(mkdtemp(p.folder) != NULL);
+    snprintf(p.path, sizeof p.path, "%s/accounts.db", p.folder);
+    return p;
+}
+
+static void place_end(struct place *p)
+{
+    unlink(p->path);
+    CHECK_INT(0, rmdir(p->folder));
+}
+
+static struct accounts_db *opened(const struct place *p, enum accounts_db_mode mode)
+{
+    struct accounts_db *db;
+    CHECK_INT(ERR_OK, accounts_db_open(&db, p->path, mode));
+    return db;
+}
+
+static struct accounts *loaded(struct accounts_db *db)
+{
+    struct accounts *a;
+    CHECK_INT(ERR_OK, accounts_db_load(db, &a));
+    return a;
+}
+
+static void execute(const struct place *p, const char *sql)
+{
+    sqlite3 *s;
+    CHECK_INT(SQLITE_OK, sqlite3_open(p->path, &s));
+    CHECK_INT(SQLITE_OK, sqlite3_exec(s, sql, NULL, NULL, NULL));
+    sqlite3_close(s);
+}
+
+static struct bytes t(const char *text)
+{
+    return bytes_of_text(text);
+}
+
+TEST(what_was_put_is_loaded)
+{
+    struct place p = place_new();
+    struct accounts_db *db = opened(&p, ACCOUNTS_DB_CREATE);
+    char secret[SECRET_TEXT_BYTES];
+    secret_make(t("sesame"), 4096, secret);
+    CHECK_INT(ERR_OK, accounts_db_put(db, t("anna"), t(secret)));
+    CHECK_INT(ERR_OK, accounts_db_put(db, t("bob"), (struct bytes){ 0 }));
+    CHECK_INT(ERR_OK, accounts_db_join(db, t("staff"), t("anna")));
+    CHECK_INT(ERR_OK, accounts_db_join(db, t("staff"), t("anna")));
+    struct accounts_db_rule rule = { .team = t("staff"), .conf = { RULE_PUBLISH, false, 0, t("staff/%u") } };
+    CHECK_INT(ERR_OK, accounts_db_add_rule(db, &rule));
+    execute(&p, "INSERT INTO connection_limit SELECT account_id, 'phone', 2, 'refuse-newer' FROM account");
+    accounts_db_close(&db);
+
+    db = opened(&p, ACCOUNTS_DB_OPEN);
+    struct accounts *a = loaded(db);
+    const struct account *c = accounts_find(a, t("anna"));
+    CHECK_TRUE(secret_check(account_secret(c), t("sesame")));
+    CHECK_INT(2, account_limit(c, "phone")->connections);
+    CHECK_INT(LIMIT_REFUSE_NEWER, account_limit(c, "phone")->policy);
+    CHECK_TRUE(account_secret(accounts_find(a, t("bob"))).at == NULL);
+    struct rule_who anna = { t("anna"), t("c") }, bob = { t("bob"), t("c") };
+    CHECK_INT(RULE_ALLOWED, accounts_ask(a, &anna, RULE_MAY_PUBLISH, t("staff/anna")));
+    CHECK_INT(RULE_SILENT, accounts_ask(a, &anna, RULE_MAY_RECEIVE, t("staff/anna")));
+    CHECK_INT(RULE_SILENT, accounts_ask(a, &bob, RULE_MAY_PUBLISH, t("staff/bob")));
+    accounts_unref(&a);
+    accounts_db_close(&db);
+    place_end(&p);
+}
+
+TEST(a_new_password_keeps_teams_and_a_removed_account_takes_its_rules_along)
+{
+    struct place p = place_new();
+    struct accounts_db *db = opened(&p, ACCOUNTS_DB_CREATE);
+    struct accounts_db_rule rule = { .account = t("anna"), .conf = { RULE_BOTH, true, 3, t("x") } };
+    struct rule_who anna = { t("anna"), t("c") };
+    CHECK_INT(ERR_OK, accounts_db_put(db, t("anna"), (struct bytes){ 0 }));
+    CHECK_INT(ERR_OK, accounts_db_add_rule(db, &rule));
+    CHECK_INT(ERR_OK, accounts_db_put(db, t("anna"), (struct bytes){ 0 }));
+    struct accounts *a = loaded(db);
+    CHECK_INT(RULE_DENIED, accounts_ask(a, &anna, RULE_MAY_RECEIVE, t("x")));
+    accounts_unref(&a);
+    CHECK_INT(ERR_OK, accounts_db_remove(db, t("anna")));
+    CHECK_INT(ERR_OK, accounts_db_put(db, t("anna"), (struct bytes){ 0 }));
+    a = loaded(db);
+    CHECK_INT(RULE_SILENT, accounts_ask(a, &anna, RULE_MAY_RECEIVE, t("x")));
+    accounts_unref(&a);
+    accounts_db_close(&db);
+    place_end(&p);
+}
+
+TEST(changes_of_what_is_not_there_say_so)
+{
+    struct place p = place_new();
+    struct accounts_db *db = opened(&p, ACCOUNTS_DB_CREATE);
+    struct accounts_db_rule rule = { .account = t("anna"), .conf = { RULE_BOTH, true, 3, t("x") } };
+    struct accounts_db_rule wrong = { .conf = { RULE_BOTH, true, 3, t("a#") } };
+    CHECK_INT(ERR_NOTFOUND, accounts_db_remove(db, t("anna")));
+    CHECK_INT(ERR_NOTFOUND, accounts_db_enable(db, t("anna"), false));
+    CHECK_INT(ERR_NOTFOUND, accounts_db_join(db, t("staff"), t("anna")));
+    CHECK_INT(ERR_NOTFOUND, accounts_db_leave(db, t("staff"), t("anna")));
+    CHECK_INT(ERR_NOTFOUND, accounts_db_add_rule(db, &rule));
+    CHECK_INT(ERR_SYNTAX, accounts_db_add_rule(db, &wrong));
+    CHECK_TRUE(accounts_db_error(db)[0] != '\0');
+    accounts_db_close(&db);
+    place_end(&p);
+}
+
+TEST(another_connections_change_is_noticed_once)
+{
+    struct place p = place_new();
+    struct accounts_db *db = opened(&p, ACCOUNTS_DB_CREATE);
+    CHECK_TRUE(accounts_db_changed(db));
+    CHECK_TRUE(!accounts_db_changed(db));
+    execute(&p, "INSERT INTO account (name, enabled) VALUES ('zoe', 0)");
+    CHECK_TRUE(accounts_db_changed(db));
+    CHECK_TRUE(!accounts_db_changed(db));
+    struct accounts *a = loaded(db);
+    CHECK_TRUE(!account_is_enabled(accounts_find(a, t("zoe"))));
+    accounts_unref(&a);
+    accounts_db_close(&db);
+    place_end(&p);
+}
+
+TEST(a_file_that_is_missing_no_database_or_newer_is_refused_with_a_reason)
+{
+    struct place p = place_new();
+    struct accounts_db *db;
+    CHECK_INT(ERR_SYS, accounts_db_open(&db, p.path, ACCOUNTS_DB_OPEN));
+    CHECK_TRUE(strstr(accounts_db_error(db), "unable to open") != NULL);
+    accounts_db_close(&db);
+
+    execute(&p, "PRAGMA user_version = 99");
+    CHECK_INT(ERR_UNKNOWN, accounts_db_open(&db, p.path, ACCOUNTS_DB_OPEN));
+    CHECK_TRUE(strstr(accounts_db_error(db), "version 99") != NULL);
+    accounts_db_close(&db);
+
+    FILE *f = fopen(p.path, "w");
+    for (int i = 0; i < 1000; i++) fputs("no database", f);
+    fclose(f);
+    CHECK_INT(ERR_SYNTAX, accounts_db_open(&db, p.path, ACCOUNTS_DB_OPEN));
+    accounts_db_close(&db);
+    place_end(&p);
+}
+
+TEST(a_row_that_cannot_be_is_named_without_its_secret)
+{
+    struct place p = place_new();
+    struct accounts_db *db = opened(&p, ACCOUNTS_DB_CREATE);
+    struct accounts *a;
+    execute(&p, "INSERT INTO account (name, secret) VALUES ('anna', 'cleartext')");
+    CHECK_INT(ERR_SYNTAX, accounts_db_load(db, &a));
+    CHECK_TRUE(a == NULL && strstr(accounts_db_error(db), "'anna'") != NULL);
+    CHECK_TRUE(strstr(accounts_db_error(db), "cleartext") == NULL);
+    execute(&p, "UPDATE account SET secret = NULL;"
+                "INSERT INTO rule (verdict, action, filter) VALUES ('allow', 'both', 'a#')");
+    CHECK_INT(ERR_SYNTAX, accounts_db_load(db, &a));
+    CHECK_TRUE(strstr(accounts_db_error(db), "'a#'") != NULL);
+    accounts_db_close(&db);
+    place_end(&p);
+}
