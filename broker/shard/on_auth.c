@@ -1,43 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "hook/auth.h"
 #include "shard/connect.h"
+#include "shard/hooked.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>
 
 /*
- * Enhanced authentication (MQTT 5.0 section 4.12): the client's side of hook/auth.h.
+ * Enhanced authentication (MQTT 5.0 section 4.12), by plugins: the broker has no method of its own. An
+ * exchange is one question after the other; each is answered once, at once or by mail.
  *
- *   CONNECT with a method -> auth_begin       CONN_AUTH, first step is asked
- *   AUTH                  -> on_auth          next step; or, of an open connection, the first of a new
- * exchange the method's answer   -> auth_mail_answer AUTH to the client; or CONNACK, AUTH 0x00; or the end
- *   connection freed      -> auth_conn_gone
+ *   CONNECT with a method -> auth_begin  HOOK_AUTH_START, in CONN_AUTH
+ *   AUTH                  -> on_auth     HOOK_AUTH_MORE; or, of an open connection, HOOK_AUTH_AGAIN
+ *   answer                -> act         MORE: AUTH to the client; ALLOW: CONNACK, or AUTH 0x00; else the end
+ *
+ * Who the client is, is the plugin's to find out: with a method, allow_anonymous and the password file do not
+ * matter. The name that it has then is what the ACL file knows it by.
  */
 
-struct conn_auth {
-    struct auth_step step;
-    struct conn *conn; /* NULL: gone, and a step is not answered yet */
-    const struct auth_method *method;
-    bool is_on;           /* an exchange */
-    bool is_asked;        /* a step of it */
-    uint8_t *data;        /* of the step */
-    struct bytes connect; /* body of the CONNECT, until it is let in or refused */
-    uint8_t who[];        /* client id, user name */
+struct question {
+    struct hook_auth auth;
+    uint64_t conn_id;
+    char texts[]; /* the method with its end, the client's data */
 };
 
-static void exchange_end(struct conn_auth *a)
+struct conn_auth {
+    struct question *asked; /* it comes back by mail, whatever becomes of the connection */
+    struct question *said;  /* the last that was answered; NULL: its data need not be told any more */
+    uint64_t left_ms;     /* of the time for a CONNECT, which does not run while a plugin has the question */
+    bool is_on;           /* an exchange */
+    struct bytes connect; /* body of the CONNECT, until it is let in or refused */
+    char method[];
+};
+
+static void question_free(struct hook_ask *a)
 {
-    if (a->is_on) a->method->end(a->method->ctx, a->step.exchange);
-    a->is_on = false;
-    a->step.exchange = NULL;
+    struct question *q = CONTAINER(CONTAINER(a, struct hook_auth, ask), struct question, auth);
+    if (q->auth.data.len > 0) explicit_bzero((void *)(uintptr_t)q->auth.data.at, q->auth.data.len);
+    free(q);
 }
 
-static void auth_free(struct conn_auth *a)
+static void question_unref(struct question **owner)
 {
-    exchange_end(a);
-    auth_reply_clear(&a->step.reply);
-    connect_forget(&a->connect);
-    free(a->data);
-    free(a);
+    struct hook_ask *a = *owner == NULL ? NULL : &(*owner)->auth.ask;
+    *owner = NULL;
+    hook_ask_unref(&a);
 }
 
 void auth_conn_gone(struct conn *c)
@@ -45,57 +50,73 @@ void auth_conn_gone(struct conn *c)
     struct conn_auth *a = c->auth;
     c->auth = NULL;
     if (a == NULL) return;
-    a->conn = NULL;
-    if (!a->is_asked) auth_free(a);
+    question_unref(&a->said);
+    connect_forget(&a->connect);
+    free(a);
 }
 
-static struct conn_auth *auth_new(struct shard *sh, struct conn *c, const struct connect *p,
-                                  struct bytes body)
+static struct conn_auth *auth_new(struct bytes method, struct bytes body)
 {
-    struct bytes id = c->assigned_id != NULL ? bytes_of_text(c->assigned_id) : p->client_id;
-    struct conn_auth *a = calloc(1, sizeof *a + id.len + p->username.len);
+    struct conn_auth *a = calloc(1, sizeof *a + method.len + 1);
     if (a == NULL) return NULL;
-    a->conn = c;
+    memcpy(a->method, method.at, method.len);
     a->connect = connect_keep(body);
-    memcpy(a->who, id.at, id.len);
-    a->step.client_id = bytes_of(a->who, id.len);
-    if (p->has_username) {
-        if (p->username.len > 0) memcpy(a->who + id.len, p->username.at, p->username.len);
-        a->step.username = bytes_of(a->who + id.len, p->username.len);
-    }
-    a->step.to = &sh->mailbox;
-    a->step.mail.kind = MAIL_AUTH_ANSWER;
     if (a->connect.at != NULL) return a;
-    auth_free(a);
+    free(a);
     return NULL;
 }
 
-/* The method may answer before this returns: by mail. */
-static enum mqtt_rc ask(struct conn_auth *a, enum auth_stage stage, const struct props *props)
+static struct question *question_new(struct shard *sh, struct conn *c, enum hook_about about,
+                                     const struct props *props)
 {
+    size_t method_bytes = strlen(c->auth->method) + 1;
     struct bytes data = PROPS_HAS(props, auth_data) ? props->auth_data : (struct bytes){ 0 };
-    free(a->data);
-    a->data = data.len > 0 ? malloc(data.len) : NULL;
-    if (a->data == NULL && data.len > 0) return MQTT_RC_QUOTA_EXCEEDED;
-    if (data.len > 0) memcpy(a->data, data.at, data.len);
-    auth_reply_clear(&a->step.reply);
-    a->step.stage = stage;
-    a->step.data = bytes_of(a->data, data.len);
-    a->is_on = a->is_asked = true;
-    a->method->ask(a->method->ctx, &a->step);
+    struct question *q = calloc(1, sizeof *q + method_bytes + data.len);
+    if (q == NULL) return NULL;
+    memcpy(q->texts, c->auth->method, method_bytes);
+    if (data.len > 0) memcpy(q->texts + method_bytes, data.at, data.len);
+    hook_ask_init(&q->auth.ask, about, conn_hooks(sh, c), c->hooked->client);
+    q->auth.ask.destroy = question_free;
+    q->auth.ask.to = &sh->mailbox;
+    q->auth.ask.kind = MAIL_AUTH_ANSWER;
+    q->auth.method = q->texts;
+    if (PROPS_HAS(props, auth_data)) q->auth.data = bytes_of((uint8_t *)q->texts + method_bytes, data.len);
+    q->conn_id = c->id;
+    return q;
+}
+
+static void act(struct shard *sh, struct conn *c);
+
+static void wait_for_answer(struct shard *sh, struct conn *c)
+{
+    if (c->state != CONN_AUTH) return; /* who is in goes on meanwhile, and its keepalive runs */
+    c->auth->left_ms = c->timer.when_ms > sh->now_ms ? c->timer.when_ms - sh->now_ms : 0;
+    wheel_stop(sh->conn_wheel, &c->timer);
+    conn_pause(sh, c, PAUSE_CONNACK);
+}
+
+static enum mqtt_rc ask(struct shard *sh, struct conn *c, enum hook_about about, const struct props *props)
+{
+    struct conn_auth *a = c->auth;
+    if (!hooks_want(conn_hooks(sh, c), HOOK_EVENT_AUTH)) return MQTT_RC_BAD_AUTH_METHOD;
+    a->asked = question_new(sh, c, about, props);
+    if (a->asked == NULL) return MQTT_RC_QUOTA_EXCEEDED;
+    a->is_on = true;
+    if (hooks_ask(&a->asked->auth.ask))
+        act(sh, c);
+    else
+        wait_for_answer(sh, c);
     return MQTT_RC_OK;
 }
 
 enum mqtt_rc auth_begin(struct shard *sh, struct conn *c, const struct connect *p, struct bytes body)
 {
-    const struct auth_method *method = auth_find(&sh->all->auth, p->props.auth_method);
-    if (method == NULL) return connack_refuse(sh, c, MQTT_RC_BAD_AUTH_METHOD); /* [MQTT-4.12.0-1] */
-    c->auth = auth_new(sh, c, p, body);
+    if (!hooks_want(conn_hooks(sh, c), HOOK_EVENT_AUTH))
+        return connack_refuse(sh, c, MQTT_RC_BAD_AUTH_METHOD); /* [MQTT-4.12.0-1] */
+    c->auth = auth_new(p->props.auth_method, body);
     if (c->auth == NULL) return connack_refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);
-    c->auth->method = method;
     c->state = CONN_AUTH;
-    conn_pause(sh, c, PAUSE_CONNACK);
-    enum mqtt_rc rc = ask(c->auth, AUTH_CONNECT, &p->props);
+    enum mqtt_rc rc = ask(sh, c, HOOK_AUTH_START, &p->props);
     return rc == MQTT_RC_OK ? rc : connack_refuse(sh, c, rc);
 }
 
@@ -104,8 +125,8 @@ static enum mqtt_rc check(const struct conn *c, const struct session_end *e)
 {
     const struct conn_auth *a = c->auth;
     if (a == NULL) return MQTT_RC_PROTOCOL; /* [MQTT-4.12.0-7] */
-    bool is_same = bytes_equal(e->props.auth_method, bytes_of_text(a->method->name));
-    if (!is_same || a->is_asked) return MQTT_RC_PROTOCOL; /* [MQTT-4.12.0-5], [MQTT-4.12.1-1] */
+    bool is_same = bytes_equal(e->props.auth_method, bytes_of_text(a->method));
+    if (!is_same || a->asked != NULL) return MQTT_RC_PROTOCOL; /* [MQTT-4.12.0-5], [MQTT-4.12.1-1] */
     bool fits = e->code == MQTT_RC_CONTINUE_AUTH    ? a->is_on
                 : e->code == MQTT_RC_REAUTHENTICATE ? !a->is_on && c->state == CONN_OPEN
                                                     : false;
@@ -118,8 +139,7 @@ enum mqtt_rc on_auth(struct shard *sh, struct conn *c, const struct frame *f)
     enum mqtt_rc rc = session_end_decode(f, c->version, &e);
     if (rc == MQTT_RC_OK) rc = check(c, &e);
     if (rc != MQTT_RC_OK) return rc;
-    if (c->state == CONN_AUTH) conn_pause(sh, c, PAUSE_CONNACK);
-    return ask(c->auth, e.code == MQTT_RC_CONTINUE_AUTH ? AUTH_MORE : AUTH_AGAIN, &e.props);
+    return ask(sh, c, e.code == MQTT_RC_CONTINUE_AUTH ? HOOK_AUTH_MORE : HOOK_AUTH_AGAIN, &e.props);
 }
 
 enum mqtt_rc auth_dispatch(struct shard *sh, struct conn *c, const struct frame *f)
@@ -137,13 +157,13 @@ void auth_fill(const struct conn *c, struct props *props)
 {
     const struct conn_auth *a = c->auth;
     if (a == NULL) return;
-    PROPS_SET(props, auth_method, bytes_of_text(a->method->name)); /* [MQTT-4.12.0-5] */
-    if (a->step.reply.data.len > 0) PROPS_SET(props, auth_data, a->step.reply.data);
+    PROPS_SET(props, auth_method, bytes_of_text(a->method)); /* [MQTT-4.12.0-5] */
+    if (a->said != NULL && a->said->auth.answer.len > 0) PROPS_SET(props, auth_data, a->said->auth.answer);
 }
 
 void auth_told(struct conn *c)
 {
-    if (c->auth != NULL) auth_reply_clear(&c->auth->step.reply);
+    if (c->auth != NULL) question_unref(&c->auth->said);
 }
 
 static enum mqtt_rc say(struct shard *sh, struct conn *c, enum mqtt_rc code)
@@ -161,13 +181,14 @@ static enum mqtt_rc say(struct shard *sh, struct conn *c, enum mqtt_rc code)
     return MQTT_RC_OK;
 }
 
-/* A method may say why in any code; CONNACK and DISCONNECT have not all of them. */
+/* A plugin may say why in any code; CONNACK and DISCONNECT have not all of them. */
 static enum mqtt_rc refusal(const struct conn *c, uint8_t code)
 {
     switch (code) {
     case MQTT_RC_UNSPECIFIED:
     case MQTT_RC_IMPLEMENTATION:
     case MQTT_RC_SERVER_BUSY:
+    case MQTT_RC_BAD_AUTH_METHOD:
     case MQTT_RC_QUOTA_EXCEEDED: return code;
     case MQTT_RC_CLIENT_ID_INVALID:
     case MQTT_RC_BAD_USERNAME_PASSWORD:
@@ -178,6 +199,18 @@ static enum mqtt_rc refusal(const struct conn *c, uint8_t code)
     default: break;
     }
     return MQTT_RC_NOT_AUTHORIZED;
+}
+
+/* What the client is told when it is not let in, or may not stay. */
+static enum mqtt_rc why_not(const struct conn *c, const struct hook_ask *a)
+{
+    switch (a->verdict) {
+    case HOOK_DEFER: return MQTT_RC_BAD_AUTH_METHOD; /* nobody knows it [MQTT-4.12.0-1] */
+    case HOOK_DENY: return refusal(c, a->code);
+    case HOOK_BUSY: return MQTT_RC_SERVER_BUSY;
+    case HOOK_LATE: return c->state == CONN_AUTH ? MQTT_RC_SERVER_UNAVAILABLE : MQTT_RC_IMPLEMENTATION;
+    default: return MQTT_RC_UNSPECIFIED; /* a callback that failed */
+    }
 }
 
 static void fail(struct shard *sh, struct conn *c, enum mqtt_rc why)
@@ -195,34 +228,53 @@ static void let_in(struct shard *sh, struct conn *c)
     connect_go_on(sh, c, &connect);
 }
 
+/* The name that it has for plugins is what it is known by from now on. */
+static enum mqtt_rc take_name(struct conn *c)
+{
+    const char *name = hook_client_username(c->hooked->client);
+    char *copy = name == NULL ? NULL : strdup(name);
+    if (copy == NULL && name != NULL) return MQTT_RC_QUOTA_EXCEEDED;
+    free(c->username);
+    c->username = copy;
+    return MQTT_RC_OK;
+}
+
+static enum mqtt_rc go_on(struct shard *sh, struct conn *c, enum hook_verdict verdict)
+{
+    bool is_new = c->state == CONN_AUTH;
+    if (is_new && !wheel_running(&c->timer))
+        wheel_start(sh->conn_wheel, &c->timer, sh->now_ms + c->auth->left_ms);
+    if (is_new) conn_resume(sh, c, PAUSE_CONNACK);
+    if (verdict == HOOK_MORE) return say(sh, c, MQTT_RC_CONTINUE_AUTH);
+    enum mqtt_rc rc = take_name(c);
+    if (rc != MQTT_RC_OK || !is_new) return rc == MQTT_RC_OK ? say(sh, c, MQTT_RC_OK) : rc;
+    let_in(sh, c);
+    return MQTT_RC_OK;
+}
+
+/* The question under way is answered. */
 static void act(struct shard *sh, struct conn *c)
 {
     struct conn_auth *a = c->auth;
-    enum auth_verdict verdict = a->step.reply.verdict;
-    bool is_new = c->state == CONN_AUTH;
-    enum mqtt_rc rc = MQTT_RC_OK;
-    if (verdict != AUTH_CONTINUE) exchange_end(a);
-    if (verdict == AUTH_FAILURE) {
-        fail(sh, c, refusal(c, a->step.reply.code));
-        return;
-    }
-    if (is_new) conn_resume(sh, c, PAUSE_CONNACK);
-    if (verdict == AUTH_CONTINUE)
-        rc = say(sh, c, MQTT_RC_CONTINUE_AUTH);
-    else if (is_new)
-        let_in(sh, c);
-    else
-        rc = say(sh, c, MQTT_RC_OK);
+    const struct hook_ask *answer = &a->asked->auth.ask;
+    enum hook_verdict verdict = (enum hook_verdict)answer->verdict;
+    question_unref(&a->said);
+    a->said = a->asked;
+    a->asked = NULL;
+    if (verdict != HOOK_MORE) a->is_on = false;
+    bool goes_on = verdict == HOOK_MORE || verdict == HOOK_ALLOW;
+    enum mqtt_rc rc = goes_on ? go_on(sh, c, verdict) : why_not(c, answer);
     if (rc != MQTT_RC_OK) fail(sh, c, rc);
 }
 
 void auth_mail_answer(struct shard *sh, struct mail *m)
 {
-    struct auth_step *step = CONTAINER(m, struct auth_step, mail);
-    struct conn_auth *a = CONTAINER(step, struct conn_auth, step);
-    a->is_asked = false;
-    if (a->conn == NULL)
-        auth_free(a);
-    else if (a->conn->state == CONN_AUTH || a->conn->state == CONN_OPEN)
-        act(sh, a->conn);
+    struct hook_ask *answer = CONTAINER(m, struct hook_ask, mail);
+    struct question *q = CONTAINER(CONTAINER(answer, struct hook_auth, ask), struct question, auth);
+    struct conn *c = conn_find(sh, q->conn_id);
+    bool is_waited_for = c != NULL && (c->state == CONN_AUTH || c->state == CONN_OPEN);
+    if (is_waited_for)
+        act(sh, c);
+    else
+        question_unref(&q);
 }

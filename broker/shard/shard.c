@@ -464,11 +464,6 @@ void shards_prepare(struct shards *s, const struct journal *journal, const struc
     }
 }
 
-void shards_offer_auth(struct shards *s, const struct auth_methods *methods)
-{
-    s->auth = *methods;
-}
-
 enum err shards_start(struct shards *s, const struct journal *journal, const struct store *store,
                       const struct shards_past *past)
 {

@@ -17,7 +17,6 @@
 #include "base/err.h"
 #include "base/gauge.h"
 #include "config/config.h"
-#include "hook/auth.h"
 #include "log/log.h"
 #include "metrics/metrics.h"
 #include "net/edge.h"
@@ -73,9 +72,6 @@ struct shards_listener {
 };
 
 enum err shards_new(struct shards **out, const struct shards_conf *conf);
-
-/* Authentication methods that clients may use; there are none before. Before shards_start; borrows. */
-void shards_offer_auth(struct shards *s, const struct auth_methods *methods);
 
 /* What the journal delivers to. */
 struct journal_sink shards_sink(struct shards *s);

@@ -45,7 +45,6 @@ struct shards {
     struct journal journal;
     struct store store;
     struct addresses *addresses;       /* of clients, for the limits of listeners */
-    struct auth_methods auth;          /* that are offered */
     struct outbox *posted, *completed; /* the journal's thread: for each shard, until its flush */
     struct mailbox main;               /* where main waits for its calls */
     struct gauge open, log_lines;      /* connections; lines of the log that are to be published */
