@@ -22,7 +22,8 @@ static int socket_read(BIO *b, char *at, int size)
     struct tls_conn *c = BIO_get_data(b);
     size_t got = 0;
     BIO_clear_retry_flags(b);
-    c->broke = c->below.ops->read(&c->below, at, (size_t)size, &got);
+    c->broke = c->ask == NULL ? c->below.ops->read(&c->below, at, (size_t)size, &got)
+                              : tls_ask_read(c, (uint8_t *)at, (size_t)size, &got);
     if (c->broke == ERR_AGAIN) BIO_set_retry_read(b);
     if (c->broke == ERR_OK) c->is_heard = true;
     return c->broke == ERR_OK ? (int)got : -1;
@@ -89,7 +90,8 @@ static enum err settle(struct transport *t, struct tls_conn *c, int ret)
     unsigned long e = ERR_peek_error();
     ERR_clear_error();
     switch (what) {
-    case SSL_ERROR_WANT_READ: return ERR_AGAIN;
+    case SSL_ERROR_WANT_READ:
+    case SSL_ERROR_WANT_CLIENT_HELLO_CB: return ERR_AGAIN;
     case SSL_ERROR_WANT_WRITE: t->needs |= TRANSPORT_WANTS_WRITE; return ERR_AGAIN;
     case SSL_ERROR_ZERO_RETURN: return ERR_CLOSED;
     case SSL_ERROR_SSL: return failed(t, c, reason(c, e));
@@ -111,8 +113,10 @@ static enum err tls_watch(struct transport *t, int epoll_fd, int op, struct epol
 static enum err shake(struct transport *t, struct tls_conn *c)
 {
     int n = SSL_do_handshake(c->ssl);
+    if (tls_ask_waits(c)) t->needs |= TRANSPORT_ASKS;
     if (n != 1) return settle(t, c, n);
     c->is_shaken = true;
+    tls_ask_forget(c);
     t->needs = SSL_session_reused(c->ssl) == 1 && tls_shake_identity(c->ssl) == NULL ? TRANSPORT_RESUMED : 0;
     return ERR_OK;
 }
@@ -255,6 +259,7 @@ static void tls_close(struct transport *t)
     struct tls_conn *c = t->state;
     if (c == NULL) return;
     SSL_free(c->ssl);
+    tls_ask_free(c);      /* whose identity the session may point to */
     c->below.from = NULL; /* the outer one's */
     c->below.ops->close(&c->below);
     tls_unref(&c->tls);
@@ -271,6 +276,8 @@ static const struct transport_ops transport_tls = {
     .read = tls_read,
     .write = tls_write,
     .identity = tls_identity,
+    .ask = tls_ask,
+    .certificate = tls_certificate,
     .end = tls_end,
     .close = tls_close,
 };
@@ -295,9 +302,10 @@ enum err tls_open(struct tls *tls, struct transport *t)
 {
     struct tls_conn *c = calloc(1, sizeof *c);
     if (c == NULL) return ERR_NOMEM;
-    c->ssl = new_session(tls, c);
+    c->ssl = tls_ask_new(tls, c) ? new_session(tls, c) : NULL;
     ERR_clear_error();
     if (c->ssl == NULL) {
+        tls_ask_free(c);
         free(c);
         return ERR_NOMEM;
     }

@@ -39,7 +39,8 @@ struct tls_conf {
     const char *psk_file, *psk_hint;
     enum tls_version version_min;
     bool require_certificate;
-    bool is_websocket; /* HTTP comes above */
+    bool asks_for_keys; /* with psk_hint: psk_file, which there need not be, is not all */
+    bool is_websocket;  /* HTTP comes above */
 };
 
 struct tls;

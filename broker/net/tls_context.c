@@ -19,8 +19,9 @@ static enum err check(const struct tls_conf *conf, struct tls_text *text)
     if (has_cert != has_key)
         return tls_say(text, ERR_SYNTAX, "%s needs %s too: a certificate and its key belong together",
                        has_cert ? "certfile" : "keyfile", has_cert ? "keyfile" : "certfile");
-    if (tls_is_set(conf->psk_hint) && !tls_is_set(conf->psk_file))
-        return tls_say(text, ERR_SYNTAX, "psk_hint needs psk_file too, with the keys");
+    if (tls_is_set(conf->psk_hint) && !tls_is_set(conf->psk_file) && !conf->asks_for_keys)
+        return tls_say(text, ERR_SYNTAX,
+                       "psk_hint needs psk_file too, with the keys, or a plugin that knows them");
     if (!has_cert && !tls_is_set(conf->psk_hint))
         return tls_say(
             text, ERR_SYNTAX,
@@ -111,14 +112,11 @@ static enum err use_ciphers(SSL_CTX *ctx, const struct tls_conf *conf, struct tl
     return ERR_OK;
 }
 
-static enum err use_psk(struct tls *tls, const struct tls_conf *conf, struct tls_text *text)
+static enum err use_psk_file(struct tls *tls, const struct tls_conf *conf, struct tls_text *text)
 {
     BIO *from;
     char *bytes;
-    if (!tls_is_set(conf->psk_hint)) return ERR_OK;
-    if (SSL_CTX_use_psk_identity_hint(tls->ctx, conf->psk_hint) != 1)
-        return tls_say(text, ERR_RANGE, "psk_hint: is too long; allowed: up to %d bytes",
-                       PSK_MAX_IDENTITY_LEN);
+    if (!tls_is_set(conf->psk_file)) return ERR_OK;
     enum err rc = tls_load(&from, "psk_file", conf->psk_file, text);
     if (rc != ERR_OK) return rc;
     long n = BIO_get_mem_data(from, &bytes);
@@ -126,6 +124,18 @@ static enum err use_psk(struct tls *tls, const struct tls_conf *conf, struct tls
     rc = tls_psk_new(&tls->psk, from, conf->psk_file, text);
     BIO_free(from);
     return rc;
+}
+
+static enum err use_psk(struct tls *tls, const struct tls_conf *conf, struct tls_text *text)
+{
+    if (!tls_is_set(conf->psk_hint)) return ERR_OK;
+    tls_trust_mix(tls->trust, &conf->asks_for_keys, sizeof conf->asks_for_keys);
+    if (SSL_CTX_use_psk_identity_hint(tls->ctx, conf->psk_hint) != 1)
+        return tls_say(text, ERR_RANGE, "psk_hint: is too long; allowed: up to %d bytes",
+                       PSK_MAX_IDENTITY_LEN);
+    if (conf->asks_for_keys) tls->psk_hint = strdup(conf->psk_hint);
+    if (conf->asks_for_keys && tls->psk_hint == NULL) return tls_say(text, ERR_NOMEM, "out of memory");
+    return use_psk_file(tls, conf, text);
 }
 
 /* Tickets that were given before stay good, if who may come in is the same. */
@@ -203,5 +213,6 @@ void tls_unref(struct tls **owner)
     BIO_meth_free(tls->socket);
     tls_names_free(&tls->names);
     tls_psk_free(&tls->psk);
+    free(tls->psk_hint);
     free(tls);
 }

@@ -17,6 +17,7 @@
 
 enum { TLS_DIGEST_BYTES = 32, TLS_TICKET_KEY_BYTES = 80 /* OpenSSL's */ };
 
+struct tls_ask;
 struct tls_psk;
 struct tls_names;
 
@@ -26,6 +27,7 @@ struct tls {
     BIO_METHOD *socket;
     struct tls_names *names; /* of sni_dir; NULL: none */
     struct tls_psk *psk;     /* NULL: none */
+    char *psk_hint;          /* NULL: no keys but those of psk_file */
     bool is_websocket;
     uint8_t trust[TLS_DIGEST_BYTES]; /* of all that says who may come in, and by which ciphers */
 };
@@ -35,6 +37,7 @@ struct tls_conn {
     SSL *ssl;
     struct tls *tls;
     struct transport below; /* the socket */
+    struct tls_ask *ask;    /* NULL: its keys are all in psk_file, or there are none */
     enum err broke;         /* what the socket said last */
     enum err later;         /* what the next read says: bytes came before it */
     uint32_t owed;       /* bytes of a record that did not go whole: the next write begins with just them */
@@ -91,6 +94,21 @@ void tls_psk_free(struct tls_psk **owner);
 /* Copies the key and gives its length; 0: there is none of so many bytes. *identity becomes p's own text. */
 unsigned tls_psk_find(const struct tls_psk *p, const char **identity, unsigned char *key, unsigned size);
 
+/* tls_ask.c: keys that somebody else knows, and tells later. */
+bool tls_ask_new(struct tls *tls, struct tls_conn *c); /* false: no memory */
+void tls_ask_free(struct tls_conn *c);
+/* From the socket, record by record, as long as they are in the clear: one that names a key is held back
+ * until the key is known. */
+enum err tls_ask_read(struct tls_conn *c, uint8_t *at, size_t size, size_t *got);
+bool tls_ask_waits(const struct tls_conn *c);
+/* The handshake is done: the key is needed no more. */
+void tls_ask_forget(struct tls_conn *c);
+/* As tls_psk_find, but what was answered first. */
+unsigned tls_ask_find(struct tls_conn *c, const char **identity, unsigned char *key, unsigned size);
+/* A callback of OpenSSL, when a ClientHello has come. */
+int tls_ask_hello(SSL *ssl, int *alert, void *arg);
+struct transport_ask *tls_ask(const struct transport *t);
+
 /* tls_shake.c: what is decided while hands are shaken: the protocol above, the certificate by the name that
  * is asked for, the pre-shared key, whether a ticket is good. */
 void tls_shake_setup(struct tls *tls);
@@ -101,7 +119,8 @@ const char *tls_shake_identity(const SSL *ssl);
 /* tls.c: what lies below OpenSSL. */
 enum err tls_socket_new(struct tls *tls);
 
-/* tls_who.c: the transport's `identity`. */
+/* tls_who.c: the transport's `identity` and `certificate`. */
+void *tls_certificate(const struct transport *t);
 enum err tls_identity(const struct transport *t, enum transport_identity which, char *out, size_t size);
 
 static inline bool tls_is_set(const char *s)

@@ -51,7 +51,7 @@ static unsigned choose_key(SSL *ssl, const char *identity, unsigned char *key, u
 {
     struct tls_conn *c = SSL_get_app_data(ssl);
     if (SSL_version(ssl) == TLS1_3_VERSION) return 0; /* find_key has looked */
-    unsigned n = tls_psk_find(c->tls->psk, &identity, key, size);
+    unsigned n = tls_ask_find(c, &identity, key, size);
     c->psk_is_strange = n == 0;
     return n;
 }
@@ -92,7 +92,7 @@ static int find_key(SSL *ssl, const unsigned char *at, size_t n, SSL_SESSION **o
     if (n >= sizeof text || memchr(at, '\0', n) != NULL) return 1; /* a ticket, perhaps */
     memcpy(text, at, n);
     text[n] = '\0';
-    unsigned bytes = tls_psk_find(c->tls->psk, &identity, key, sizeof key);
+    unsigned bytes = tls_ask_find(c, &identity, key, sizeof key);
     if (bytes == 0) return 1;
     c->psk_is_strange = false;
     *out = session_of_key(ssl, identity, key, bytes);
@@ -115,8 +115,11 @@ static int limit_ticket(SSL *ssl, void *arg)
 {
     SSL_SESSION *session = SSL_get_session(ssl);
     X509 *peer = SSL_SESSION_get0_peer(session);
+    const struct tls_conn *c = SSL_get_app_data(ssl);
     int days = 0, seconds = 0;
     (void)arg;
+    /* Whoever knows the key may have forgotten it by then: it is asked each time. */
+    if (c->ask != NULL && SSL_get_psk_identity(ssl) != NULL) SSL_SESSION_set_timeout(session, 0);
     if (peer == NULL || ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(peer)) != 1) return 1;
     long left = days * 86400L + seconds;
     if (left < SSL_SESSION_get_timeout(session)) SSL_SESSION_set_timeout(session, left > 0 ? left : 0);
@@ -130,7 +133,8 @@ void tls_shake_setup(struct tls *tls)
     SSL_CTX_set_alpn_select_cb(tls->ctx, choose_protocol, tls);
     SSL_CTX_set_session_ticket_cb(tls->ctx, limit_ticket, NULL, NULL);
     if (tls->names != NULL) SSL_CTX_set_cert_cb(tls->ctx, choose_certificate, tls);
-    if (tls->psk == NULL) return;
+    if (tls->psk_hint != NULL) SSL_CTX_set_client_hello_cb(tls->ctx, tls_ask_hello, NULL);
+    if (tls->psk == NULL && tls->psk_hint == NULL) return;
     SSL_CTX_set_psk_server_callback(tls->ctx, choose_key);
     SSL_CTX_set_psk_find_session_callback(tls->ctx, find_key);
 }

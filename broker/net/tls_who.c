@@ -49,6 +49,17 @@ static enum err give_psk(const struct tls_conn *c, char *out, size_t size)
     return identity == NULL ? ERR_NOTFOUND : give(out, size, identity, strlen(identity));
 }
 
+void *tls_certificate(const struct transport *t)
+{
+    const struct tls_conn *c = t->state;
+    return c->is_shaken ? SSL_get1_peer_certificate(c->ssl) : NULL;
+}
+
+void transport_certificate_free(void *certificate)
+{
+    X509_free(certificate);
+}
+
 enum err tls_identity(const struct transport *t, enum transport_identity which, char *out, size_t size)
 {
     const struct tls_conn *c = t->state;

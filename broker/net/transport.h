@@ -30,6 +30,7 @@ enum {
     TRANSPORT_SHAKES = 4,      /* its handshake goes on: the next read may cost milliseconds */
     TRANSPORT_HAS_OUTPUT = 8, /* of its own, a PONG perhaps: a write without parts when output is taken; after
                                * a read that failed they are last words, to be flushed before the end */
+    TRANSPORT_ASKS = 32,      /* its handshake waits for the answer to `ask` */
     TRANSPORT_RESUMED = 16,   /* told by the read that ends a handshake: it took an earlier session up */
 };
 
@@ -49,6 +50,24 @@ struct transport {
 /* Whom the transport knows its peer as: from its certificate or pre-shared key. */
 enum transport_identity { TRANSPORT_COMMON_NAME, TRANSPORT_SUBJECT, TRANSPORT_PSK };
 
+/* What a handshake has to know from elsewhere: the pre-shared key of whom the peer says that it is. */
+enum transport_answer {
+    TRANSPORT_ASK_OPEN,  /* not answered */
+    TRANSPORT_ASK_KEY,   /* `key` is it */
+    TRANSPORT_ASK_OWN,   /* it may look in what it has itself */
+    TRANSPORT_ASK_REFUSE /* there is none */
+};
+
+enum { TRANSPORT_KEY_BYTES_MAX = 256, TRANSPORT_NAME_BYTES_MAX = 128 };
+
+struct transport_ask {
+    const char *hint; /* of the listener */
+    char identity[TRANSPORT_NAME_BYTES_MAX + 1];
+    uint8_t answer; /* enum transport_answer */
+    uint16_t key_bytes;
+    uint8_t key[TRANSPORT_KEY_BYTES_MAX];
+};
+
 struct transport_ops {
     const char *name;
     /* Does what epoll_ctl does for this loop: from now on it hears of the transport what `e` says. */
@@ -62,11 +81,20 @@ struct transport_ops {
     /* Text that ends with a NUL. ERR_NOTFOUND: it does not know; ERR_SYNTAX: what it knows is no text, has a
      * NUL inside, or does not fit. */
     enum err (*identity)(const struct transport *t, enum transport_identity which, char *out, size_t size);
+    /* While TRANSPORT_ASKS: what it asks, for the answer, with which the next read goes on. NULL as an
+     * operation: it never does. */
+    struct transport_ask *(*ask)(const struct transport *t);
+    /* The peer's certificate, an X509 of OpenSSL; gives a reference, for transport_certificate_free. NULL:
+     * none; NULL as an operation: it never has one. */
+    void *(*certificate)(const struct transport *t);
     /* No more will be written; what was written still reaches the peer. */
     void (*end)(struct transport *t);
     /* And frees `state` and `from`. */
     void (*close)(struct transport *t);
 };
+
+/* tls_who.c */
+void transport_certificate_free(void *certificate);
 
 /* The bottom of all: a socket, of TCP or of this machine. */
 extern const struct transport_ops transport_tcp;

@@ -450,6 +450,18 @@ static enum err ws_identity(const struct transport *t, enum transport_identity w
     return w->below.ops->identity(&w->below, which, out, size);
 }
 
+static struct transport_ask *ws_ask(const struct transport *t)
+{
+    const struct ws *w = t->state;
+    return w->below.ops->ask == NULL ? NULL : w->below.ops->ask(&w->below);
+}
+
+static void *ws_certificate(const struct transport *t)
+{
+    const struct ws *w = t->state;
+    return w->below.ops->certificate == NULL ? NULL : w->below.ops->certificate(&w->below);
+}
+
 static void ws_close(struct transport *t)
 {
     struct ws *w = t->state;
@@ -472,6 +484,8 @@ const struct transport_ops transport_ws = {
     .read = ws_read,
     .write = ws_write,
     .identity = ws_identity,
+    .ask = ws_ask,
+    .certificate = ws_certificate,
     .end = ws_end,
     .close = ws_close,
 };

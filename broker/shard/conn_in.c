@@ -252,6 +252,7 @@ static void read_more(struct shard *sh, struct conn *c)
         conn_failed(sh, c, rc);
         return;
     }
+    if ((c->transport.needs & TRANSPORT_ASKS) != 0) psk_ask(sh, c);
     if (c->guard != NULL && !is_welcome(sh, c, got)) return;
     if (rc == ERR_OK) {
         metrics_add(sh->metrics, METRIC_bytes_received_total, got);

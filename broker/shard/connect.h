@@ -38,6 +38,9 @@ void auth_fill(const struct conn *c, struct props *props);
 void auth_told(struct conn *c); /* and what it said need not be kept */
 void auth_conn_gone(struct conn *c);
 
+/* on_psk.c: the transport's handshake asks for a key. */
+void psk_ask(struct shard *sh, struct conn *c);
+
 /* connack.c: with a refusal, if the client has room for one, then the end. Gives MQTT_RC_OK. */
 enum mqtt_rc connack_refuse(struct shard *sh, struct conn *c, enum mqtt_rc why);
 /* Has the client room for its CONNACK [MQTT-3.1.2-24]? Asked before its session is touched. */

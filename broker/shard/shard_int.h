@@ -92,6 +92,7 @@ struct shard {
     struct conn *dirty; /* with output from this turn */
     struct conn *dead;  /* freed at the end of the turn */
     struct conn *ready; /* no longer paused, with input left */
+    uint32_t psk_waiting; /* handshakes that wait for a plugin */
     struct conn_ids more, shaking;
     struct slow_list slow;
     struct memory memory;
