@@ -152,8 +152,8 @@ enum {
      * his hashes: above this a client is told to come again instead of waiting for its own time-out. */
     LOGINS_WAITING_MAX = 1024,
 
-    /* Handshakes of one shard that wait for a plugin to say what their key is. Each holds some 20 KiB; those above
-     * are refused. */
+    /* Handshakes of one shard that wait for a plugin to say what their key is. Each holds some 20 KiB; those
+     * above are refused. */
     PSK_WAITING_MAX = 1024,
 
     /* QoS 2 messages on their way to one client: looked for one after the other, in 512 bytes. */

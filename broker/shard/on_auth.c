@@ -188,12 +188,12 @@ static enum mqtt_rc refusal(const struct conn *c, uint8_t code)
     case MQTT_RC_UNSPECIFIED:
     case MQTT_RC_IMPLEMENTATION:
     case MQTT_RC_SERVER_BUSY:
-    case MQTT_RC_BAD_AUTH_METHOD:
     case MQTT_RC_QUOTA_EXCEEDED: return code;
     case MQTT_RC_CLIENT_ID_INVALID:
     case MQTT_RC_BAD_USERNAME_PASSWORD:
     case MQTT_RC_SERVER_UNAVAILABLE:
     case MQTT_RC_BANNED:
+    case MQTT_RC_BAD_AUTH_METHOD:
         if (c->state == CONN_AUTH) return code;
         break;
     default: break;
@@ -205,7 +205,7 @@ static enum mqtt_rc refusal(const struct conn *c, uint8_t code)
 static enum mqtt_rc why_not(const struct conn *c, const struct hook_ask *a)
 {
     switch (a->verdict) {
-    case HOOK_DEFER: return MQTT_RC_BAD_AUTH_METHOD; /* nobody knows it [MQTT-4.12.0-1] */
+    case HOOK_DEFER: return refusal(c, MQTT_RC_BAD_AUTH_METHOD); /* nobody knows it [MQTT-4.12.0-1] */
     case HOOK_DENY: return refusal(c, a->code);
     case HOOK_BUSY: return MQTT_RC_SERVER_BUSY;
     case HOOK_LATE: return c->state == CONN_AUTH ? MQTT_RC_SERVER_UNAVAILABLE : MQTT_RC_IMPLEMENTATION;

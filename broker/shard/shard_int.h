@@ -89,9 +89,9 @@ struct shard {
     struct wheel *conn_wheel, *session_wheel, *rate_wheel;
     struct conn_slot *slots;
     uint32_t slots_count, slots_free, conns_count;
-    struct conn *dirty; /* with output from this turn */
-    struct conn *dead;  /* freed at the end of the turn */
-    struct conn *ready; /* no longer paused, with input left */
+    struct conn *dirty;   /* with output from this turn */
+    struct conn *dead;    /* freed at the end of the turn */
+    struct conn *ready;   /* no longer paused, with input left */
     uint32_t psk_waiting; /* handshakes that wait for a plugin */
     struct conn_ids more, shaking;
     struct slow_list slow;

@@ -641,7 +641,7 @@ TEST(who_is_passed_over_or_waited_for_too_long_again_is_told)
     static const struct {
         const char *data;
         enum mqtt_rc code;
-    } rows[] = { { "never heard of", MQTT_RC_BAD_AUTH_METHOD },
+    } rows[] = { { "never heard of", MQTT_RC_NOT_AUTHORIZED },
                  { "slow", MQTT_RC_IMPLEMENTATION },
                  { "busy", MQTT_RC_SERVER_BUSY } };
     struct rig *r = rig_new();
