@@ -148,6 +148,9 @@ enum {
     ID_EXACT_FIRST = 32768,
     ID_EXACT_COUNT = 32768,
 
+    /* Plugins, all listeners together: each has a thread, and a bit in a word of 64. */
+    PLUGINS_MAX = 32,
+
     /* Passwords that wait for a worker. One takes a millisecond, or as long as the operator has chosen for
      * his hashes: above this a client is told to come again instead of waiting for its own time-out. */
     LOGINS_WAITING_MAX = 1024,

@@ -81,6 +81,8 @@ struct hook_ask {
     /* The host's, from ask to answer. */
     uint16_t at;
     uint8_t phase;
+    uint8_t walkers;
+    uint32_t open;
 
     /* The answer. */
     uint8_t verdict; /* enum hook_verdict; for HOOK_READ and filters see each item */

@@ -38,30 +38,32 @@ struct plugin {
     int (*init)(mosquitto_plugin_id_t *id, void **userdata, struct mosquitto_opt *opts, int count);
     int (*cleanup)(void *userdata, struct mosquitto_opt *opts, int count);
     void *userdata;
-    struct plugin_opts *opts;
-    uint64_t shares_doors_with; /* 1 << place of each */
-
-    struct shared_word registered; /* 1 << MOSQ_EVT_* */
-    struct shared_word wants;      /* the same as bits of enum hook_event */
-    struct shared_word inlined;    /* 1 << MOSQ_EVT_*: its callbacks may run on any thread */
+    struct plugin_opts *opts;        /* its own thread's */
+    struct plugin_opts *newest_opts; /* main's: it may not have heard of them yet */
+    struct shared_word registered;   /* 1 << MOSQ_EVT_* */
+    struct shared_word wants;        /* the same as bits of enum hook_event */
+    struct shared_word inlined;      /* 1 << MOSQ_EVT_*: its callbacks may run on any thread */
+    struct shared_word wants_thread; /* bits of `wants` whose callbacks may not */
 
     struct thread thread;
     struct mailbox mailbox;
-    struct mail call; /* "there is a question" */
+    struct mail call, stop, clean, told_idle, told; /* there is a question; ...; the last two: to main */
     struct plugin_count counts[PLUGIN_EVENTS_COUNT];
     void *ext; /* of longlink_plugin.h's functions */
 
-    struct lock lock; /* guards from here ... */
+    struct lock lock;           /* guards from here ... */
+    uint64_t shares_doors_with; /* 1 << place of each */
     struct plugin_list *lists[PLUGIN_EVENTS_COUNT];
     struct mail *first, **last; /* questions that wait */
     uint32_t waiting;
-    bool is_called, is_stuck, stops;
+    bool is_called, is_stuck, stops, is_ended;
     struct hook_ask *visitor;    /* whose steps its thread makes; NULL: taken away */
     struct plugin_step *running; /* on its thread */
     struct list later;           /* steps that are parked */
     struct map known;            /* ... to here: struct plugin_known */
 
-    bool runs, is_ready, is_over; /* main's */
+    bool says_idle;      /* its own thread's */
+    bool runs, is_ready; /* main's; the latter when it has been told */
 };
 
 /* The plugin whose init, callback or cleanup runs on this thread; NULL: none. */
@@ -70,6 +72,9 @@ void plugin_now_set(struct plugin *p, struct plugin_step *s);
 
 /* Is it one of ours? NULL if not. Any thread, between plugins_enter and plugins_leave. */
 struct plugin *plugin_of(const void *id);
+
+/* Callbacks of this event may run on any thread from now on. */
+void plugin_run_anywhere(struct plugin *p, int event);
 
 /* --- gate.c: between the two the broker and the log may be used, on any thread. False: not any more. */
 
@@ -125,11 +130,20 @@ enum plugin_mail {
     PLUGIN_MAIL_STEP,
     PLUGIN_MAIL_RELOAD,
     PLUGIN_MAIL_STOP,
+    PLUGIN_MAIL_CLEAN,
     PLUGIN_MAIL_EXT
 };
 
+/* The plugins of a door. */
+struct plugin_chain {
+    struct hooks hooks;
+    struct plugins *all;
+    size_t count;
+    struct plugin *at[];
+};
+
 struct plugins {
-    struct ref ref; /* main, and each door's hooks */
+    struct ref ref; /* main, and each chain */
     struct log *log;
     struct hook_broker broker;
     struct shared_word timeout_ms, queue_max;
@@ -137,21 +151,40 @@ struct plugins {
     size_t count;
     struct thread watch;
     struct mailbox watch_mailbox, main_mailbox;
-    bool watches, has_mailboxes, any_left;
+    struct mail watch_stop, watch_look, watch_looked;
+    bool watches, is_stopped, any_left;
 };
 
-void plugin_run(void *plugin);                                            /* executor.c: a plugin's thread */
-bool plugin_queue_put(struct plugin *p, struct hook_ask *a, bool is_new); /* false: answered, not put */
-struct hook_ask *plugin_queue_take(struct plugin *p);
+uint64_t plugin_clock_ns(void);
+void plugins_unref(struct plugins *all);
 
-/* ask.c: goes on with a question. `here`: whose thread this is; NULL: a shard's, or the watch. True: it is
- * answered; false: somebody else has it. */
+/* executor.c */
+void plugin_run(void *plugin); /* its thread */
+/* `is_new`: it comes from a shard, and may be told that there is too much. False: it is answered, not put. */
+bool plugin_queue_put(struct plugin *p, struct hook_ask *a, bool is_new);
+
+/* Takes the options if that is true; NULL: as before. */
+bool plugin_send_reload(struct plugin *p, struct plugin_opts *opts);
+
+/* load.c, on its thread: what is wrong is in the log. */
+enum err plugin_load(struct plugin *p);
+void plugin_unload(struct plugin *p);
+const char *plugin_event_name(int event);
+
+/* ask.c: goes on with a question. `here`: whose thread this is; NULL: a shard's. True: it is answered; false:
+ * somebody else has it. */
 bool plugin_ask_on(struct hook_ask *a, struct plugin *here);
 void plugin_ask_home(struct hook_ask *a);
-void plugin_ask_late(struct hook_ask *a);                          /* what is not decided is HOOK_LATE */
-void plugin_step_done(struct plugin_step *s, struct plugin *here); /* of a verdict that came later */
+void plugin_ask_late(struct hook_ask *a);      /* what is not decided is HOOK_LATE */
+void plugin_step_go_on(struct plugin_step *s); /* its verdict has come; on the plugin's thread; takes it */
 
-void plugins_watch(void *plugins); /* watch.c: its thread */
-uint64_t plugin_clock_ns(void);
+/* watch.c */
+void plugins_watch(void *plugins); /* its thread */
+/* Questions that wait for a verdict which comes later, about this client (NULL: any), go home unanswered. */
+void plugin_later_end(struct plugin *p, const struct hook_client *client);
+/* The same for those that wait in the queue, but for HOOK_GONE, and for HOOK_READ unless `all`. */
+void plugin_queue_end(struct plugin *p, bool all);
+/* The same for the one that it is at. */
+void plugin_running_end(struct plugin *p);
 
 #endif

@@ -99,6 +99,7 @@ struct plugin_result {
 };
 
 struct plugin_step {
+    struct ref ref; /* who runs it, or where it is parked; and a verdict that has been promised */
     struct plugin *plugin;
     struct hook_ask *ask; /* a reference; NULL: RELOAD, TICK */
     int event;            /* MOSQ_EVT_* */
@@ -119,15 +120,17 @@ struct plugin_step {
 
     union plugin_event_data event_data;
     struct plugin_result result;
-    void *ext; /* of longlink_plugin.h's functions */
+    void *ext;   /* of longlink_plugin.h's functions */
+    bool is_own; /* on the plugin's thread, so that the watch has an eye on it */
 
-    struct plugin_list *callbacks;
-    size_t at;        /* which of them runs, or decides later */
-    struct mail mail; /* of a verdict that has come later */
+    struct plugin_list *callbacks; /* NULL: not begun */
+    size_t at;                     /* which of them runs, or decides later */
+    struct mail mail;              /* of a verdict that has come later */
     uint64_t began_ns;
     /* The plugin's lock guards from here ... */
     struct list link;
     bool is_later;  /* the callback has promised a verdict */
+    bool is_open;   /* the question counts it */
     bool is_parked; /* ... and has returned */
     bool has_rc;    /* ... and the verdict is here */
     bool is_taken;  /* by the watch: too late */
@@ -144,15 +147,18 @@ void plugin_event_end(struct plugin_step *s);
 /* The step whose callback runs on this thread; NULL: none. */
 struct plugin_step *plugin_step_now(void);
 
-/* The callback that runs will return PLUGIN_LATER. True: once. */
+/* The callback that runs will return PLUGIN_LATER. True, once: the promise has a reference to the step. */
 bool plugin_step_later(struct plugin_step *s);
 
-/* Any thread, once, after that: what the callback would have returned. False: too late, and the step is gone
- * (plugin_ext_step_end has been called, or is about to be). */
+/* Any thread, once for each promise, whose reference it takes: what the callback would have returned. False:
+ * too late, somebody else has decided. */
 bool plugin_step_answer(struct plugin_step *s, int rc);
 
-/* step.c. False: its verdict comes later, and whoever answers goes on with it. */
+/* --- step.c */
+
+struct plugin_step *plugin_step_new(struct plugin *p, struct hook_ask *a, int event);
+/* The callbacks, from where it is. False: its verdict comes later; whoever has it goes on. */
 bool plugin_step_run(struct plugin_step *s);
-void plugin_step_free(struct plugin_step *s);
+void plugin_step_unref(struct plugin_step **owner);
 
 #endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The clients that a plugin has been shown, so that a pointer which it has kept for too long is known for
+ * what it is before it is followed.
+ */
+#include "plugin/plugin_int.h"
+#include <stdlib.h>
+
+static uint64_t hash_of(const void *client)
+{
+    return map_hash_u64((uint64_t)(uintptr_t)client);
+}
+
+static bool is_of(const void *item, const void *key)
+{
+    return ((const struct plugin_known *)item)->client == key;
+}
+
+struct plugin_known *plugin_known_locked(struct plugin *p, const struct hook_client *client)
+{
+    return map_get(&p->known, hash_of(client), is_of, client);
+}
+
+static void known_free(struct plugin_known *k)
+{
+    if (k == NULL) return;
+    hook_client_unref(&k->client);
+    free(k);
+}
+
+static enum err add_locked(struct plugin *p, struct hook_client *client)
+{
+    struct plugin_known *k = calloc(1, sizeof *k);
+    if (k == NULL) return ERR_NOMEM;
+    k->client = hook_client_ref(client);
+    enum err rc = map_put(&p->known, hash_of(client), k);
+    if (rc != ERR_OK) known_free(k);
+    return rc;
+}
+
+enum err plugin_client_show(struct plugin *p, struct hook_client *client)
+{
+    enum err rc = ERR_OK;
+    lock_take(&p->lock);
+    if (plugin_known_locked(p, client) == NULL) rc = add_locked(p, client);
+    lock_release(&p->lock);
+    return rc;
+}
+
+/* Frees it if nobody has kept it. */
+static void forget(struct plugin *p, const struct hook_client *client)
+{
+    lock_take(&p->lock);
+    struct plugin_known *k = plugin_known_locked(p, client);
+    if (k != NULL && (!k->is_gone || k->kept > 0)) k = NULL;
+    if (k != NULL) map_take(&p->known, hash_of(client), is_of, client);
+    lock_release(&p->lock);
+    known_free(k);
+}
+
+void plugin_client_gone(struct plugin *p, struct hook_client *client)
+{
+    lock_take(&p->lock);
+    struct plugin_known *k = plugin_known_locked(p, client);
+    if (k != NULL) {
+        k->is_gone = true;
+        k->kept++; /* so that it stays for what follows */
+    }
+    lock_release(&p->lock);
+    if (k == NULL) return;
+    plugin_ext_gone(p, k);
+    plugin_client_let_go(p, client);
+}
+
+enum err plugin_client_keep(struct plugin *p, const struct hook_client *client)
+{
+    lock_take(&p->lock);
+    struct plugin_known *k = plugin_known_locked(p, client);
+    if (k != NULL) k->kept++;
+    lock_release(&p->lock);
+    return k == NULL ? ERR_NOTFOUND : ERR_OK;
+}
+
+void plugin_client_let_go(struct plugin *p, const struct hook_client *client)
+{
+    lock_take(&p->lock);
+    struct plugin_known *k = plugin_known_locked(p, client);
+    if (k != NULL && k->kept > 0) k->kept--;
+    lock_release(&p->lock);
+    forget(p, client);
+}
+
+void plugin_clients_fini(struct plugin *p)
+{
+    size_t at = 0;
+    for (struct plugin_known *k; (k = map_next(&p->known, &at)) != NULL;) known_free(k);
+    map_fini(&p->known);
+}
+
+static struct hook_client *hold_known(struct plugin *p, const void *client)
+{
+    lock_take(&p->lock);
+    const struct plugin_known *k = plugin_known_locked(p, client);
+    struct hook_client *found = k == NULL ? NULL : hook_client_ref(k->client);
+    lock_release(&p->lock);
+    return found;
+}
+
+struct hook_client *plugin_client_hold(const struct mosquitto *client)
+{
+    const void *pointer = client;
+    const struct plugin_step *s = plugin_step_now();
+    struct plugin *p = plugin_now();
+    struct hook_client *found = NULL;
+    struct plugin_gate gate;
+    if (pointer == NULL) return NULL;
+    if (s != NULL && s->client == pointer) return hook_client_ref(s->client);
+    if (p != NULL) return hold_known(p, pointer);
+    if (!plugins_enter(&gate)) return NULL;
+    for (size_t i = 0; i < gate.plugins->count && found == NULL; i++)
+        found = hold_known(&gate.plugins->at[i], pointer);
+    plugins_leave();
+    return found;
+}
