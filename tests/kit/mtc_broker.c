@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,9 +22,22 @@
 /* How long it may take to start, and to end: bounds on failure, whatever is tested. */
 enum { START_WAIT_MS = 60000, END_WAIT_MS = 60000 };
 
-enum { COMMAND_MAX = 4096, START_TRIES = 3, POLL_MS = 10 };
+enum { COMMAND_MAX = 4096, START_TRIES = 9, POLL_MS = 10, FIRST_PORT_MIN = 4096 };
 
-/* The port may be taken between here and the broker's bind; broker_start then tries another. */
+/* One of those that the kernel does not give to who asks for any, so that nobody else comes upon it between
+ * here and the broker's bind; 0, any, where it gives nearly all of them. */
+static uint16_t some_port(void)
+{
+    unsigned first = 0, number = 0;
+    FILE *range = fopen("/proc/sys/net/ipv4/ip_local_port_range", "r");
+
+    if (range != NULL && fscanf(range, "%u", &first) != 1) first = 0;
+    if (range != NULL) (void)fclose(range);
+    if (first < FIRST_PORT_MIN || getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number) return 0;
+    return (uint16_t)(first / 2 + number % (first / 2));
+}
+
+/* 0: it is taken. */
 static unsigned free_port(void)
 {
     struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -32,6 +46,7 @@ static unsigned free_port(void)
     unsigned port = 0;
 
     if (fd < 0) return 0;
+    a.sin_port = htons(some_port());
     if (bind(fd, (struct sockaddr *)&a, size) == 0 && getsockname(fd, (struct sockaddr *)&a, &size) == 0)
         port = ntohs(a.sin_port);
     close(fd);
