@@ -130,7 +130,7 @@ class Broker:
         self.process.send_signal(signal.SIGUSR2)
 
         def rows():
-            return dict(re.findall(r' metric name="(\w+)" value=(\d+)', self.text_since(before)))
+            return dict(re.findall(r' metric name="(\w+)" value=(\d+)\n', self.text_since(before)))
 
         # The last row of metrics.def ends the list.
         wait_until(lambda: "sessions_expired_total" in rows(), "the metrics in the log")
