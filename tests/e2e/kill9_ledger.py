@@ -4,12 +4,13 @@
 Time counts what this process did and saw: `a < b` means that a was over before b began, because a packet is dated when
 it is handed to its connection, and an answer when it has been read.
 """
-
+import os
 import time
 
 PATTERN_BYTES = 7
 DELAY_MAX_MS = 2000
-TURN_MS = 250  # the broker reads its clock once in a turn of its loop, which may have begun before the message came
+# The broker reads its clock once in a turn of its loop, which may have begun before the message came.
+TURN_MS = 250 if not os.environ.get("LONGLINK_SANITIZE") else 900
 
 
 def matches(topic_filter, topic):
