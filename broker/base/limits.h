@@ -159,6 +159,22 @@ enum {
      * above are refused. */
     PSK_WAITING_MAX = 1024,
 
+    /* Deliveries that plugins are asked about by one question: few hand-overs, and what stands behind waits
+     * for some 256 checks at most. And deliveries of QoS 0 that wait on a shard before more are dropped: some
+     * 30 MiB without their messages, a second of a fast plugin. */
+    READS_A_VECTOR = 256,
+    READS_WAITING_MAX = 262144,
+
+    /* Verdicts of plugins that are remembered for one client (acl_cache_seconds); one more, and all go. */
+    VERDICTS_OF_CLIENT_MAX = 64,
+
+    /* Messages of plugins on their way from their threads to a shard. */
+    PLUGIN_PUBLISHES_MAX = 10000,
+    PLUGIN_PUBLISH_BYTES_MAX = 64 * 1024 * 1024,
+
+    /* Connections that a kick by user name looks at in one turn: some 0.1 ms. */
+    KICK_LOOKS_A_TURN = 4096,
+
     /* QoS 2 messages on their way to one client: looked for one after the other, in 512 bytes. */
     QOS2_OUT_MAX = 128,
 };

@@ -282,6 +282,13 @@ void session_skip(struct session *s, const struct session_send *given)
     session_acked(s, given->id);
 }
 
+bool session_awaits(const struct session *s, const struct session_send *given)
+{
+    const struct session_entry *e =
+        given->qos == 2 ? session_exact_sent(s, given->id) : find_sent(s, given->id);
+    return e != NULL && e->msg == given->msg && e->qos == given->qos && e->state == ENTRY_OPEN;
+}
+
 bool session_wants_page(const struct session *s)
 {
     return s->persistent && s->conn != NULL && s->feed == FEED_STORE &&

@@ -180,6 +180,12 @@ static bool is_counted(const struct session *s, uint16_t i)
     return session_index_of(s, s->exact->at[i].place) - s->head < s->sent - s->head;
 }
 
+struct session_entry *session_exact_sent(const struct session *s, uint16_t id)
+{
+    uint16_t i = find(s, id);
+    return i == NOT_THERE || !is_counted(s, i) ? NULL : entry_at(s, i);
+}
+
 static void finish(struct session *s, uint16_t i)
 {
     struct session_entry *e = entry_at(s, i);

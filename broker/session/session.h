@@ -83,18 +83,16 @@ struct session {
     uint32_t unacked; /* sent and not acknowledged: what the window counts */
     uint32_t window;  /* the client's Receive Maximum, or ours */
     uint16_t last_place, client_id_bytes;
-    uint32_t keeping;      /* the shard's: QoS 0 on its way into the queue */
-    uint32_t foreign;      /* entries in the ring with another broker's packet id */
-    uint64_t queued_bytes; /* waiting */
+    uint32_t keeping;                       /* the shard's: QoS 0 on its way into the queue */
+    uint32_t foreign;                       /* entries in the ring with another broker's packet id */
+    uint64_t queued_bytes, queue_bytes_max; /* waiting; its limit */
     uint64_t dropped;      /* messages, by the limit of its queue, since this process began */
     uint64_t fed;          /* the highest seq taken into the ring */
     uint64_t finished;     /* the highest seq acknowledged */
     uint64_t dropped_upto; /* its queue's limit cost what was not sent up to here */
     uint64_t resent_upto;  /* entries up to here may have been sent before this process began */
-    uint32_t queue_messages_max;
-    uint32_t inflight_bytes_max; /* of payload: with so much under way nothing more is sent; 0: no limit */
-    uint64_t queue_bytes_max;
-    struct qos2_out *exact; /* QoS 2 on its way out; NULL: none */
+    uint32_t queue_messages_max, inflight_bytes_max; /* the second: of payload under way; 0: no limit */
+    struct qos2_out *exact;                          /* QoS 2 on its way out; NULL: none */
     struct qos2_in inbound;
 
     struct map subs;     /* struct sub by hash of its filter */
@@ -149,6 +147,8 @@ bool session_has_room(const struct session *s, const struct msg *m);
 
 /* What session_next gave just now was of QoS 0, or cannot be sent (expired, too large): finished. */
 void session_skip(struct session *s, const struct session_send *given);
+/* Is what session_next gave some time ago still to be answered, or to be skipped? */
+bool session_awaits(const struct session *s, const struct session_send *given);
 
 /* PUBACK. False: no such packet id is on its way with QoS 1. */
 bool session_acked(struct session *s, uint16_t id);

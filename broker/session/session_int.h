@@ -42,6 +42,7 @@ void session_finish(struct session *s, struct session_entry *e); /* the window i
 bool session_exact_begin(struct session *s, const struct session_entry *e, uint16_t place);
 bool session_next_release(struct session *s, struct session_send *out);
 void session_exact_skip(struct session *s, const struct session_send *given);
+struct session_entry *session_exact_sent(const struct session *s, uint16_t id); /* NULL: none has it */
 bool session_exact_in_flight(const struct session *s, uint16_t id);
 void session_exact_reset(struct session *s);
 

@@ -127,6 +127,18 @@ void session_shared_skip(struct session *s, struct share_entry *e)
     finish(s, e);
 }
 
+struct share_entry *session_shared_sent(const struct session *s, uint16_t id, const struct msg *m)
+{
+    struct share_entry *e = find(s, id);
+    return e == NULL || e->msg != m || e->step != STEP_SENT ? NULL : e;
+}
+
+void session_shared_refuse(struct session *s, struct share_entry *e)
+{
+    e->is_back = e->is_refused = e->qos == 1;
+    finish(s, e);
+}
+
 bool session_shared_puback(struct session *s, uint16_t id)
 {
     struct share_entry *e = find(s, id);

@@ -49,6 +49,12 @@ struct share_entry *session_shared_next(struct session *s);
 /* It cannot be sent (expired, too large for the client): finished. */
 void session_shared_skip(struct session *s, struct share_entry *e);
 
+/* The one with this packet id, if it is this message and unanswered; or NULL. */
+struct share_entry *session_shared_sent(const struct session *s, uint16_t id, const struct msg *m);
+
+/* Its client may not have it: QoS 1 goes home for another member, QoS 2 is finished. It was not sent. */
+void session_shared_refuse(struct session *s, struct share_entry *e);
+
 /* PUBACK. False: no such packet id is on its way. */
 bool session_shared_puback(struct session *s, uint16_t id);
 

@@ -53,7 +53,8 @@ enum {
     PAUSE_OUTPUT = 32,
     PAUSE_JOURNAL = 64,
     PAUSE_RATE = 128,
-    PAUSE_HOOKS = 256
+    PAUSE_HOOKS = 256,
+    PAUSE_READS = 512
 };
 
 /* What CONNACK has told it of what it may do: that holds as long as it is connected. */
@@ -86,8 +87,7 @@ struct conn {
     uint32_t deferred; /* publishes that reach even clean receivers at their completion */
     uint32_t taken;    /* bytes it has taken since slow.c looked */
     uint32_t watched;  /* what epoll tells of it: EPOLLIN, EPOLLOUT */
-    uint16_t keepalive_s;
-    uint16_t paused;
+    uint16_t keepalive_s, paused;
     uint8_t version, state;
     bool is_dirty, is_dead, is_ready, is_queued, has_rest, is_slow, wants_write, blocked, handed_over;
     bool session_present, limited_keepalive, wants_reasons, wants_response_info;

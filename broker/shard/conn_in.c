@@ -4,6 +4,7 @@
 #include "shard/conn.h"
 #include "shard/connect.h"
 #include "shard/guard.h"
+#include "shard/hooked.h"
 #include "shard/on_login.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>
@@ -91,6 +92,8 @@ static size_t run_packets(struct shard *sh, struct conn *c, struct bytes in, uin
         }
         if (rc != MQTT_RC_OK) conn_end(sh, c, rc);
         if (c->out.bytes > memory_output_max(sh) && c->state == CONN_OPEN) conn_pause(sh, c, PAUSE_OUTPUT);
+        if (c->hooked != NULL && c->hooked->reads.bytes > memory_output_max(sh))
+            conn_pause(sh, c, PAUSE_READS);
     }
     metrics_add(sh->metrics, METRIC_packets_received_total, packets);
     return c->state == CONN_ENDING || c->state == CONN_CLOSED ? in.len : done;

@@ -140,16 +140,33 @@ static void note_sent(struct shard *sh, const struct msg *m)
     metrics_add(sh->metrics, METRIC_publish_bytes_sent_total, m->payload_bytes);
 }
 
+/* What was sent with QoS 2 expires no more [MQTT-4.3.3-7]. */
+static bool has_expired(struct shard *sh, const struct conn_publish *p)
+{
+    bool may_expire = p->msg->expires_ms != 0 && !(p->dup && p->qos == 2);
+    if (!may_expire || p->msg->expires_ms > sh->wall_ms) return false;
+    metrics_add(sh->metrics, METRIC_publish_expired_total, 1);
+    return true;
+}
+
+static enum read_fate judge(struct shard *sh, struct conn *c, const struct conn_publish *p)
+{
+    if (c->hooked != NULL) return reads_judge(sh, c, p);
+    return conn_may_get(sh, c, msg_topic(p->msg)) ? READ_NOW : READ_NEVER;
+}
+
 bool conn_send_publish(struct shard *sh, struct conn *c, const struct conn_publish *p)
 {
     if (c->doomed) return true; /* its session will send it again, or ends with it */
-    /* What was sent with QoS 2 expires no more [MQTT-4.3.3-7]. */
-    bool may_expire = p->msg->expires_ms != 0 && !(p->dup && p->qos == 2);
-    if (may_expire && p->msg->expires_ms <= sh->wall_ms) {
-        metrics_add(sh->metrics, METRIC_publish_expired_total, 1);
-        return false;
-    }
-    if (!conn_may_get(sh, c, msg_topic(p->msg))) return false;
+    if (has_expired(sh, p)) return false;
+    enum read_fate fate = judge(sh, c, p);
+    return fate == READ_NOW ? conn_send_allowed(sh, c, p) : fate == READ_LATER;
+}
+
+bool conn_send_allowed(struct shard *sh, struct conn *c, const struct conn_publish *p)
+{
+    if (c->doomed) return true;
+    if (has_expired(sh, p)) return false;
     struct publish_head h = head_of(sh, c, p);
     if (c->is_mounted && !mount_strip(sh, c, &h.topic)) {
         log_event(sh->log, EVENT_MESSAGE_DROPPED, LOG_STR("why", "mount_point"),
@@ -168,13 +185,20 @@ bool conn_send_publish(struct shard *sh, struct conn *c, const struct conn_publi
 
 void conn_fan_begin(struct shard *sh, struct msg *m)
 {
-    sh->fan_msg = m;
+    sh->fan_msg = sh->found_msg = m;
     sh->fan[0].bytes = sh->fan[1].bytes = 0;
+}
+
+void conn_fan_again(struct shard *sh, struct msg *m)
+{
+    if (m == sh->fan_msg) return;
+    conn_fan_begin(sh, m);
+    sh->found_msg = NULL;
 }
 
 void conn_fan_end(struct shard *sh)
 {
-    sh->fan_msg = NULL;
+    sh->fan_msg = sh->found_msg = NULL;
 }
 
 /* False: too large to be worth it, or expired. */
@@ -195,16 +219,21 @@ static bool fan_build(struct shard *sh, const struct conn *c, struct fan_packet 
 
 void conn_fan_send(struct shard *sh, struct conn *c, bool retain)
 {
+    struct conn_publish p = { .msg = sh->fan_msg, .retain = retain };
+    if (!c->doomed && judge(sh, c, &p) == READ_NOW) conn_fan_send_allowed(sh, c, retain);
+}
+
+void conn_fan_send_allowed(struct shard *sh, struct conn *c, bool retain)
+{
     struct fan_packet *f = &sh->fan[c->version == MQTT_V5];
     bool is_own = c->is_mounted || is_personal(c);
     bool built = !is_own && ((f->bytes > 0 && f->retain == retain) || fan_build(sh, c, f, retain));
     if (!built || f->bytes > c->max_packet) {
         struct conn_publish p = { .msg = sh->fan_msg, .retain = retain };
-        conn_send_publish(sh, c, &p);
+        conn_send_allowed(sh, c, &p);
         return;
     }
-    uint8_t *at =
-        c->doomed || !conn_may_get(sh, c, msg_topic(sh->fan_msg)) ? NULL : conn_reserve(sh, c, f->bytes);
+    uint8_t *at = c->doomed ? NULL : conn_reserve(sh, c, f->bytes);
     if (at == NULL) return;
     memcpy(at, f->data, f->bytes);
     conn_commit(sh, c, f->bytes);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "shard/hooked.h"
 #include "shard/qos2.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>
@@ -46,7 +47,7 @@ void feed_pump(struct shard *sh, struct session *s)
     bool skipped = false;
     if (c == NULL || c->state != CONN_OPEN) return;
     /* In turn, so that neither its own queue nor its groups keep the window for themselves. */
-    for (bool more = true; more && c->out.bytes < memory_window_max(sh);) {
+    for (bool more = true; more && conn_output_bytes(c) < memory_window_max(sh);) {
         more = shares_send(sh, s);
         more |= send_next(sh, s, &skipped);
     }
@@ -54,7 +55,7 @@ void feed_pump(struct shard *sh, struct session *s)
     feed_note(sh, s);
     if (skipped && !list_empty(&s->jobs))
         conn_mark_dirty(sh, c); /* there is room, and the flush tells them */
-    if (c->out.bytes >= memory_window_max(sh)) c->blocked = true; /* flushed first, then on */
+    if (conn_output_bytes(c) >= memory_window_max(sh)) c->blocked = true; /* flushed first, then on */
     bool has_enough = sh->memory.is_high && s->tail != s->sent;
     if (session_wants_page(s) && !has_enough) ask_page(sh, s);
 }

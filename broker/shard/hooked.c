@@ -78,6 +78,7 @@ void hooked_free(struct conn *c)
     c->hooked = NULL;
     if (h == NULL) return;
     hook_client_unref(&h->client);
+    reads_conn_gone(&h->reads);
     free(h);
 }
 

@@ -25,6 +25,7 @@ struct hooked {
     struct hook_client *client;
     struct hook_gone *gone; /* NULL: it has been said */
     bool was_in;            /* CONNACK has said so */
+    struct conn_reads reads;
 };
 
 /* Its door's plugins now; NULL: none, or nobody has asked them about this connection. */
@@ -45,5 +46,11 @@ void hooked_free(struct conn *c);
 
 /* Shows plugins how many subscriptions its session has now. */
 void hooked_count_subs(const struct conn *c);
+
+/* What is in its output, and what will be if plugins allow it. */
+static inline size_t conn_output_bytes(const struct conn *c)
+{
+    return c->out.bytes + (c->hooked == NULL ? 0 : c->hooked->reads.bytes);
+}
 
 #endif

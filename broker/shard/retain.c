@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "shard/hooked.h"
 #include "shard/job.h"
 #include "shard/subscribe.h"
 #include "topic/topic.h"
@@ -136,7 +137,7 @@ static bool must_wait(const struct subscribe_job *j, const struct msg *m)
     const struct session *s = j->session;
     if (s->persistent && !session_copy_room(s)) return true;
     if (j->conn == NULL) return false;
-    if (j->conn->out.bytes >= OUT_BYTES_QOS1_MAX) return true;
+    if (conn_output_bytes(j->conn) >= OUT_BYTES_QOS1_MAX) return true;
     if ((j->conn->paused & PAUSE_JOBS) != 0) return false;
     return s->tail - s->sent >= TAIL_ENTRIES_MAX || (!s->persistent && !session_has_room(s, m));
 }

@@ -2,6 +2,7 @@
 #include "shard/route.h"
 #include "shard/acks.h"
 #include "shard/delayed.h"
+#include "shard/hooked.h"
 #include "shard/qos0.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>
@@ -197,7 +198,7 @@ static void deliver_qos0(struct shard *sh, struct session *s, struct msg *m, boo
         return;
     }
     if (c == NULL || c->state != CONN_OPEN) return;
-    if (c->out.bytes > OUT_BYTES_QOS0_MAX) {
+    if (conn_output_bytes(c) > OUT_BYTES_QOS0_MAX) {
         metrics_add(sh->metrics, METRIC_publish_dropped_qos0_total, 1);
         log_event(sh->log, EVENT_CLIENT_SLOW, LOG_TEXT("client", session_client_id(s)));
         return;

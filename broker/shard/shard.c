@@ -99,6 +99,7 @@ static void answer_when_home(struct shard *sh)
 static void end_turn(struct shard *sh)
 {
     conn_run_ready(sh);
+    reads_turn(sh);
     feed_turn(sh);
     shares_turn(sh);
     fence_turn(sh);
@@ -106,6 +107,7 @@ static void end_turn(struct shard *sh)
     while (sh->dirty != NULL || sh->ready != NULL) {
         conn_flush_dirty(sh);
         conn_run_ready(sh);
+        reads_turn(sh);
     }
     feed_turn(sh);
     shares_turn(sh);
@@ -349,6 +351,7 @@ static void shard_free(struct shard *sh)
     map_fini(&sh->by_id);
     map_fini(&sh->by_no);
     shares_fini(sh);
+    reads_fini(&sh->reads);
     retained_free(&sh->retained);
     delayed_free(&sh->delayed);
     wheel_free(&sh->conn_wheel);
@@ -410,6 +413,7 @@ static enum err shard_new(struct shards *all, unsigned index)
     list_init(&sh->fencing);
     list_init(&sh->fence_next);
     shares_init(&sh->shares);
+    reads_init(&sh->reads);
     read_clocks(sh);
     sh->to = calloc(all->count, sizeof *sh->to);
     sh->credit = calloc(all->count, sizeof *sh->credit);

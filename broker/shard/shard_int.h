@@ -23,6 +23,7 @@
 #include "shard/conn.h"
 #include "shard/conn_set.h"
 #include "shard/memory.h"
+#include "shard/reads.h"
 #include "shard/sessions.h"
 #include "shard/shard.h"
 #include "shard/shares.h"
@@ -98,19 +99,18 @@ struct shard {
     struct memory memory;
     uint32_t work, work_of_one; /* done ever, see limits.h; and how much one connection may in this turn */
     struct out_pool pool;
-    struct msg *fan_msg;      /* what is being delivered to many */
+    struct msg *fan_msg, *found_msg; /* what is being delivered to many; what `found` is about */
     struct fan_packet fan[2]; /* for version 3, for version 5 */
     uint8_t *scratch;
 
     struct map by_id, by_no; /* sessions; by_no has the persistent ones */
     struct session *acking;  /* with acknowledgements for the journal, by next_acking */
     uint64_t sessions_minted, claims_minted, matches; /* the last: the present match, for session.matched */
-    size_t keeping_bytes;                             /* of QoS 0 on its way into queues (shard/qos0.h) */
+    size_t keeping_bytes, sub_ids_room; /* the first: of QoS 0 on its way into queues (shard/qos0.h) */
     struct mail *asks, **asks_end; /* questions for retained messages that wait for their turn */
-    struct subs_found found,
-        sub_ids_found; /* the second for sub_ids_find, which is asked in the middle of a delivery */
+    struct subs_found found, sub_ids_found; /* the second: sub_ids_find's, in the middle of a delivery */
+    struct reads reads;
     uint32_t *sub_ids;
-    size_t sub_ids_room;
     /* Deferred publishes under way of connections that are gone, and wills. While there are any, all are
      * deferred: what the same client publishes over its next connection must not overtake them. */
     uint32_t orphans;

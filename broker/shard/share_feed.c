@@ -248,12 +248,21 @@ static void put_acks(struct shard *sh, struct share_group *g)
     journal_put(sh, c);
 }
 
+static void refused(struct shard *sh, struct share_group *g, struct share_entry *e)
+{
+    uint64_t denied = g->share.denied;
+    share_refused(e);
+    note_denied(sh, g->share.denied - denied);
+}
+
 void share_mail_home(struct shard *sh, struct mail *mail)
 {
     struct share_entry *e = CONTAINER(mail, struct share_entry, mail);
     struct share_group *g = CONTAINER(e->member->share, struct share_group, share);
     if (e->is_back && e->seq == 0 && g->share.is_durable && e->qos == 2) {
         submit_again(sh, g, e); /* it was taken out of the queue, and not sent */
+    } else if (e->is_refused) {
+        refused(sh, g, e);
     } else if (e->is_back) {
         share_back(e);
     } else {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/check.h"
+#include "shard/hooked.h"
 #include "shard/job.h"
 #include "shard/shard_int.h"
 #include "shard/subscribe.h"
@@ -256,7 +257,7 @@ static void send_qos0(struct shard *sh, struct conn *c, struct share_entry *e)
 {
     struct conn_publish p = packet_of(e);
     if (c->state != CONN_OPEN) return;
-    if (c->out.bytes <= OUT_BYTES_QOS0_MAX) {
+    if (conn_output_bytes(c) <= OUT_BYTES_QOS0_MAX) {
         conn_send_publish(sh, c, &p);
         return;
     }

@@ -39,8 +39,8 @@ bool sub_ids_find(struct shard *sh, const struct session *s, const struct msg *m
     bool is_own = false;
     bool may_be_shared = m->qos == 2 && s->persistent && s->shared.identified > 0;
     if (s->identified == 0 && !may_be_shared) return true;
-    struct subs_found *found = m == sh->fan_msg ? &sh->found : &sh->sub_ids_found;
-    if (m != sh->fan_msg && subs_find(sh->all->subs, msg_topic(m), found) != ERR_OK) return false;
+    struct subs_found *found = m == sh->found_msg ? &sh->found : &sh->sub_ids_found;
+    if (m != sh->found_msg && subs_find(sh->all->subs, msg_topic(m), found) != ERR_OK) return false;
     if (!room_for(sh, found->count)) return false;
     for (size_t i = 0; i < found->count; i++) {
         const struct sub *sub = subscription_find(sh, s, subs_text(found->filters[i]));

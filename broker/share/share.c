@@ -35,6 +35,7 @@ static void entry_free(struct share_entry *e)
     list_remove(&e->of_share);
     list_remove(&e->of_back);
     msg_unref(&e->msg);
+    free(e->refusers);
     free(e);
 }
 
@@ -118,6 +119,7 @@ enum err share_join(struct share *s, struct share_member **out, void *who, const
     struct share_member *m = calloc(1, sizeof *m);
     if (m == NULL) return ERR_NOMEM;
     m->share = s;
+    m->number = ++s->members_made;
     m->who = who;
     m->terms = *terms;
     list_init(&m->of_able);
@@ -263,7 +265,7 @@ static void assign(struct share_entry *e, struct share_member *m)
     e->to = m->who;
     e->qos = lower(e->msg->qos, m->terms.qos);
     e->retain = e->is_retained && m->terms.retain_as_published;
-    e->is_back = false;
+    e->is_back = e->is_refused = false;
     e->id = 0;
     e->step = 0;
     e->how = (uint8_t)how_of(e);
@@ -275,15 +277,27 @@ static bool may_have(const struct share_member *m, const struct msg *msg)
     return s->conf.may == NULL || s->conf.may(m, msg);
 }
 
+static bool has_refused(const struct share_member *m, const struct share_entry *e)
+{
+    for (uint32_t i = 0; i < e->refusers_count; i++)
+        if (e->refusers[i] == m->number) return true;
+    return false;
+}
+
+static bool may_take(const struct share_member *m, const struct share_entry *e)
+{
+    return !has_refused(m, e) && may_have(m, e->msg);
+}
+
 /* Of those that may have it, the one that has stood longest among those with room; the last from now on. */
-static struct share_member *next_able(struct share *s, const struct msg *msg)
+static struct share_member *next_able(struct share *s, const struct share_entry *e)
 {
     struct list *next;
     for (struct list *at = s->able.next; at != &s->able; at = next) {
         struct share_member *m = CONTAINER(at, struct share_member, of_able);
         next = at->next;
         bool fits = has_room(m);
-        if (fits && !may_have(m, msg)) continue;
+        if (fits && !may_take(m, e)) continue;
         list_remove(&m->of_able);
         if (fits) return m;
     }
@@ -326,19 +340,26 @@ static struct share_entry *give(struct share_entry *e, struct share_member *m)
 }
 
 /* Or who is away and comes back? The message has been acknowledged. */
-static bool has_absent_reader(const struct share *s, const struct msg *msg)
+static bool has_absent_reader(const struct share *s, const struct share_entry *e)
 {
     for (struct list *at = s->members.next; at != &s->members; at = at->next) {
         const struct share_member *m = CONTAINER(at, struct share_member, of_share);
-        if (m->credit == 0 && !m->has_left && is_strong(&m->terms) && may_have(m, msg)) return true;
+        if (m->credit == 0 && !m->has_left && is_strong(&m->terms) && may_take(m, e)) return true;
     }
+    return false;
+}
+
+static bool has_taker(const struct share *s, const struct share_entry *e)
+{
+    for (struct list *at = s->online.next; at != &s->online; at = at->next)
+        if (may_take(CONTAINER(at, struct share_member, of_online), e)) return true;
     return false;
 }
 
 /* Nobody with room may have it. True: somebody else may; or it is dropped. */
 static bool hold(struct share *s, struct share_entry *e)
 {
-    if (has_reader(s, e->msg) || has_absent_reader(s, e->msg)) {
+    if (has_taker(s, e) || has_absent_reader(s, e)) {
         if (list_empty(&e->of_back)) list_add(&s->back, &e->of_back);
         return true;
     }
@@ -355,7 +376,7 @@ static struct share_entry *next_of_back(struct share *s, uint32_t *held)
     for (struct list *at = s->back.next; at != &s->back && *held < SHARE_HELD_MAX; at = next) {
         struct share_entry *e = CONTAINER(at, struct share_entry, of_back);
         next = at->next;
-        struct share_member *m = next_able(s, e->msg);
+        struct share_member *m = next_able(s, e);
         if (m != NULL) {
             list_remove(&e->of_back);
             return give(e, m);
@@ -371,7 +392,7 @@ struct share_entry *share_next(struct share *s)
     uint32_t held;
     struct share_entry *e = next_of_back(s, &held);
     while (e == NULL && held < SHARE_HELD_MAX && !list_empty(&s->waiting)) {
-        struct share_member *m = next_able(s, entry_at(s->waiting.next)->msg);
+        struct share_member *m = next_able(s, entry_at(s->waiting.next));
         if (m == NULL && list_empty(&s->able)) return NULL;
         struct share_entry *first = next_waiting(s);
         if (m != NULL)
@@ -439,6 +460,21 @@ void share_back(struct share_entry *e)
         entry_free(e);
     else
         list_add(&s->back, &e->of_back);
+}
+
+/* Without memory to note that it is as if nobody might have it. */
+void share_refused(struct share_entry *e)
+{
+    struct share *s = e->member->share;
+    uint64_t *grown = realloc(e->refusers, (e->refusers_count + 1) * sizeof *grown);
+    if (grown == NULL) {
+        s->denied++;
+        share_done(e);
+        return;
+    }
+    e->refusers = grown;
+    grown[e->refusers_count++] = e->member->number;
+    share_back(e);
 }
 
 /* The store knows that it is gone: no acknowledgement has to say so. */

@@ -47,7 +47,8 @@ struct share_terms {
 struct share_member {
     struct list of_share, of_able, of_online;
     struct share *share;
-    void *who; /* the caller's: whom it stands for */
+    uint64_t number; /* among all that ever were */
+    void *who;       /* the caller's: whom it stands for */
     struct share_terms terms;
     uint32_t credit; /* 0: off line */
     void *reader;    /* the caller's, for conf->may; also while it is away */
@@ -76,6 +77,8 @@ struct share_entry {
     struct list of_share, of_back;
     struct share_member *member;
     uint16_t home; /* its shard */
+    uint32_t refusers_count;
+    uint64_t *refusers; /* members that may not have it, by their numbers */
     /* The member's shard's, while it is there. */
     struct list of_session;
     void *to;           /* whom it is for */
@@ -83,7 +86,8 @@ struct share_entry {
     uint64_t moved_seq; /* SHARE_MOVE: its place in the member's queue */
     uint16_t id;        /* packet id; 0: not sent */
     uint8_t step;
-    bool is_back; /* on its way home: not done */
+    bool is_back;    /* on its way home: not done */
+    bool is_refused; /* the same: its client may not have it, as a plugin says */
 };
 
 /* Where a durable group's messages come from, as enum session_feed. */
@@ -107,6 +111,7 @@ struct share {
     struct list taken;   /* given once, not done; in the same order */
     struct list back;    /* of those: with no member now */
     uint32_t waiting_count, out;
+    uint64_t members_made;
     uint64_t denied; /* dropped, because nobody might have them */
     uint64_t waiting_bytes;
     uint64_t fed;         /* the highest seq that came into RAM */
@@ -152,6 +157,8 @@ struct share_entry *share_next_qos0(struct share *s, const struct share_row *row
 void share_done(struct share_entry *e);
 /* Its member has not had it: another one may. Frees e if it is of QoS 0. */
 void share_back(struct share_entry *e);
+/* The same, and this member never gets it. */
+void share_refused(struct share_entry *e);
 
 /* SHARE_MOVE, SHARE_TAKE: it is out of the group's queue. False: its member is not on line any more. */
 bool share_moved(struct share_entry *e, uint64_t seq);
