@@ -100,14 +100,14 @@ struct shard {
     uint32_t work, work_of_one; /* done ever, see limits.h; and how much one connection may in this turn */
     struct out_pool pool;
     struct msg *fan_msg, *found_msg; /* what is being delivered to many; what `found` is about */
-    struct fan_packet fan[2]; /* for version 3, for version 5 */
+    struct fan_packet fan[2];        /* for version 3, for version 5 */
     uint8_t *scratch;
 
     struct map by_id, by_no; /* sessions; by_no has the persistent ones */
     struct session *acking;  /* with acknowledgements for the journal, by next_acking */
     uint64_t sessions_minted, claims_minted, matches; /* the last: the present match, for session.matched */
-    size_t keeping_bytes, sub_ids_room; /* the first: of QoS 0 on its way into queues (shard/qos0.h) */
-    struct mail *asks, **asks_end; /* questions for retained messages that wait for their turn */
+    size_t keeping_bytes, sub_ids_room;     /* the first: of QoS 0 on its way into queues (shard/qos0.h) */
+    struct mail *asks, **asks_end;          /* questions for retained messages that wait for their turn */
     struct subs_found found, sub_ids_found; /* the second: sub_ids_find's, in the middle of a delivery */
     struct reads reads;
     uint32_t *sub_ids;

@@ -510,6 +510,11 @@ void rig_advance(uint64_t ms)
     now_ms += ms;
 }
 
+int64_t rig_metric(enum metric m)
+{
+    return metrics_sum(metrics, m);
+}
+
 bool rig_is_drained(unsigned link)
 {
     const struct conn *c = conn_of(&links[link]);
@@ -548,6 +553,7 @@ void rig_begin(const struct rig_conf *conf)
     CHECK(rc == ERR_OK);
     config.default_listener.max_topic_alias = RIG_TOPIC_ALIASES;
     door.config = &config.default_listener;
+    door.hooks = conf->hooks;
     view = (struct shards_view){ &config, &door, 1 };
     struct shards_conf of_shards = {
         .count = conf->shards, .view = &view, .metrics = metrics, .clock = &clock_of_rig
@@ -576,6 +582,7 @@ static bool is_shard_empty(const struct shard *sh)
     const struct shares *groups = &sh->shares;
     is_empty &= groups->by_text.count == 0 && groups->by_no.count == 0 && groups->members.count == 0;
     is_empty &= list_empty(&groups->dirty) && list_empty(&groups->ended);
+    is_empty &= list_empty(&sh->reads.queues) && sh->reads.waiting == 0;
     for (unsigned to = 0; to < sh->all->count; to++) is_empty &= sh->credit[to].used_bytes == 0;
     return is_empty;
 }

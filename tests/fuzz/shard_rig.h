@@ -16,6 +16,8 @@
 
 #include "base/bytes.h"
 #include "config/config.h"
+#include "hook/hook.h"
+#include "metrics/metrics.h"
 #include <stdbool.h>
 
 enum {
@@ -39,6 +41,7 @@ struct rig_conf {
     /* Changes the options; they are the defaults when it is called. */
     void (*options)(struct config *c, void *ctx);
     void *ctx;
+    struct hooks *hooks; /* of the door; borrowed until rig_end */
 };
 
 void rig_begin(const struct rig_conf *conf);
@@ -48,6 +51,7 @@ void rig_end(void);
 
 const struct config *rig_config(void);
 uint64_t rig_now_ms(void);
+int64_t rig_metric(enum metric m);
 
 /* A connection that the broker accepts; -1: there are RIG_LINKS already. */
 int rig_open(unsigned shard);
