@@ -423,7 +423,9 @@ TEST(a_client_that_asks_for_more_than_may_wait_is_not_read_for_a_while)
     reads_end();
 }
 
-/* --- what is remembered. option: acl_cache_seconds */
+/* --- what is remembered */
+
+/* option: acl_cache_seconds */
 
 TEST(a_verdict_is_remembered_as_long_as_the_option_says)
 {
