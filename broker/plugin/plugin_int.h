@@ -53,6 +53,7 @@ struct plugin {
 
     struct lock lock;           /* guards from here ... */
     uint64_t shares_doors_with; /* 1 << place of each */
+    uint32_t said;              /* 1 << enum plugin_wrong: complained of already */
     struct plugin_list *lists[PLUGIN_EVENTS_COUNT];
     struct mail *first, **last; /* questions that wait */
     uint32_t waiting;

@@ -96,6 +96,15 @@ struct plugin_result {
     bool has[3];
     struct bytes answer; /* EXT_AUTH_*; of malloc */
     char key[512];       /* PSK_KEY */
+    bool retain;         /* MESSAGE: what it is now */
+};
+
+/* What event_data had before a callback: events.c's. */
+struct plugin_before {
+    char *topic;
+    void *payload;
+    uint32_t payload_len;
+    mosquitto_property *list;
 };
 
 struct plugin_step {
@@ -119,6 +128,7 @@ struct plugin_step {
     int reason;                  /* DISCONNECT */
 
     union plugin_event_data event_data;
+    struct plugin_before before;
     struct plugin_result result;
     void *ext;   /* of longlink_plugin.h's functions */
     bool is_own; /* on the plugin's thread, so that the watch has an eye on it */
