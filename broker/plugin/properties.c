@@ -3,7 +3,8 @@
  * Properties of a PUBLISH: as they stand in a packet, and as a plugin has them, by libmosquitto's functions.
  * A list that comes from a plugin is read with the same suspicion as a packet.
  */
-#include "codec/props.h"
+#include "codec/rd.h"
+#include "codec/wr.h"
 #include "plugin/abi5_int.h"
 #include <mqtt_protocol.h>
 #include <stdlib.h>

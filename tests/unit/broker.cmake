@@ -20,6 +20,7 @@ unit_test(shard_shares shard store)
 unit_test(alias shard)
 unit_test(addresses shard)
 unit_test(hook hook)
+unit_test(plugin_abi plugin)
 unit_test(auth shard store)
 
 # Not by unit_test(): the kit has an out_clear of its own, which must not come first.
