@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+# Plugins for tests. Without sanitizers, so that mosquitto loads them too.
+function(test_plugin name)
+  add_library(plugin_${name} MODULE ${CMAKE_CURRENT_SOURCE_DIR}/plugins/${name}.c)
+  set_target_properties(plugin_${name} PROPERTIES
+    PREFIX "" OUTPUT_NAME ${name} LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/test
+    COMPILE_OPTIONS "-g;-O1;-Wall;-Wextra;-fvisibility=hidden" LINK_OPTIONS "")
+endfunction()
+
+test_plugin(transcript)
