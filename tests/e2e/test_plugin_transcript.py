@@ -77,7 +77,7 @@ class Stage:
 
     def reload(self):
         self.broker.process.send_signal(signal.SIGHUP)
-        self.wait_plugin("b 1 reload")
+        self.wait_plugin("1 reload")
 
     def new_lines(self):
         return [line for line in self.lines()[self.seen:] if not re.match(r"\w mark ", line)]

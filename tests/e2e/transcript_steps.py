@@ -159,22 +159,29 @@ def step_no_client_id(s):
 
 def step_logins(s):
     for version in (4, 5):
-        for user in (None, "", "rca=0", "rca=11", "rca=12", "rca=1", "rca=13", "rca=99", "rca=-4", "rca=3"):
-            a = Actor(s, f"c{version}{user}", version)
-            a.join(user=user, password=None if user is None else "secret")
-            a.drop()
+        for user in (None, "", "rca=0", "rca=11"):
+            Actor(s, f"c{version}{user}", version).join(user=user, password=user and "secret").drop()
+            s.mark()
+    Actor(s, "password is wrong").join(user="rca=0", password="wrong").drop()
+    s.mark()
+    Actor(s, "empty password").join(user="rca=0", password="").drop()
+
+
+def step_login_errors(s):
+    """Codes that are neither yes nor no."""
+    for version in (4, 5):
+        for code in (1, 3, 12, 13, 99, -4):
+            Actor(s, f"c{version}{code}", version).join(user=f"rca={code}", password="secret").drop()
+            s.mark()
 
 
 def step_deferred_logins(s):
     for version in (4, 5):
-        for user, password in ((None, None), ("", ""), ("x", None), ("someone", "secret")):
-            # The name asks both plugins to defer.
-            name = user + " rca=17 rcb=17" if user is not None else None
-            Actor(s, f"d{version}{user}", version).join(user=name, password=password).drop()
-    Actor(s, "second decides").join(user="rca=17 rcb=0", password="x").drop()
-    Actor(s, "second denies").join(user="rca=17 rcb=11", password="x").drop()
-    Actor(s, "password is wrong").join(user="rca=0", password="wrong").drop()
-    Actor(s, "empty password").join(user="rca=0", password="").drop()
+        for name in ("rca=17 rcb=17", "rca=17 rcb=0", "rca=17 rcb=11"):
+            Actor(s, f"d{version}{name}", version).join(user=name, password="secret").drop()
+            s.mark()
+        Actor(s, f"no password {version}", version).join(user="rca=17 rcb=17").drop()
+        s.mark()
 
 
 def step_rename(s):
@@ -186,10 +193,6 @@ def step_rename(s):
     a.publish("$CONTROL/a/v1", "name -", 1)
     a.publish("$CONTROL/a/v1", "client", 1)
     a.leave()
-
-
-def step_kicked_at_login(s):
-    Actor(s, "kicked at login").join(user="kickme", password="x").see_end()
 
 
 def step_publish(s):
@@ -243,12 +246,16 @@ def step_subscribe(s):
     for version in (4, 5):
         a = Actor(s, f"s{version}", version).join()
         a.subscribe("ok", "@as=12/no", "$share/g/shared", "ok/#", qos=1)
-        a.subscribe("@as=13/no")
         a.subscribe("ok", qos=2)
         a.publish("$CONTROL/a/v1", "client", 1)
         a.unsubscribe("ok", "@au=12/no", "never", "$share/g/shared")
         a.publish("$CONTROL/a/v1", "client", 1)
         a.leave()
+
+
+def step_subscribe_errors(s):
+    """Codes of an ACL check that are neither yes nor no."""
+    for version in (4, 5):
         for code in (1, 3, 11, 13, 99, -1):
             Actor(s, f"s{version}{code}", version).join().subscribe(f"@as={code}/x").drop()
             s.mark()
@@ -314,7 +321,7 @@ def step_change(s):
         w.publish("new/two", "", 1, retain=True)
         r.see(2)
         if version == 5:
-            for what in ("set a props", "set a noprops"):
+            for what in ("set a props",):
                 w.publish("m/p", what, 1, props=pair(0x26, "k", "v") + b"\x03" + text("type"))
                 r.see()
         w.publish("m/1", "", 1, retain=True)
@@ -323,15 +330,24 @@ def step_change(s):
         r.leave()
 
 
+def step_message_denied(s):
+    for version in (4, 5):
+        w = Actor(s, f"w{version}", version).join()
+        for qos in (0, 1, 2):
+            w.publish("@am=12/x", "x", qos)
+            w.publish("still", "x", 1)
+        w.drop()
+        s.mark()
+
+
 def step_message_errors(s):
+    """Anything but yes and no ends the connection."""
     for version in (4, 5):
         for qos in (0, 1, 2):
-            for code in (12, 17, 13, 1, 3, 11, 9, 25, 99, -1):
+            for code in (17, 13, 3, 11, 99, -1):
                 w = Actor(s, f"w{version}{qos}{code}", version).join()
-                w.publish(f"@am={code}/x", "x", qos, count=min(qos, 1))
-                w.publish("still", "x", 1)
-                w.drop()
-                s.mark()
+                w.publish(f"@am={code}/x", "x", qos, count=0)
+                w.see_end()
 
 
 def step_message_reason(s):
@@ -358,7 +374,6 @@ def step_second_message(s):
     w = Actor(s, "w").join()
     w.publish("@am=0/@bm=12", "x", 1)
     w.publish("@am=12/@bm=0", "x", 1)
-    w.publish("@am=17/@bm=0", "x", 1)
     w.publish("m", "set a payload set b topic new", 1)
     w.leave()
 
@@ -388,24 +403,19 @@ def step_control(s):
             a.publish("$CONTROL/a/v1", "x", qos)
             a.publish("$CONTROL/a/v1", "x", qos, retain=True)
             a.publish("$CONTROL/b/v1", "x", qos)
-            a.publish("$CONTROL/none/v1", "x", qos, count=min(qos, 1))
-            if qos == 2:
-                a.c.send(packet(6, 2, struct.pack(">H", a.c.next_id)))
-                a.see()
-            a.publish("$CONTROL/a/v1/sub", "x", qos, count=min(qos, 1))
-            if qos == 2:
-                a.c.send(packet(6, 2, struct.pack(">H", a.c.next_id)))
-                a.see()
-            a.publish("$CONTROL/a/v1", "reason 151", qos)
+            a.publish("$CONTROL/none/v1", "x", qos)
+            a.publish("$CONTROL/a/v1/sub", "x", qos)
         a.publish("$CONTROL/@aw=12", "x", 1)
         a.leave()
-        for code in (1, 3, 11, 12, 13, 17, 99, -1):
-            c = Actor(s, f"c{version}{code}", version).join()
-            c.publish("$CONTROL/a/v1", f"rc={code}", 1)
-            c.publish("t", "x", 1)
-            c.drop()
-            s.mark()
+        for code in (1, 3, 12, 17, 99, -1):
+            Actor(s, f"c{version}{code}", version).join().publish("$CONTROL/a/v1", f"rc={code}", 1, count=0).see_end()
         r.leave()
+
+
+def step_control_reason(s):
+    a = Actor(s, "control").join()
+    a.publish("$CONTROL/a/v1", "reason 151", 1)
+    a.leave()
 
 
 def step_functions(s):
@@ -502,11 +512,6 @@ def step_ends(s):
     s.mark()
 
 
-def step_keepalive_end(s):
-    Actor(s, "silent", 4).join(keepalive=1).see_end()
-    Actor(s, "silent5").join(keepalive=1).see_end()
-
-
 def step_session_kept(s):
     a = Actor(s, "kept", 4).join(clean=False).subscribe("kept/#", qos=1)
     a.leave()
@@ -518,7 +523,6 @@ def step_session_kept(s):
     b.publish("$CONTROL/a/v1", "client", 1)
     b.leave()
     w.leave()
-    Actor(s, "kept", 4).join(clean=True).leave()
 
 
 def auth_props(method, data):
@@ -532,12 +536,12 @@ def auth_packet(code, method, data):
 
 
 def step_extended(s):
-    for data in ("ok", "silent", "name", None, "", "rc=11", "rc=12", "rc=13", "rc=17", "rc=1", "rc=10", "rc=99"):
+    for data in ("ok", "silent", "name", None, "", "rc=11", "rc=17", "rc=10"):
         a = Actor(s, f"x{data}").join(props=auth_props("METHOD", data))
         a.drop()
         s.mark()
     a = Actor(s, "x with name").join(user="u", password="p", props=auth_props("METHOD", "ok")).leave()
-    for last in ("ok", "rc=11", "rc=13", "rc=17", "more"):
+    for last in ("ok", "rc=11", "rc=17", "more"):
         a = Actor(s, f"more {last}").join(props=auth_props("METHOD", "more"))
         a.c.send(auth_packet(0x18, "METHOD", "more"))
         a.see()
@@ -556,7 +560,14 @@ def step_extended(s):
         s.mark()
 
 
-def step_extended_oddities(s):
+def step_extended_errors(s):
+    """Codes that are neither yes nor no."""
+    for code in (1, 3, 12, 13, 99, -1):
+        Actor(s, f"x{code}").join(props=auth_props("METHOD", f"rc={code}")).drop()
+        s.mark()
+
+
+def step_extended_other_method(s):
     a = Actor(s, "other method").join(props=auth_props("METHOD", "more"))
     a.c.send(auth_packet(0x18, "OTHER", "ok"))
     a.see_end()

@@ -227,9 +227,6 @@ static int on_login(int event, void *data, void *user)
     if (e->username != NULL && strncmp(e->username, "show", 4) == 0) show_client(p, "login", e->client);
     if (e->username != NULL && strncmp(e->username, "rename", 6) == 0 && strcmp(p->name, "a") == 0)
         line(p, "set_username renamed: %s", code_name(mosquitto_set_username(e->client, "renamed")));
-    if (e->username != NULL && strncmp(e->username, "kickme", 6) == 0)
-        line(p, "kick of the one asked about: %s",
-             code_name(mosquitto_kick_client_by_clientid(mosquitto_client_id(e->client), false)));
     return rc;
 }
 
