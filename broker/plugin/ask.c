@@ -212,6 +212,7 @@ static void commit_message(struct hook_publish *p, struct plugin_result *r)
         *fields[i] = r->changed[i];
         r->has[i] = false;
     }
+    p->retain = r->retain;
 }
 
 static void commit_auth(struct hook_auth *h, struct plugin_result *r)
@@ -231,7 +232,9 @@ static void commit_locked(struct plugin_step *s)
     free(a->reason);
     a->reason = r->reason;
     r->reason = NULL;
-    if (s->event == MOSQ_EVT_MESSAGE) commit_message(CONTAINER(a, struct hook_publish, ask), r);
+    /* NULL: nobody was registered any more, so nothing says what it is to be. */
+    if (s->event == MOSQ_EVT_MESSAGE && s->callbacks != NULL)
+        commit_message(CONTAINER(a, struct hook_publish, ask), r);
     if (s->method != NULL) commit_auth(CONTAINER(a, struct hook_auth, ask), r);
     if (a->about == HOOK_PSK) {
         struct hook_psk *psk = CONTAINER(a, struct hook_psk, ask);
@@ -347,12 +350,21 @@ static void say_gone(struct plugin *p, struct hook_ask *a)
     plugin_step_unref(&s);
 }
 
-/* DISCONNECT, and then the client is not known any more. */
+static bool knows(struct plugin *p, const struct hook_client *client)
+{
+    lock_take(&p->lock);
+    bool is = plugin_known_locked(p, client) != NULL;
+    lock_release(&p->lock);
+    return is;
+}
+
+/* DISCONNECT, also of a client that was asked about and not let in, as mosquitto says it: a plugin may have
+ * memory for it. Then the client is not known any more. */
 static void visit_gone(struct plugin *p, struct hook_ask *a)
 {
     plugin_later_end(p, a->client);
-    if (CONTAINER(a, struct hook_gone, ask)->was_in && plugin_is_registered(p, MOSQ_EVT_DISCONNECT))
-        say_gone(p, a);
+    bool is_told = CONTAINER(a, struct hook_gone, ask)->was_in || knows(p, a->client);
+    if (is_told && plugin_is_registered(p, MOSQ_EVT_DISCONNECT)) say_gone(p, a);
     plugin_client_gone(p, a->client);
 }
 

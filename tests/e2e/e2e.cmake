@@ -50,7 +50,3 @@ e2e_test(proxy)
 e2e_test(access)
 e2e_test(passwd)
 e2e_test(abuse)
-
-# With plugins of tests/plugins.
-e2e_test(plugin_transcript 300)
-set_property(TEST e2e_plugin_transcript APPEND PROPERTY ENVIRONMENT "LONGLINK_TEST_PLUGINS=${CMAKE_BINARY_DIR}/lib/test")
