@@ -26,7 +26,7 @@ struct hook_message {
     bool retain;
 };
 
-/* Who is to go. The first that is set counts. */
+/* Who is to go. The first that is set counts; when none is: everybody. */
 struct hook_kick {
     uint64_t conn_id; /* this very connection, of `shard`; 0: not by it */
     uint16_t shard;
