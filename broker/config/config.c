@@ -23,12 +23,17 @@ static void unknown(const struct place *p, const char *name)
         note_error(p, name, "is not known; longlinkd.conf(5) lists what is");
 }
 
+static bool is_id(const struct option *o, enum config_id id)
+{
+    return o->scope == CONFIG_SCOPE_GLOBAL && o->id == (unsigned)id;
+}
+
 /* As in mosquitto, some options of the default listener call it into being. */
 static void call_default(const struct place *p, const struct option *o)
 {
     struct config *c = p->config;
-    bool is_its_own =
-        o->scope == CONFIG_SCOPE_LISTENER || (o->scope == CONFIG_SCOPE_SECURITY && c->per_listener_settings);
+    bool is_security = o->scope == CONFIG_SCOPE_SECURITY || is_id(o, CONFIG_ID_plugin);
+    bool is_its_own = o->scope == CONFIG_SCOPE_LISTENER || (is_security && c->per_listener_settings);
     if (!is_its_own || p->listener != &c->default_listener || !listener_is_called_by(o->name)) return;
     c->default_listener_is_used = true;
     place_print(p, c->default_listener.origin);
@@ -37,8 +42,8 @@ static void call_default(const struct place *p, const struct option *o)
 /* Who may connect was said before it was said for whom: mosquitto refuses that, too. */
 static bool comes_too_late(const struct place *p, const struct option *o, const char *value)
 {
-    if (o->scope != CONFIG_SCOPE_GLOBAL || o->id != CONFIG_ID_per_listener_settings) return false;
-    bool is_late = false;
+    if (!is_id(o, CONFIG_ID_per_listener_settings)) return false;
+    bool is_late = p->config->plugins_count > 0;
     for (unsigned i = 0; i < CONFIG_SECURITY_OPTIONS_COUNT; i++)
         is_late = is_late || p->config->security.origins[i].file != 0;
     if (!is_late || strcmp(value, "false") == 0) return false;
@@ -70,9 +75,9 @@ static bool option_run(struct place *p, const struct option *o, const char *valu
 {
     if (comes_too_late(p, o, value) || comes_too_early(p, o, value)) return false;
     bool ok = o->type == CONFIG_TYPE_directive ? o->run(p, value) : value_set(p, o, value);
-    bool is_listener = o->scope == CONFIG_SCOPE_GLOBAL && o->id == CONFIG_ID_listener;
     /* Even a wrong listener line begins a section: what follows is not the previous listener's. */
-    if (is_listener) p->listener = &p->config->listeners[p->config->listeners_count - 1];
+    if (is_id(o, CONFIG_ID_listener)) p->listener = &p->config->listeners[p->config->listeners_count - 1];
+    if (is_id(o, CONFIG_ID_plugin)) p->plugin = ok ? &p->config->plugins[p->config->plugins_count - 1] : NULL;
     if (!ok) return false;
     option_set_origin(p, o);
     call_default(p, o);
@@ -105,7 +110,9 @@ static bool option_run_word(struct place *p, const struct option *o, const char 
 
 bool option_apply(struct place *p, const char *name, const char *value)
 {
-    const struct option *o = option_find(known_name(name));
+    const struct option *o = plugin_opt_row(name);
+    if (o == NULL) o = option_find(known_name(name));
+    p->name = name;
     if (o != NULL) return may_have_comment(o) ? option_run_word(p, o, value) : option_run(p, o, value);
     if (!known_elsewhere(p, name, value)) unknown(p, name);
     return false;

@@ -36,6 +36,8 @@ enum {
     CONFIG_LISTENERS_MAX = 64,
     CONFIG_PORTS_MAX = 10, /* flags -p, as mosquitto */
     CONFIG_DESTS_MAX = 8,
+    CONFIG_PLUGINS_MAX = 32,
+    CONFIG_PLUGIN_OPTS_BYTES = 16384, /* keys and values of one plugin, with their NULs */
 };
 
 /* --- the options */
@@ -50,6 +52,9 @@ enum config_domain { CONFIG_DOMAIN_ANY, CONFIG_DOMAIN_IPV4, CONFIG_DOMAIN_IPV6 }
 enum config_queue_policy { CONFIG_QUEUE_DROP_NEW, CONFIG_QUEUE_DROP_OLDEST, CONFIG_QUEUE_REFUSE };
 enum config_durability { CONFIG_DURABILITY_MEMORY, CONFIG_DURABILITY_OS, CONFIG_DURABILITY_DISK };
 enum config_damaged { CONFIG_DAMAGED_REFUSE, CONFIG_DAMAGED_SET_ASIDE };
+
+/* Whose connections it is asked about. NOBODY: a reload has taken its listener away. */
+enum config_plugin_of { CONFIG_PLUGIN_OF_ALL, CONFIG_PLUGIN_OF_LISTENER, CONFIG_PLUGIN_OF_NOBODY };
 
 typedef bool conf_bool;
 typedef uint32_t conf_u32;
@@ -122,7 +127,18 @@ struct config_listener {
 #define LISTENER_LIST(name, bytes_max, when, doc)            char name[(bytes_max) + 1];
 #include "config/listener.def"
     struct config_security security; /* what holds here, after config_finish */
+    bool lacks_plugin; /* after config_keep: it came with one, and plugins are loaded at start only */
     struct config_origin origins[CONFIG_LISTENER_OPTIONS_COUNT];
+};
+
+/* A plugin line, and the plugin_opt_ lines that follow it. */
+struct config_plugin {
+    conf_text path;
+    char origin[CONFIG_ORIGIN_BYTES];
+    enum config_plugin_of of;
+    uint16_t listener; /* its place, after config_finish */
+    uint32_t opts_bytes, opts_count;
+    char opts[CONFIG_PLUGIN_OPTS_BYTES]; /* key, NUL, value, NUL, key ... */
 };
 
 struct config_dest {
@@ -148,12 +164,14 @@ struct config {
     bool default_listener_is_used;
     uint16_t ports[CONFIG_PORTS_MAX];
     size_t ports_count;
+    size_t plugins_count;
     size_t files_count;
     struct config_origin origins[CONFIG_OPTIONS_COUNT];
 
     /* The first *_count of each; what is behind them is never touched, and takes no memory. */
     struct config_listener listeners[CONFIG_LISTENERS_MAX]; /* filled by config_finish */
     char files[CONFIG_ORIGINS_MAX][CONFIG_ORIGIN_BYTES];
+    struct config_plugin plugins[CONFIG_PLUGINS_MAX]; /* in their order */
 };
 
 /* Is it set anywhere, or is it the default? */
@@ -167,6 +185,12 @@ void config_origin_print(const struct config *c, struct config_origin at, char o
 
 /* The next text of a LIST: `for (at = l->x; config_list_next(&at, &text);)`. False at its end. */
 bool config_list_next(const char **at, struct bytes *text);
+
+/* Is this plugin asked about connections of the listener at `index`? After config_finish. */
+bool config_plugin_serves(const struct config_plugin *p, size_t index);
+
+/* The next option: `for (at = p->opts; config_plugin_next(p, &at, &key, &value);)`. False at the end. */
+bool config_plugin_next(const struct config_plugin *p, const char **at, const char **key, const char **value);
 
 /* The defaults. */
 void config_init(struct config *c);

@@ -21,6 +21,8 @@ struct place {
     unsigned line;
     bool is_included;                 /* by include_dir */
     struct config_listener *listener; /* whose section this is */
+    struct config_plugin *plugin;     /* whose options follow; NULL: no plugin line yet */
+    const char *name;                 /* of the option, as it is written */
 };
 
 /* --- notes.c */
@@ -124,6 +126,14 @@ bool listener_binds_alike(const struct config_listener *a, const struct config_l
 
 #define DIRECTIVE(name, syntax, def, when, doc) directive directive_##name;
 #include "config/options.def"
+
+/* --- plugin.c */
+
+/* The row of plugin_opt_KEY for any KEY, and for auth_opt_KEY; NULL: it is called otherwise. */
+const struct option *plugin_opt_row(const char *name);
+void plugins_settle(struct config *c); /* for config_finish: which listener each belongs to */
+bool plugins_any(const struct config *c, size_t listener);
+void plugins_print(const struct config *c, size_t listener, FILE *to); /* for --print-config */
 
 /* --- file.c */
 

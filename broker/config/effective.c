@@ -59,6 +59,7 @@ static void print_listener(const struct config *c, const struct config_listener 
     const char *where = l->path[0] != '\0' ? l->path : l->address;
     fprintf(to, "listener %u%s%s  # %s\n", l->port, where[0] != '\0' ? " " : "", where, l->origin);
     if (c->per_listener_settings) print_scope(c, &l->security, CONFIG_SCOPE_SECURITY, to);
+    if (c->per_listener_settings) plugins_print(c, (size_t)(l - c->listeners), to);
     print_scope(c, l, CONFIG_SCOPE_LISTENER, to);
 }
 
@@ -68,5 +69,6 @@ void config_print_effective(const struct config *c, FILE *to)
     print_log(c, to);
     /* Everyone's are alike at all listeners, and there is one at least. */
     if (!c->per_listener_settings) print_scope(c, &c->listeners[0].security, CONFIG_SCOPE_SECURITY, to);
+    if (!c->per_listener_settings) plugins_print(c, 0, to);
     for (size_t i = 0; i < c->listeners_count; i++) print_listener(c, &c->listeners[i], to);
 }

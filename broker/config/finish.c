@@ -151,6 +151,7 @@ static void warn_if_nobody_comes_in(const struct place *p, const struct config_l
     config_origin_print(p->config, set_at, origin);
     if (l->security.allow_anonymous || l->security.password_file[0] != '\0') return;
     if (l->use_identity_as_username || l->use_subject_as_username) return;
+    if (plugins_any(p->config, (size_t)(l - p->config->listeners))) return;
     note_warning(&at, "allow_anonymous",
                  "is false, and there is no password_file: every client will be refused");
 }
@@ -210,6 +211,7 @@ enum err config_finish(struct config *c, struct config_notes *notes)
         local_only(c);
     else
         warn_about_ports(&flag);
+    plugins_settle(c);
     if (!c->default_listener_is_used && !c->local_only) warn_about_default(&p);
     check_doubles(&p);
     for (size_t i = 0; i < c->listeners_count; i++) check_interface(&p, &c->listeners[i]);

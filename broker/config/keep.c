@@ -5,6 +5,7 @@
  */
 #include "config/keep.h"
 #include "config/config_int.h"
+#include "config/keep_int.h"
 #include <string.h>
 
 struct keeper {
@@ -38,6 +39,7 @@ void config_keep(struct config *now, const struct config *before, config_each_ch
 {
     struct keeper k = { now, each, ctx };
     keep_scope(&k, now, before, CONFIG_SCOPE_GLOBAL);
+    plugins_keep(now, before, each, ctx);
     for (size_t i = 0; i < now->listeners_count; i++) {
         struct config_listener *l = &now->listeners[i];
         size_t at = config_find_listener(before, now, i);

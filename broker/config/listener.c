@@ -33,6 +33,7 @@ static const char *const callers[] = {
     /* with per_listener_settings */
     "allow_zero_length_clientid",
     "password_file",
+    "plugin",
     "psk_file",
 };
 

@@ -5,6 +5,7 @@
 #include "main/deadline.h"
 #include "main/drop.h"
 #include "main/files.h"
+#include "main/plugins.h"
 #include "main/state_dir.h"
 #include "store/store_mem.h"
 #include "store_sqlite/store_disk.h"
@@ -167,7 +168,8 @@ static enum err start_shards(struct broker *b)
 static enum err open_all(struct broker *b, struct config *config)
 {
     if (config->local_only) log_event(b->log, EVENT_LOCAL_ONLY);
-    enum err rc = doors_new(&b->doors, b->log);
+    enum err rc = plugins_of_config(&b->plugins, config, b->log);
+    if (rc == ERR_OK) rc = doors_new(&b->doors, b->log, b->plugins);
     if (rc != ERR_OK) {
         free(config);
         return rc;
@@ -176,6 +178,13 @@ static enum err open_all(struct broker *b, struct config *config)
     if (rc != ERR_OK) return rc;
     b->config = config;
     return make_state_dir(b);
+}
+
+/* They may publish while they begin; clients come when all are ready. */
+static enum err start_plugins(struct broker *b)
+{
+    struct hook_broker broker = plugins_broker();
+    return b->plugins == NULL ? ERR_OK : plugins_start(b->plugins, &broker);
 }
 
 static enum err accept_connections(struct broker *b)
@@ -199,6 +208,7 @@ static enum err start(struct broker *b, struct config *config, const struct conf
     rc = open_all(b, config);
     if (rc == ERR_OK) rc = drop_to_user(b->config->user);
     if (rc == ERR_OK) rc = start_shards(b);
+    if (rc == ERR_OK) rc = start_plugins(b);
     if (rc == ERR_OK) rc = accept_connections(b);
     if (rc != ERR_OK) log_event(b->log, EVENT_BROKER_FAILED, LOG_STR("error", err_text(rc)));
     return rc;
@@ -229,6 +239,7 @@ void broker_stop(struct broker **owner)
     if (runs) deadline_start(&deadline, b->log);
     if (runs) shards_close_clients(b->shards);
     if (b->workers != NULL) workers_stop(b->workers); /* what they have goes home before the shards end */
+    if (b->plugins != NULL) plugins_stop(b->plugins, PLUGINS_STOP_MS); /* the same */
     if (runs) log_publish(b->log, NULL, NULL);
     if (b->doors != NULL) doors_close(b->doors);
     store_mem_stop(&b->mem);
@@ -241,6 +252,7 @@ void broker_stop(struct broker **owner)
     metrics_free(&b->metrics);
     doors_cancel(&b->plan);
     doors_free(&b->doors);
+    plugins_free(&b->plugins);
     log_finish(b->log); /* what it goes to may hang, too */
     deadline_stop(&deadline);
     log_close(&b->log);
@@ -254,6 +266,12 @@ bool broker_is_alive(struct broker *b)
     return alive;
 }
 
+static void print_figure(void *ctx, const char *name, int64_t value)
+{
+    struct broker *b = ctx;
+    log_event(b->log, EVENT_METRIC, LOG_STR("name", name), LOG_NUM("value", value));
+}
+
 void broker_print_metrics(struct broker *b)
 {
     static const char *const names[] = {
@@ -264,4 +282,5 @@ void broker_print_metrics(struct broker *b)
     for (unsigned i = 0; i < METRICS_COUNT; i++)
         log_event(b->log, EVENT_METRIC, LOG_STR("name", names[i]),
                   LOG_NUM("value", metrics_sum(b->metrics, i)));
+    if (b->plugins != NULL) plugins_figures(b->plugins, print_figure, b);
 }

@@ -15,6 +15,7 @@
 #include "main/doors.h"
 #include "shard/shard.h"
 
+struct plugins;
 struct store_mem;
 struct store_disk;
 struct throttle;
@@ -32,7 +33,8 @@ struct broker {
     struct store_mem *mem; /* one of the two */
     struct store_disk *disk;
     char state_dir[CONFIG_TEXT_BYTES + 64];
-    bool runs; /* the loops, and the store behind them */
+    struct plugins *plugins; /* NULL: none */
+    bool runs;               /* the loops, and the store behind them */
     struct doors *doors;
     struct doors_plan *plan; /* at the start, until it is applied */
 };

@@ -3,6 +3,7 @@
 #include "config/keep.h"
 #include "main/doors_access.h"
 #include "main/drop.h"
+#include "main/plugins.h"
 #include "net/listener.h"
 #include "net/proxy.h"
 #include <assert.h>
@@ -32,7 +33,8 @@ struct view {
 
 struct doors {
     struct log *log;
-    struct door **at; /* by their places in the view; NULL: a free one */
+    struct plugins *plugins; /* NULL: none */
+    struct door **at;        /* by their places in the view; NULL: a free one */
     size_t count;
     uint64_t numbers;  /* given to doors */
     struct view *view; /* that holds; NULL at first */
@@ -56,12 +58,13 @@ struct doors_plan {
     size_t count;
 };
 
-enum err doors_new(struct doors **out, struct log *log)
+enum err doors_new(struct doors **out, struct log *log, struct plugins *plugins)
 {
     struct doors *d = calloc(1, sizeof *d);
     *out = d;
     if (d == NULL) return ERR_NOMEM;
     d->log = log;
+    d->plugins = plugins;
     return ERR_OK;
 }
 
@@ -77,7 +80,10 @@ static void door_free(struct door *door)
 static void view_free(struct view *v)
 {
     if (v == NULL) return;
-    for (size_t i = 0; i < v->shards.doors_count; i++) access_unref(&v->doors[i].access);
+    for (size_t i = 0; i < v->shards.doors_count; i++) {
+        access_unref(&v->doors[i].access);
+        hooks_unref(&v->doors[i].hooks);
+    }
     free(v->doors);
     free(v->config);
     free(v);
@@ -315,10 +321,31 @@ static enum err make_access(struct doors *d, struct doors_plan *p, struct plan_r
     return door_access_open(shown, p->view->doors, i, d->log);
 }
 
+/* Its plugins, which are what they were as long as it is open. */
+static enum err make_hooks(struct doors *d, struct doors_plan *p, struct plan_row *r)
+{
+    size_t i = (size_t)(r - p->rows);
+    const struct config *config = p->view->config;
+    struct shards_door *shown = &p->view->doors[i];
+    if (r->fate == FATE_CLOSE || r->fate == FATE_REST || r->fate == FATE_KEEP)
+        shown->hooks = hooks_ref(d->view->doors[i].hooks);
+    if (r->fate != FATE_OPEN) return ERR_OK;
+    if (!r->config->lacks_plugin)
+        return plugins_of_listener(&shown->hooks, d->plugins, config,
+                                   (size_t)(r->config - config->listeners));
+    log_event(d->log, EVENT_LISTENER_FAILED, LOG_STR("address", shown_address(r->config)),
+              LOG_NUM("port", r->config->port),
+              LOG_STR("error", "it has a plugin of its own, and plugins are loaded at start only: restart"),
+              LOG_STR("set_at", r->config->origin));
+    return ERR_SYNTAX;
+}
+
 static enum err make_row(struct doors *d, struct doors_plan *p, struct plan_row *r)
 {
     enum err rc = ERR_OK;
     enum err access_rc = make_access(d, p, r); /* all that is wrong is said */
+    enum err hooks_rc = make_hooks(d, p, r);
+    if (access_rc == ERR_OK) access_rc = hooks_rc;
     if (r->fate == FATE_OPEN && !d->only_tries) rc = open_listener(d, p, r);
     if (r->fate == FATE_CLOSE) rc = keep_last(d, p, r);
     if (r->fate == FATE_OPEN || r->fate == FATE_KEEP) {
@@ -339,6 +366,7 @@ static void show(struct doors_plan *p)
                     : r->door == NULL ? NULL
                                       : r->door->edge,
             .access = p->view->doors[i].access,
+            .hooks = p->view->doors[i].hooks,
             .number = r->door == NULL ? 0 : r->door->number,
             .is_gone = !is_open,
         };
@@ -382,14 +410,16 @@ enum err doors_try(struct log *log, struct config *config)
 {
     struct doors *d;
     struct doors_plan *plan;
-    enum err rc = doors_new(&d, log);
+    enum err rc = doors_new(&d, log, NULL);
     if (rc != ERR_OK) {
         free(config);
         return rc;
     }
     d->only_tries = true;
+    enum err plugins_rc = plugins_try(config, log);
     rc = doors_plan(d, &plan, config);
     if (rc == ERR_OK) doors_cancel(&plan);
+    if (rc == ERR_OK) rc = plugins_rc;
     doors_free(&d);
     return rc;
 }

@@ -25,12 +25,14 @@
 
 struct doors;
 struct doors_plan;
+struct plugins;
 
 struct doors_counts {
     unsigned opened, kept, closed;
 };
 
-enum err doors_new(struct doors **out, struct log *log);
+/* Borrows the plugins, which may be NULL. */
+enum err doors_new(struct doors **out, struct log *log, struct plugins *plugins);
 
 /* No shard may be running. */
 void doors_free(struct doors **owner);

@@ -7,6 +7,7 @@
 #include "main/broker.h"
 #include "main/drop.h"
 #include "main/notify.h"
+#include "plugin/plugin.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -151,5 +152,6 @@ int main(int argc, char **argv)
     int status = rc == ERR_OK ? act(&p) : EXIT_FAILURE;
     args_fini(&p.args);
     free(p.config);
+    if (plugins_left_any()) _exit(status); /* one still runs, and what exit(3) takes down is under its feet */
     return status;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/keep.h"
 #include "main/broker_int.h"
+#include "main/plugins.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -128,6 +129,7 @@ static enum err change(struct broker *b, struct config *config, unsigned *change
     enum err rc = plan_all(b, config, &doors, &log);
     if (rc != ERR_OK) return rc;
     rc = doors_apply(b->doors, &doors, b->shards, counts);
+    if (rc == ERR_OK) plugins_reload_config(b->plugins, doors_config(b->doors));
     if (rc == ERR_OK)
         log_change(b->log, &log);
     else
