@@ -18,6 +18,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "config/notes.h"
+#include "config/plugin.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,8 +37,6 @@ enum {
     CONFIG_LISTENERS_MAX = 64,
     CONFIG_PORTS_MAX = 10, /* flags -p, as mosquitto */
     CONFIG_DESTS_MAX = 8,
-    CONFIG_PLUGINS_MAX = 32,
-    CONFIG_PLUGIN_OPTS_BYTES = 16384, /* keys and values of one plugin, with their NULs */
 };
 
 /* --- the options */
@@ -52,9 +51,6 @@ enum config_domain { CONFIG_DOMAIN_ANY, CONFIG_DOMAIN_IPV4, CONFIG_DOMAIN_IPV6 }
 enum config_queue_policy { CONFIG_QUEUE_DROP_NEW, CONFIG_QUEUE_DROP_OLDEST, CONFIG_QUEUE_REFUSE };
 enum config_durability { CONFIG_DURABILITY_MEMORY, CONFIG_DURABILITY_OS, CONFIG_DURABILITY_DISK };
 enum config_damaged { CONFIG_DAMAGED_REFUSE, CONFIG_DAMAGED_SET_ASIDE };
-
-/* Whose connections it is asked about. NOBODY: a reload has taken its listener away. */
-enum config_plugin_of { CONFIG_PLUGIN_OF_ALL, CONFIG_PLUGIN_OF_LISTENER, CONFIG_PLUGIN_OF_NOBODY };
 
 typedef bool conf_bool;
 typedef uint32_t conf_u32;
@@ -131,16 +127,6 @@ struct config_listener {
     struct config_origin origins[CONFIG_LISTENER_OPTIONS_COUNT];
 };
 
-/* A plugin line, and the plugin_opt_ lines that follow it. */
-struct config_plugin {
-    conf_text path;
-    char origin[CONFIG_ORIGIN_BYTES];
-    enum config_plugin_of of;
-    uint16_t listener; /* its place, after config_finish */
-    uint32_t opts_bytes, opts_count;
-    char opts[CONFIG_PLUGIN_OPTS_BYTES]; /* key, NUL, value, NUL, key ... */
-};
-
 struct config_dest {
     char sink[16]; /* stderr stdout file syslog topic */
     char path[CONFIG_TEXT_BYTES];
@@ -185,12 +171,6 @@ void config_origin_print(const struct config *c, struct config_origin at, char o
 
 /* The next text of a LIST: `for (at = l->x; config_list_next(&at, &text);)`. False at its end. */
 bool config_list_next(const char **at, struct bytes *text);
-
-/* Is this plugin asked about connections of the listener at `index`? After config_finish. */
-bool config_plugin_serves(const struct config_plugin *p, size_t index);
-
-/* The next option: `for (at = p->opts; config_plugin_next(p, &at, &key, &value);)`. False at the end. */
-bool config_plugin_next(const struct config_plugin *p, const char **at, const char **key, const char **value);
 
 /* The defaults. */
 void config_init(struct config *c);

@@ -4,8 +4,12 @@
  */
 #include "config/config_int.h"
 #include "config/keep_int.h"
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+
+static_assert((int)CONFIG_PLUGIN_ORIGIN_BYTES == (int)CONFIG_ORIGIN_BYTES,
+              "a place is one wherever it is kept");
 
 static bool begins(const char *text, const char *with)
 {
@@ -34,7 +38,7 @@ static uint16_t section_of(const struct place *p)
 bool directive_plugin(const struct place *p, const char *value)
 {
     struct config *c = p->config;
-    if (value[0] == '\0' || strlen(value) >= CONFIG_TEXT_BYTES)
+    if (value[0] == '\0' || strlen(value) >= CONFIG_PLUGIN_PATH_BYTES)
         return note_value(p, p->name, value, "the path of a plugin, of at most 1023 bytes");
     if (c->plugins_count == CONFIG_PLUGINS_MAX) {
         note_error(p, p->name, "is one too many; allowed: %d plugins", CONFIG_PLUGINS_MAX);

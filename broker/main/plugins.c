@@ -13,18 +13,18 @@ static void opts_fill(struct plugin_opt *to, const struct config_plugin *p)
 
 /* For the time of a call: all is the configuration's but the options, which conf_free frees. */
 static enum err conf_fill(struct plugins_conf *out, struct plugin_conf at[CONFIG_PLUGINS_MAX],
-                          const struct config *c)
+                          const struct config *config)
 {
     enum { MS_A_S = 1000 };
     *out = (struct plugins_conf){
-        .timeout_ms = c->plugin_timeout * MS_A_S,
-        .queue_max = c->plugin_queue,
+        .timeout_ms = config->plugin_timeout * MS_A_S,
+        .queue_max = config->plugin_queue,
         .at = at,
-        .count = c->plugins_count,
+        .count = config->plugins_count,
     };
     enum err rc = ERR_OK;
-    for (size_t i = 0; i < c->plugins_count; i++) {
-        const struct config_plugin *p = &c->plugins[i];
+    for (size_t i = 0; i < config->plugins_count; i++) {
+        const struct config_plugin *p = &config->plugins[i];
         struct plugin_opt *opts = calloc(p->opts_count + 1, sizeof *opts);
         at[i] = (struct plugin_conf){ p->path, p->origin, opts, p->opts_count };
         if (opts != NULL)

@@ -264,7 +264,8 @@ TEST(what_mosquitto_has_and_we_do_not_is_refused_by_name_without_its_value)
 {
     check_refused("remote_password secret",
                   "option 'remote_password' is not built yet: bridges are not built");
-    check_refused("bridge_password secret", "option 'bridge_password' is not built yet: bridges are not built");
+    check_refused("bridge_password secret",
+                  "option 'bridge_password' is not built yet: bridges are not built");
 }
 
 TEST(durability_is_one_of_three_words)
