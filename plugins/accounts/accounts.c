@@ -7,13 +7,13 @@
 
 struct team {
     int64_t id;
-    struct rules *rules;
+    struct grants *rules;
 };
 
 struct account {
     int64_t id;
     bool is_enabled;
-    struct rules *rules; /* NULL: none of its own */
+    struct grants *rules; /* NULL: none of its own */
     const struct team **teams;
     size_t team_count;
     struct account_limit *limits;
@@ -27,7 +27,7 @@ struct accounts {
     struct ref ref;
     uint64_t seed;
     struct map by_name, by_id, teams;
-    struct rules *everybody;
+    struct grants *everybody;
     size_t rules;
 };
 
@@ -73,14 +73,14 @@ enum err accounts_new(struct accounts **out)
     map_init(&a->by_name);
     map_init(&a->by_id);
     map_init(&a->teams);
-    enum err rc = rules_new(&a->everybody);
+    enum err rc = grants_new(&a->everybody);
     if (rc != ERR_OK) accounts_unref(out);
     return rc;
 }
 
 static void account_free(struct account *c)
 {
-    rules_free(&c->rules);
+    grants_free(&c->rules);
     free((void *)c->teams);
     free(c->limits);
     explicit_bzero(c->text, (size_t)c->name_bytes + c->secret_bytes);
@@ -113,10 +113,10 @@ enum err accounts_add_team(struct accounts *a, int64_t id)
     struct team *t = calloc(1, sizeof *t);
     if (t == NULL) return ERR_NOMEM;
     t->id = id;
-    enum err rc = rules_new(&t->rules);
+    enum err rc = grants_new(&t->rules);
     if (rc == ERR_OK) rc = map_put(&a->teams, map_hash_u64((uint64_t)id), t);
     if (rc == ERR_OK) return rc;
-    rules_free(&t->rules);
+    grants_free(&t->rules);
     free(t);
     return rc;
 }
@@ -146,8 +146,8 @@ enum err accounts_add_rule(struct accounts *a, struct rule_owner owner, const st
     struct account *c = owner.account_id == 0 ? NULL : find_id(a, owner.account_id);
     struct team *t = owner.team_id == 0 ? NULL : find_team(a, owner.team_id);
     if ((owner.account_id != 0 && c == NULL) || (owner.team_id != 0 && t == NULL)) return ERR_NOTFOUND;
-    enum err rc = c != NULL && c->rules == NULL ? rules_new(&c->rules) : ERR_OK;
-    if (rc == ERR_OK) rc = rules_add(c != NULL ? c->rules : t != NULL ? t->rules : a->everybody, rule);
+    enum err rc = c != NULL && c->rules == NULL ? grants_new(&c->rules) : ERR_OK;
+    if (rc == ERR_OK) rc = grants_add(c != NULL ? c->rules : t != NULL ? t->rules : a->everybody, rule);
     if (rc == ERR_OK) a->rules++;
     return rc;
 }
@@ -167,11 +167,11 @@ void accounts_finish(struct accounts *a)
 {
     size_t at = 0;
     for (struct account *c = map_next(&a->by_name, &at); c != NULL; c = map_next(&a->by_name, &at))
-        if (c->rules != NULL) rules_sort(c->rules);
+        if (c->rules != NULL) grants_sort(c->rules);
     at = 0;
     for (struct team *t = map_next(&a->teams, &at); t != NULL; t = map_next(&a->teams, &at))
-        rules_sort(t->rules);
-    rules_sort(a->everybody);
+        grants_sort(t->rules);
+    grants_sort(a->everybody);
 }
 
 /* --- asking */
@@ -192,13 +192,13 @@ void accounts_unref(struct accounts **owner)
         account_free(c);
     at = 0;
     for (struct team *t = map_next(&a->teams, &at); t != NULL; t = map_next(&a->teams, &at)) {
-        rules_free(&t->rules);
+        grants_free(&t->rules);
         free(t);
     }
     map_fini(&a->by_name);
     map_fini(&a->by_id);
     map_fini(&a->teams);
-    rules_free(&a->everybody);
+    grants_free(&a->everybody);
     free(a);
 }
 
@@ -235,10 +235,10 @@ enum rule_answer accounts_ask(const struct accounts *a, const struct rule_who *w
 {
     if (a == NULL) return RULE_SILENT;
     const struct account *c = accounts_find(a, who->username);
-    struct rule_verdict v = rules_ask(a->everybody, who, question, topic);
+    struct rule_verdict v = grants_ask(a->everybody, who, question, topic);
     if (c == NULL) return v.answer;
-    v = rules_join(v, rules_ask(c->rules, who, question, topic));
+    v = grants_join(v, grants_ask(c->rules, who, question, topic));
     for (size_t i = 0; i < c->team_count; i++)
-        v = rules_join(v, rules_ask(c->teams[i]->rules, who, question, topic));
+        v = grants_join(v, grants_ask(c->teams[i]->rules, who, question, topic));
     return v.answer;
 }

@@ -11,7 +11,7 @@
 #ifndef ACCOUNTS_ACCOUNTS_H
 #define ACCOUNTS_ACCOUNTS_H
 
-#include "accounts/rules.h"
+#include "accounts/grants.h"
 #include "base/bytes.h"
 #include "base/err.h"
 

@@ -310,10 +310,10 @@ enum err accounts_db_add_rule(struct accounts_db *db, const struct accounts_db_r
                                                 : c->action == RULE_SUBSCRIBE ? "subscribe"
                                                                               : "both"),
                                   c->filter };
-    struct rules *probe;
-    enum err rc = rules_new(&probe);
-    if (rc == ERR_OK) rc = rules_add(probe, c);
-    rules_free(&probe);
+    struct grants *probe;
+    enum err rc = grants_new(&probe);
+    if (rc == ERR_OK) rc = grants_add(probe, c);
+    grants_free(&probe);
     if (rc != ERR_OK) {
         snprintf(db->error, sizeof db->error, "no topic filter");
         return rc;

@@ -79,17 +79,17 @@ static const struct {
     { "deny_both", RULE_BOTH, true },
 };
 
-static enum err add(struct rules *r, size_t list, const cJSON *filter)
+static enum err add(struct grants *r, size_t list, const cJSON *filter)
 {
     if (!cJSON_IsString(filter)) return ERR_SYNTAX;
-    if (rules_count(r) >= JSON_GRANTS_MAX) return ERR_FULL;
+    if (grants_count(r) >= JSON_GRANTS_MAX) return ERR_FULL;
     struct rule_conf conf = { .action = lists[list].action,
                               .denies = lists[list].denies,
                               .filter = bytes_of_text(filter->valuestring) };
-    return rules_add(r, &conf);
+    return grants_add(r, &conf);
 }
 
-static enum err add_list(struct rules *r, const cJSON *item)
+static enum err add_list(struct grants *r, const cJSON *item)
 {
     size_t list = 0, count = sizeof lists / sizeof lists[0];
     enum err rc = ERR_OK;
@@ -100,16 +100,16 @@ static enum err add_list(struct rules *r, const cJSON *item)
     return rc;
 }
 
-enum err json_rules(const cJSON *object, struct rules **out)
+enum err json_rules(const cJSON *object, struct grants **out)
 {
     *out = NULL;
     if (!cJSON_IsObject(object)) return ERR_SYNTAX;
-    enum err rc = rules_new(out);
+    enum err rc = grants_new(out);
     for (const cJSON *item = object->child; item != NULL && rc == ERR_OK; item = item->next)
         rc = add_list(*out, item);
     if (rc == ERR_OK)
-        rules_sort(*out);
+        grants_sort(*out);
     else
-        rules_free(out);
+        grants_free(out);
     return rc;
 }

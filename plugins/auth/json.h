@@ -13,7 +13,7 @@
 #ifndef AUTH_JSON_H
 #define AUTH_JSON_H
 
-#include "accounts/rules.h"
+#include "accounts/grants.h"
 #include "base/bytes.h"
 #include <cjson/cJSON.h>
 
@@ -29,6 +29,6 @@ const char *json_text(const cJSON *object, const char *name);
 bool json_is_name(const char *text);
 
 /* ERR_SYNTAX: something in it is not known or no filter, and so not all that it means would hold. */
-enum err json_rules(const cJSON *object, struct rules **out);
+enum err json_rules(const cJSON *object, struct grants **out);
 
 #endif

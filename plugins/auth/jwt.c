@@ -159,7 +159,7 @@ void jwt_claims_fini(struct jwt_claims *c)
     free(c->username);
     free(c->client_id);
     free(c->device);
-    rules_free(&c->grants);
+    grants_free(&c->grants);
     *c = (struct jwt_claims){ 0 };
 }
 

@@ -14,7 +14,7 @@
 #ifndef AUTH_JWT_H
 #define AUTH_JWT_H
 
-#include "accounts/rules.h"
+#include "accounts/grants.h"
 #include "base/bytes.h"
 #include "base/err.h"
 
@@ -64,10 +64,10 @@ struct jwt_rules {
 
 struct jwt_claims {
     char *username;
-    char *client_id;      /* NULL: the token says none */
-    char *device;         /* the same */
-    struct rules *grants; /* NULL: it says nothing of topics */
-    uint64_t expires_s;   /* since 1970; 0: never */
+    char *client_id;       /* NULL: the token says none */
+    char *device;          /* the same */
+    struct grants *grants; /* NULL: it says nothing of topics */
+    uint64_t expires_s;    /* since 1970; 0: never */
 };
 void jwt_claims_fini(struct jwt_claims *c);
 

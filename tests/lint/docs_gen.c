@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* longlink-docs WHAT: prints the part of the documentation that the tables make. */
+#include "auth/options.h"
 #include "config/config.h"
 #include "config/print.h"
 #include "log/log.h"
@@ -17,6 +18,7 @@ static const struct {
     { "events", log_print_reference },
     { "metrics", metrics_print_reference },
     { "sys", sys_print_reference },
+    { "auth", options_print_reference },
 };
 
 int main(int argc, char **argv)
@@ -26,6 +28,6 @@ int main(int argc, char **argv)
         parts[i].print(stdout);
         return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;
     }
-    fputs("usage: longlink-docs config|sample|man|events|metrics|sys\n", stderr);
+    fputs("usage: longlink-docs config|sample|man|events|metrics|sys|auth\n", stderr);
     return 2;
 }

@@ -15,6 +15,7 @@ PARTS = {
     'metrics': 'docs/ops/metrics.md',
     'events': 'docs/ops/events.md',
     'sys': 'docs/ops/sys.md',
+    'auth': 'docs/ops/auth-options.md',
     'sample': 'docs/ops/longlinkd.conf',
     'man': 'docs/man/longlinkd.conf.5',
 }

@@ -3,7 +3,7 @@
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 
 add_executable(longlink-docs lint/docs_gen.c)
-target_link_libraries(longlink-docs PRIVATE ll_config ll_log ll_metrics ll_sys)
+target_link_libraries(longlink-docs PRIVATE ll_config ll_log ll_metrics ll_sys ll_auth)
 
 set(lint_dir ${CMAKE_CURRENT_SOURCE_DIR}/lint)
 add_test(NAME lint_deps COMMAND ${Python3_EXECUTABLE} ${lint_dir}/deps.py)

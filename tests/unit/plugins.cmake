@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-foreach(name rules secret)
+foreach(name grants secret)
   unit_test(accounts_${name} accounts)
 endforeach()
 unit_test(accounts accounts)
 unit_test(accounts_db accounts)
 
-foreach(name json jwt)
+foreach(name devices identity json jwt login options people pool scram)
   unit_test(auth_plugin_${name} auth)
 endforeach()

@@ -9,7 +9,7 @@ static bool is_object(const char *text)
     return v != NULL;
 }
 
-static enum err rules_of(const char *text, struct rules **out)
+static enum err rules_of(const char *text, struct grants **out)
 {
     cJSON *v = json_object(bytes_of_text(text));
     CHECK_TRUE(v != NULL);
@@ -48,22 +48,22 @@ TEST(a_nul_in_a_text_and_too_deep_nesting_are_refused)
 
 TEST(rules_come_of_lists_and_of_single_texts)
 {
-    struct rules *r;
+    struct grants *r;
     struct rule_who who = { bytes_of_text("u"), bytes_of_text("c") };
     CHECK_INT(ERR_OK,
               rules_of("{\"both\":\"#\",\"deny_publish\":[\"x\",\"y\"],\"deny_subscribe\":\"z\"}", &r));
-    CHECK_INT(4, rules_count(r));
-    CHECK_INT(RULE_DENIED, rules_ask(r, &who, RULE_MAY_PUBLISH, bytes_of_text("y")).answer);
-    CHECK_INT(RULE_ALLOWED, rules_ask(r, &who, RULE_MAY_RECEIVE, bytes_of_text("y")).answer);
-    CHECK_INT(RULE_DENIED, rules_ask(r, &who, RULE_MAY_SUBSCRIBE, bytes_of_text("z")).answer);
-    rules_free(&r);
+    CHECK_INT(4, grants_count(r));
+    CHECK_INT(RULE_DENIED, grants_ask(r, &who, RULE_MAY_PUBLISH, bytes_of_text("y")).answer);
+    CHECK_INT(RULE_ALLOWED, grants_ask(r, &who, RULE_MAY_RECEIVE, bytes_of_text("y")).answer);
+    CHECK_INT(RULE_DENIED, grants_ask(r, &who, RULE_MAY_SUBSCRIBE, bytes_of_text("z")).answer);
+    grants_free(&r);
 }
 
 TEST(rules_of_which_a_part_is_not_understood_are_none)
 {
     static const char *const wrong[] = { "{\"Publish\":[]}", "{\"both\":7}", "{\"both\":[7]}",
                                          "{\"both\":[\"a#\"]}", "{\"both\":\"\"}" };
-    struct rules *r;
+    struct grants *r;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         CHECK_INT(ERR_SYNTAX, rules_of(wrong[i], &r));
         CHECK_TRUE(r == NULL);

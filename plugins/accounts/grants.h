@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rules - who may publish and subscribe to what: lists of filters with %c (the client id) and %u (the user
+ * grants - who may publish and subscribe to what: lists of filters with %c (the client id) and %u (the user
  * name), each allowing or denying, with a priority.
  *
  * Of the rules that speak of a topic the one with the highest priority counts; of several, a denial. To
@@ -12,15 +12,15 @@
  * Memory:  owns copies.
  * Limits:  RULES_MAX a list; filters as in topic/topic.h.
  * Errors:  ERR_SYNTAX: no filter; ERR_FULL; ERR_NOMEM.
- * Tests:   tests/unit/test_accounts_rules.c
+ * Tests:   tests/unit/test_accounts_grants.c
  */
-#ifndef ACCOUNTS_RULES_H
-#define ACCOUNTS_RULES_H
+#ifndef ACCOUNTS_GRANTS_H
+#define ACCOUNTS_GRANTS_H
 
 #include "base/bytes.h"
 #include "base/err.h"
 
-struct rules;
+struct grants;
 
 enum { RULES_MAX = 100 * 1000 };
 
@@ -33,13 +33,13 @@ struct rule_conf {
     struct bytes filter; /* copied */
 };
 
-enum err rules_new(struct rules **out);
-void rules_free(struct rules **owner);
-enum err rules_add(struct rules *r, const struct rule_conf *conf);
-size_t rules_count(const struct rules *r);
+enum err grants_new(struct grants **out);
+void grants_free(struct grants **owner);
+enum err grants_add(struct grants *r, const struct rule_conf *conf);
+size_t grants_count(const struct grants *r);
 
 /* Once, when all are in. */
-void rules_sort(struct rules *r);
+void grants_sort(struct grants *r);
 
 struct rule_who {
     struct bytes username; /* at NULL: none */
@@ -60,13 +60,13 @@ struct rule_verdict {
 };
 
 /* NULL has no rules. */
-struct rule_verdict rules_ask(const struct rules *r, const struct rule_who *who, enum rule_question question,
-                              struct bytes topic);
+struct rule_verdict grants_ask(const struct grants *r, const struct rule_who *who,
+                               enum rule_question question, struct bytes topic);
 
 /* What two lists say together. */
-struct rule_verdict rules_join(struct rule_verdict a, struct rule_verdict b);
+struct rule_verdict grants_join(struct rule_verdict a, struct rule_verdict b);
 
 /* Is every topic of `asked` one of `filter`? */
-bool rules_covers(struct bytes filter, struct bytes asked);
+bool grants_covers(struct bytes filter, struct bytes asked);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "accounts/rules.h"
+#include "accounts/grants.h"
 #include "topic/topic.h"
 #include <stdlib.h>
 
@@ -11,22 +11,22 @@ struct rule {
     char filter[];
 };
 
-struct rules {
+struct grants {
     struct rule **at;
     size_t count, room;
 };
 
 /* --- building */
 
-enum err rules_new(struct rules **out)
+enum err grants_new(struct grants **out)
 {
     *out = calloc(1, sizeof **out);
     return *out == NULL ? ERR_NOMEM : ERR_OK;
 }
 
-void rules_free(struct rules **owner)
+void grants_free(struct grants **owner)
 {
-    struct rules *r = *owner;
+    struct grants *r = *owner;
     *owner = NULL;
     if (r == NULL) return;
     for (size_t i = 0; i < r->count; i++) free(r->at[i]);
@@ -34,7 +34,7 @@ void rules_free(struct rules **owner)
     free(r);
 }
 
-size_t rules_count(const struct rules *r)
+size_t grants_count(const struct grants *r)
 {
     return r == NULL ? 0 : r->count;
 }
@@ -46,7 +46,7 @@ static bool has_sign(struct bytes b, char sign)
     return false;
 }
 
-static bool make_room(struct rules *r)
+static bool make_room(struct grants *r)
 {
     if (r->count < r->room) return true;
     size_t room = r->room == 0 ? 4 : r->room * 2;
@@ -57,7 +57,7 @@ static bool make_room(struct rules *r)
     return true;
 }
 
-enum err rules_add(struct rules *r, const struct rule_conf *conf)
+enum err grants_add(struct grants *r, const struct rule_conf *conf)
 {
     if (!topic_filter_valid(conf->filter)) return ERR_SYNTAX;
     if (r->count >= RULES_MAX) return ERR_FULL;
@@ -84,7 +84,7 @@ static int compare(const void *a, const void *b)
     return (int)y->denies - (int)x->denies;
 }
 
-void rules_sort(struct rules *r)
+void grants_sort(struct grants *r)
 {
     if (r->count > 1) qsort(r->at, r->count, sizeof(struct rule *), compare);
 }
@@ -96,7 +96,7 @@ static bool is_wild(struct bytes level, char sign)
     return level.len == 1 && level.at[0] == (uint8_t)sign;
 }
 
-bool rules_covers(struct bytes filter, struct bytes asked)
+bool grants_covers(struct bytes filter, struct bytes asked)
 {
     struct topic_levels f = topic_levels(filter), a = topic_levels(asked);
     struct bytes level, other;
@@ -149,7 +149,7 @@ static void expand(const struct rule *r, const struct rule_who *who, uint8_t *at
 
 static bool fits(struct bytes filter, bool is_filter, struct bytes topic)
 {
-    return is_filter ? rules_covers(filter, topic) : topic_matches(filter, topic);
+    return is_filter ? grants_covers(filter, topic) : topic_matches(filter, topic);
 }
 
 /* Does it speak of this topic? Where nobody can tell, a denial does. */
@@ -171,8 +171,8 @@ static bool speaks(const struct rule *r, const struct rule_who *who, bool is_fil
     return is_fit;
 }
 
-struct rule_verdict rules_ask(const struct rules *r, const struct rule_who *who, enum rule_question question,
-                              struct bytes topic)
+struct rule_verdict grants_ask(const struct grants *r, const struct rule_who *who,
+                               enum rule_question question, struct bytes topic)
 {
     bool is_filter = question == RULE_MAY_SUBSCRIBE;
     uint8_t action = question == RULE_MAY_PUBLISH ? RULE_PUBLISH : RULE_SUBSCRIBE;
@@ -187,7 +187,7 @@ struct rule_verdict rules_ask(const struct rules *r, const struct rule_who *who,
     return (struct rule_verdict){ 0 };
 }
 
-struct rule_verdict rules_join(struct rule_verdict a, struct rule_verdict b)
+struct rule_verdict grants_join(struct rule_verdict a, struct rule_verdict b)
 {
     if (a.answer == RULE_SILENT || b.answer == RULE_SILENT) return a.answer == RULE_SILENT ? b : a;
     if (a.priority != b.priority) return a.priority > b.priority ? a : b;

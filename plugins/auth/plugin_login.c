@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "auth/identity.h"
+#include "auth/plugin_int.h"
+#include "auth/scram.h"
+#include "base/clock.h"
+#include "base/rng.h"
+#include <stdlib.h>
+
+/*
+ * The plugin's thread makes a job of a login and goes on; a thread of the pool looks who it is, counts his
+ * devices and tells the host. Where nothing is to be hashed, as with SCRAM, it is done at once.
+ */
+
+enum { RC_BUSY = 0x89, RC_QUOTA = 0x97, RC_NOT_AUTHORIZED = 0x87 };
+
+struct job {
+    struct pool_job pool;
+    struct plugin *plugin;
+    struct person *person;
+    struct longlink_verdict *verdict;
+    struct mosquitto *client;
+    char *username, *password, *identity; /* NULL: none */
+    char *address;
+};
+
+static void free_secret(char *secret)
+{
+    if (secret != NULL) explicit_bzero(secret, strlen(secret));
+    free(secret);
+}
+
+static void job_free(struct job *j)
+{
+    person_unref(&j->person);
+    free(j->username);
+    free_secret(j->password);
+    free(j->identity);
+    free(j->address);
+    free(j);
+}
+
+/* --- who a client is to us */
+
+static void gone(void *data)
+{
+    struct person *q = data;
+    people_gone(q);
+    person_unref(&q);
+}
+
+static void person_end(struct person *q)
+{
+    people_gone(q);
+    person_unref(&q);
+}
+
+/* The person of a client, made at its first question; the client's data has the reference. NULL: no memory,
+ * or it is gone. */
+static struct person *person_of(struct plugin *p, struct mosquitto *client)
+{
+    struct person *q = longlink_client_data(p->id, client);
+    if (q != NULL) return q;
+    struct mosquitto *held = longlink_client_ref(client);
+    const char *id = mosquitto_client_id(client);
+    if (held == NULL || person_new(&q, p->people, held, id == NULL ? "" : id) != ERR_OK) return NULL;
+    if (longlink_client_data_set(p->id, client, q, gone) == MOSQ_ERR_SUCCESS) return q;
+    person_end(q);
+    return NULL;
+}
+
+/* --- an answer becomes a verdict */
+
+struct outcome {
+    int rc;
+    uint8_t code;
+    const char *why;
+};
+
+static struct outcome refused(const char *why, uint8_t code)
+{
+    return (struct outcome){ MOSQ_ERR_AUTH, code, why };
+}
+
+static struct outcome let_in(const struct world *w, struct person *q, struct login_answer *a, uint64_t now_s)
+{
+    const char *class = a->device != NULL ? a->device : world_class(w, q->client_id);
+    struct person_entry e = {
+        .source = a->source, .account = a->username, .class = class, .grants = &a->grants
+    };
+    if (a->username != NULL) e.limit = world_limit(w, bytes_of_text(a->username), class);
+    if (a->expires_s > now_s) e.expires_ms = clock_mono_ms(&clock_system) + (a->expires_s - now_s) * 1000;
+    switch (people_enter(q, &e)) {
+    case ERR_OK: return (struct outcome){ .rc = MOSQ_ERR_SUCCESS };
+    case ERR_FULL: return refused("the account has as many devices of this class as it may", RC_QUOTA);
+    case ERR_CLOSED: return refused("the client has gone", 0);
+    default: return refused("out of memory", RC_BUSY);
+    }
+}
+
+static struct outcome outcome_of(const struct world *w, struct person *q, struct login_answer *a,
+                                 uint64_t now_s)
+{
+    switch (a->is) {
+    case LOGIN_ALLOW: return let_in(w, q, a, now_s);
+    case LOGIN_DENY: return refused(a->why, 0);
+    default: return (struct outcome){ .rc = MOSQ_ERR_PLUGIN_DEFER };
+    }
+}
+
+static void answer(struct job *j, const struct outcome *o, const struct login_answer *a)
+{
+    struct plugin *p = j->plugin;
+    struct longlink_details d = { .size = sizeof d, .reason_code = o->code };
+    struct say_who who = { j->username, j->person->client_id, j->address };
+    if (o->rc == MOSQ_ERR_SUCCESS) {
+        d.username = a->username;
+        longlink_metric_add(p->logins, 1);
+    } else if (o->rc != MOSQ_ERR_PLUGIN_DEFER) {
+        longlink_metric_add(p->refused, 1);
+        plugin_say_refused(p, &who, a->source, o->why);
+    }
+    longlink_verdict(j->verdict, o->rc, &d);
+}
+
+/* --- BASIC_AUTH */
+
+static void run(struct pool_job *pool)
+{
+    struct job *j = (struct job *)(void *)pool;
+    struct login_answer a = { .source = SOURCES };
+    struct world *w = plugin_world(j->plugin);
+    struct login_ask ask = { .username = j->username,
+                             .password = j->password,
+                             .client_id = j->person->client_id,
+                             .identity = j->identity,
+                             .now_s = clock_wall_ms(&clock_system) / 1000 };
+    login_check(w, &ask, 0, &a);
+    struct outcome o = outcome_of(w, j->person, &a, ask.now_s);
+    answer(j, &o, &a);
+    login_answer_fini(&a);
+    world_unref(&w);
+    job_free(j);
+}
+
+static void give_up(struct job *j, const char *why)
+{
+    struct login_answer a = { .source = SOURCES };
+    struct outcome o = refused(why, RC_BUSY);
+    answer(j, &o, &a);
+    job_free(j);
+}
+
+static void drop(struct pool_job *pool)
+{
+    give_up((struct job *)(void *)pool, "the plugin stops");
+}
+
+static bool copy_text(char **to, const char *text)
+{
+    *to = text == NULL ? NULL : strdup(text);
+    return text == NULL || *to != NULL;
+}
+
+static char *identity(struct plugin *p, struct mosquitto *client)
+{
+    X509 *x = mosquitto_client_certificate(client);
+    if (x == NULL) return NULL;
+    struct world_slot *slot = plugin_look(p);
+    enum identity_kind kind = (enum identity_kind)slot->world->settings->options->certificate_name;
+    plugin_look_end(slot);
+    char *name = identity_of(x, kind);
+    X509_free(x);
+    return name;
+}
+
+static struct job *job_new(struct plugin *p, const struct mosquitto_evt_basic_auth *e)
+{
+    struct job *j = calloc(1, sizeof *j);
+    if (j == NULL) return NULL;
+    j->pool = (struct pool_job){ .run = run, .drop = drop };
+    j->plugin = p;
+    j->client = e->client;
+    j->person = person_of(p, e->client);
+    j->identity = identity(p, e->client);
+    if (j->person != NULL) person_ref(j->person);
+    bool is_whole = j->person != NULL && copy_text(&j->username, e->username) &&
+                    copy_text(&j->password, e->password) &&
+                    copy_text(&j->address, mosquitto_client_address(e->client));
+    if (is_whole) return j;
+    job_free(j);
+    return NULL;
+}
+
+int plugin_basic_auth(int event, void *event_data, void *userdata)
+{
+    struct plugin *p = userdata;
+    struct job *j = job_new(p, event_data);
+    (void)event;
+    if (j == NULL) return MOSQ_ERR_AUTH;
+    j->verdict = longlink_verdict_later(event_data);
+    if (j->verdict == NULL) {
+        job_free(j);
+        return MOSQ_ERR_AUTH;
+    }
+    if (pool_put(p->pool, &j->pool) != ERR_OK) give_up(j, "too many logins wait");
+    return LONGLINK_VERDICT_LATER;
+}
+
+/* --- EXT_AUTH */
+
+static const char method[] = "SCRAM-SHA-256";
+
+static void nonce_make(char text[SCRAM_NONCE_BYTES + 1])
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    uint8_t random[SCRAM_NONCE_BYTES];
+    rng_fill(random, sizeof random);
+    for (size_t i = 0; i < sizeof random; i++) text[i] = digits[random[i] & 63];
+    text[SCRAM_NONCE_BYTES] = '\0';
+}
+
+static void scram_end(struct person *q)
+{
+    if (q->scram != NULL) scram_wipe(q->scram);
+    free(q->scram);
+    q->scram = NULL;
+}
+
+static int auth_refuse(struct plugin *p, struct person *q, struct mosquitto *client, const char *why)
+{
+    struct say_who who = { q->scram == NULL ? NULL : q->scram->username, q->client_id,
+                           mosquitto_client_address(client) };
+    longlink_metric_add(p->refused, 1);
+    plugin_say_refused(p, &who, SOURCE_SQLITE, why);
+    scram_end(q);
+    return MOSQ_ERR_AUTH;
+}
+
+static bool auth_say(struct mosquitto_evt_extended_auth *e, const char *text)
+{
+    size_t n = strlen(text);
+    e->data_out = mosquitto_malloc(n);
+    if (e->data_out == NULL) return false;
+    memcpy(e->data_out, text, n);
+    e->data_out_len = (uint16_t)n;
+    return true;
+}
+
+/* The keys of the name that the client has said, or what looks like some. */
+static bool find_keys(struct plugin *p, const char *username, struct scram_keys *keys)
+{
+    struct bytes name = bytes_of_text(username);
+    struct world_slot *slot = plugin_look(p);
+    const struct account *c = accounts_find(slot->world->accounts, name);
+    bool is_known = c != NULL && account_secret(c).at != NULL && secret_keys(account_secret(c), keys);
+    plugin_look_end(slot);
+    if (!is_known) scram_pretend(keys, p->seed, name);
+    return is_known;
+}
+
+static bool is_ours(struct plugin *p, const char *wanted)
+{
+    struct world_slot *slot = plugin_look(p);
+    bool is_on = slot->world->settings->options->scram != 0 && slot->world->accounts != NULL;
+    plugin_look_end(slot);
+    return is_on && wanted != NULL && strcmp(wanted, method) == 0;
+}
+
+int plugin_auth_start(int event, void *event_data, void *userdata)
+{
+    struct plugin *p = userdata;
+    struct mosquitto_evt_extended_auth *e = event_data;
+    char nonce[SCRAM_NONCE_BYTES + 1];
+    struct scram_keys keys;
+    (void)event;
+    if (!is_ours(p, e->auth_method)) return MOSQ_ERR_PLUGIN_DEFER;
+    struct person *q = person_of(p, e->client);
+    if (q == NULL) return MOSQ_ERR_NOMEM;
+    scram_end(q);
+    q->scram = calloc(1, sizeof *q->scram);
+    if (q->scram == NULL) return MOSQ_ERR_NOMEM;
+    const char *why = scram_first(q->scram, bytes_of(e->data_in, e->data_in_len));
+    if (why != NULL) return auth_refuse(p, q, e->client, why);
+    bool is_known = find_keys(p, q->scram->username, &keys);
+    nonce_make(nonce);
+    why = scram_challenge(q->scram, &keys, is_known, nonce);
+    explicit_bzero(&keys, sizeof keys);
+    if (why != NULL) return auth_refuse(p, q, e->client, why);
+    return auth_say(e, q->scram->answer) ? MOSQ_ERR_AUTH_CONTINUE : MOSQ_ERR_NOMEM;
+}
+
+/* Who has proved to know the password comes in by the same rules as everybody. */
+static const char *auth_enter(struct plugin *p, struct person *q)
+{
+    struct login_answer a = { .is = LOGIN_ALLOW, .source = SOURCE_SQLITE };
+    struct world *w = plugin_world(p);
+    const char *why = login_barred(w, q->scram->username);
+    if (why == NULL && q->is_in && (q->account == NULL || strcmp(q->account, q->scram->username) != 0))
+        why = "the client is in by another name";
+    a.username = strdup(q->scram->username);
+    if (why == NULL && a.username == NULL) why = "out of memory";
+    if (why == NULL) why = let_in(w, q, &a, 0).why;
+    login_answer_fini(&a);
+    world_unref(&w);
+    return why;
+}
+
+int plugin_auth_continue(int event, void *event_data, void *userdata)
+{
+    struct plugin *p = userdata;
+    struct mosquitto_evt_extended_auth *e = event_data;
+    char text[SCRAM_MESSAGE_BYTES];
+    (void)event;
+    struct person *q = longlink_client_data(p->id, e->client);
+    if (q == NULL || q->scram == NULL) return MOSQ_ERR_PLUGIN_DEFER;
+    const char *why = scram_final(q->scram, bytes_of(e->data_in, e->data_in_len), text);
+    if (why == NULL) why = auth_enter(p, q);
+    if (why != NULL) return auth_refuse(p, q, e->client, why);
+    if (!auth_say(e, text)) return MOSQ_ERR_NOMEM;
+    int rc = mosquitto_set_username(e->client, q->scram->username);
+    scram_end(q);
+    longlink_metric_add(p->logins, 1);
+    return rc;
+}
