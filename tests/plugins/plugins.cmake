@@ -8,3 +8,8 @@ function(test_plugin name)
 endfunction()
 
 test_plugin(transcript)
+test_plugin(rigged)
+target_include_directories(plugin_rigged PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+foreach(name refused_old refused_new refused_half refused_none)
+  test_plugin(${name})
+endforeach()
