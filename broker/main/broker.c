@@ -266,10 +266,15 @@ bool broker_is_alive(struct broker *b)
     return alive;
 }
 
-static void print_figure(void *ctx, const char *name, int64_t value)
+static void print_figure(void *ctx, const struct plugin_figure *f)
 {
     struct broker *b = ctx;
-    log_event(b->log, EVENT_METRIC, LOG_STR("name", name), LOG_NUM("value", value));
+    if (f->event == NULL)
+        log_event(b->log, EVENT_METRIC, LOG_STR("name", f->name), LOG_STR("plugin", f->plugin),
+                  LOG_NUM("value", f->value));
+    else
+        log_event(b->log, EVENT_METRIC, LOG_STR("name", f->name), LOG_STR("plugin", f->plugin),
+                  LOG_STR("event", f->event), LOG_NUM("value", f->value));
 }
 
 void broker_print_metrics(struct broker *b)

@@ -293,21 +293,19 @@ struct figures {
 
 static void figure(const struct figures *f, const char *what, int event, uint64_t value)
 {
-    char name[160];
-    snprintf(name, sizeof name, "plugin_%s{plugin=\"%s\",event=\"%s\"}", what, f->plugin->name,
-             plugin_event_name(event));
-    f->each(f->ctx, name, (int64_t)value);
+    struct plugin_figure made = { what, f->plugin->name, plugin_event_name(event), (int64_t)value };
+    f->each(f->ctx, &made);
 }
 
 static void figures_of(const struct figures *f, int event)
 {
     const struct plugin_count *c = &f->plugin->counts[event];
     if (tally_get(&c->calls) == 0) return;
-    figure(f, "calls_total", event, tally_get(&c->calls));
-    figure(f, "late_total", event, tally_get(&c->late));
-    figure(f, "denied_total", event, tally_get(&c->denied));
-    figure(f, "deferred_total", event, tally_get(&c->deferred));
-    figure(f, "microseconds_total", event, tally_get(&c->nanoseconds) / 1000);
+    figure(f, "plugin_calls_total", event, tally_get(&c->calls));
+    figure(f, "plugin_late_total", event, tally_get(&c->late));
+    figure(f, "plugin_denied_total", event, tally_get(&c->denied));
+    figure(f, "plugin_deferred_total", event, tally_get(&c->deferred));
+    figure(f, "plugin_microseconds_total", event, tally_get(&c->nanoseconds) / 1000);
 }
 
 void plugins_figures(struct plugins *all, plugins_each_figure *each, void *ctx)
@@ -315,12 +313,10 @@ void plugins_figures(struct plugins *all, plugins_each_figure *each, void *ctx)
     for (size_t i = 0; i < all->count; i++) {
         struct plugin *p = &all->at[i];
         struct figures f = { each, ctx, p };
-        char name[100];
         lock_take(&p->lock);
-        uint32_t waiting = p->waiting;
+        struct plugin_figure queue = { "plugin_queue", p->name, NULL, p->waiting };
         lock_release(&p->lock);
-        snprintf(name, sizeof name, "plugin_queue{plugin=\"%s\"}", p->name);
-        each(ctx, name, waiting);
+        each(ctx, &queue);
         for (int e = 1; e < PLUGIN_EVENTS_COUNT; e++) figures_of(&f, e);
         plugin_ext_figures(p, each, ctx);
     }

@@ -66,8 +66,13 @@ bool plugins_left_any(void);
 /* Hooks live on, and answer HOOK_LATE. Stops it if that was not done. */
 void plugins_free(struct plugins **owner);
 
-/* A figure of a plugin: plugin_calls_total{plugin="...",event="..."} for example. */
-typedef void plugins_each_figure(void *ctx, const char *name, int64_t value);
+/* A metric of one plugin, and perhaps of one event. */
+struct plugin_figure {
+    const char *name, *plugin;
+    const char *event; /* "acl_check"; NULL: of the plugin */
+    int64_t value;
+};
+typedef void plugins_each_figure(void *ctx, const struct plugin_figure *f);
 void plugins_figures(struct plugins *p, plugins_each_figure *each, void *ctx);
 
 /* Could it be loaded? Its code is loaded and its version asked for, but it is not initialised. */

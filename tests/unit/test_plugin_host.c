@@ -224,12 +224,13 @@ TEST(what_may_run_anywhere_is_answered_at_once)
 
 /* --- figures */
 
-static void find_figure(void *ctx, const char *name, int64_t value)
+static void find_figure(void *ctx, const struct plugin_figure *f)
 {
     char *said = ctx;
-    if (strstr(name, "microseconds") != NULL) return;
+    if (strstr(f->name, "microseconds") != NULL) return;
     size_t n = strlen(said);
-    snprintf(said + n, 1024 - n, "%s %d\n", name, (int)value);
+    snprintf(said + n, 1024 - n, "%s %s %s %d\n", f->name, f->plugin, f->event == NULL ? "-" : f->event,
+             (int)f->value);
 }
 
 TEST(what_plugins_did_is_counted)
@@ -240,16 +241,16 @@ TEST(what_plugins_did_is_counted)
     rig_check_login(&r, "a=11", HOOK_DENY);
     rig_check_login(&r, "b=0", HOOK_ALLOW);
     plugins_figures(r.plugins, find_figure, said);
-    assert_string_equal("plugin_queue{plugin=\"rigged\"} 0\n"
-                        "plugin_calls_total{plugin=\"rigged\",event=\"basic_auth\"} 2\n"
-                        "plugin_late_total{plugin=\"rigged\",event=\"basic_auth\"} 0\n"
-                        "plugin_denied_total{plugin=\"rigged\",event=\"basic_auth\"} 1\n"
-                        "plugin_deferred_total{plugin=\"rigged\",event=\"basic_auth\"} 1\n"
-                        "plugin_queue{plugin=\"rigged#2\"} 0\n"
-                        "plugin_calls_total{plugin=\"rigged#2\",event=\"basic_auth\"} 1\n"
-                        "plugin_late_total{plugin=\"rigged#2\",event=\"basic_auth\"} 0\n"
-                        "plugin_denied_total{plugin=\"rigged#2\",event=\"basic_auth\"} 0\n"
-                        "plugin_deferred_total{plugin=\"rigged#2\",event=\"basic_auth\"} 0\n",
+    assert_string_equal("plugin_queue rigged - 0\n"
+                        "plugin_calls_total rigged basic_auth 2\n"
+                        "plugin_late_total rigged basic_auth 0\n"
+                        "plugin_denied_total rigged basic_auth 1\n"
+                        "plugin_deferred_total rigged basic_auth 1\n"
+                        "plugin_queue rigged#2 - 0\n"
+                        "plugin_calls_total rigged#2 basic_auth 1\n"
+                        "plugin_late_total rigged#2 basic_auth 0\n"
+                        "plugin_denied_total rigged#2 basic_auth 0\n"
+                        "plugin_deferred_total rigged#2 basic_auth 0\n",
                         said);
     rig_fini(&r);
 }
