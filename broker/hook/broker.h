@@ -6,7 +6,8 @@
  * Thread:  any; nothing here waits.
  * Memory:  copies what it is given.
  * Limits:  PLUGIN_PUBLISHES_MAX messages and PLUGIN_PUBLISH_BYTES_MAX bytes under way at once.
- * Errors:  ERR_FULL above them, ERR_NOMEM, ERR_CLOSED when the broker stops.
+ * Errors:  ERR_FULL above them, ERR_NOMEM, ERR_CLOSED when the broker stops. ERR_SYNTAX: a topic or
+ *          properties that no PUBLISH may have; ERR_RANGE: too large for one. ERR_NOTFOUND: no such shard.
  * Tests:   tests/unit/test_shard_plugin_publish.c
  */
 #ifndef HOOK_BROKER_H
@@ -35,10 +36,14 @@ struct hook_kick {
     uint8_t code; /* of DISCONNECT, to version 5; 0: 0x98 */
 };
 
+/* Those of a set of shards are shards_hook_broker's (shard/shard.h). */
 struct hook_broker {
     void *ctx;
     enum err (*publish)(void *ctx, const struct hook_message *m);
     enum err (*kick)(void *ctx, const struct hook_kick *k);
+    /* What plugins have said may hold no more (one has reloaded): verdicts that are remembered are not used
+     * again. A kick says so, too. */
+    void (*forget)(void *ctx);
 };
 
 #endif

@@ -28,6 +28,7 @@ enum err msg_new(struct msg **out, const struct msg_parts *parts)
         .retain = parts->retain,
         .rides_count = parts->rides_count,
         .from_shard = parts->from_shard,
+        .is_for_one = parts->is_for_one,
         .from_session = parts->from_session,
         .from_client = parts->from_client,
         .expires_ms = parts->expires_ms,

@@ -33,6 +33,7 @@ struct msg {
     bool retain;
     uint16_t rides_count;
     uint16_t from_shard;
+    bool is_for_one;       /* whom a plugin has named: nobody asks whether it may read it */
     uint64_t from_session; /* session_no of the publisher, for No Local; 0: none */
     uint64_t from_client;  /* retained: its publisher's client_hash, which outlives the session */
     uint64_t expires_ms;   /* wall clock; 0: never [MQTT-3.3.2-5] */
@@ -48,6 +49,7 @@ struct msg_parts {
     bool retain;
     uint16_t rides_count; /* other shards it will be passed to */
     uint16_t from_shard;
+    bool is_for_one;
     uint64_t from_session, from_client, expires_ms;
     const uint64_t *groups; /* shared subscriptions that get it through the journal, by number */
     uint32_t groups_count;

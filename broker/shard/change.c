@@ -91,7 +91,7 @@ static enum err call_change(struct shard *sh, void *arg)
 {
     uint32_t sys_interval = sh->config->sys_interval;
     sh->view = arg;
-    reads_forget_verdicts(sh);
+    plugin_forget(sh->all);
     sh->config = sh->view->config;
     sh->is_changing = true;
     sys_changed(sh, sys_interval);

@@ -152,6 +152,7 @@ static bool has_expired(struct shard *sh, const struct conn_publish *p)
 static enum read_fate judge(struct shard *sh, struct conn *c, const struct conn_publish *p)
 {
     if (c->hooked != NULL) return reads_judge(sh, c, p);
+    if (p->msg->is_for_one) return READ_NOW;
     return conn_may_get(sh, c, msg_topic(p->msg)) ? READ_NOW : READ_NEVER;
 }
 

@@ -73,6 +73,7 @@ static void publish_done(struct shard *sh, const struct command *cmd)
         qos0_kept(sh, cmd);
         return;
     }
+    if (plugin_has_published(cmd)) plugin_published(sh, cmd);
     if (cmd->due_ms != 0 && cmd->result != COMMAND_DURABLE) delayed_dismiss(sh);
     if (cmd->result == COMMAND_DUPLICATE) metrics_add(sh->metrics, METRIC_publish_duplicates_total, 1);
     if (cmd->result == COMMAND_REFUSED)

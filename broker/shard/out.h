@@ -14,6 +14,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/limits.h"
 #include "msg/msg.h"
 #include "net/transport.h"
 
@@ -34,6 +35,13 @@ struct out_pool {
 struct out {
     struct out_part *first, *last;
     size_t bytes; /* waiting */
+};
+
+/* A QoS 0 PUBLISH as it goes to many receivers of one protocol version. */
+struct fan_packet {
+    uint32_t bytes; /* 0: not built */
+    bool retain;
+    uint8_t data[FAN_PACKET_BYTES_MAX];
 };
 
 void out_pool_fini(struct out_pool *pool);

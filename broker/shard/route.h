@@ -22,9 +22,10 @@ struct route_in {
     uint64_t expires_ms;
     uint64_t due_ms;                    /* wall clock: not before; 0: now */
     uint64_t from_session, from_client; /* the latter with retain only */
-    struct conn *conn;                  /* NULL: a will */
+    struct conn *conn;                  /* NULL: a will, or a plugin's */
     uint16_t id;                        /* whose PUBACK or PUBREC waits; 0: none */
-    uint16_t in_id; /* the same for QoS 2 of a persistent session: as durable as the message; else 0 */
+    uint16_t in_id;  /* the same for QoS 2 of a persistent session: as durable as the message; else 0 */
+    uint64_t ticket; /* without conn: what the command's completion says; 0: nothing */
     const struct session *will_of; /* whose durable will it is: the journal decides whether it goes out */
 };
 

@@ -168,6 +168,7 @@ static uint64_t next_timer_ms(const struct shard *sh, uint64_t now, uint64_t wai
 static int wait_ms(struct shard *sh)
 {
     if (sh->more.count > 0 || sh->shaking.count > 0 || sh->rechecks || sh->asks != NULL) return 0;
+    if (!list_empty(&sh->kicks)) return 0;
     uint64_t now = clock_mono_ms(sh->clock);
     uint64_t wait = longest_sleep_ms(sh, now);
     if (!sh->closing) wait = next_timer_ms(sh, now, wait);
@@ -205,6 +206,7 @@ void shard_turn(struct shard *sh, const struct epoll_event *events, int count)
     conn_run_more(sh);
     retain_turn(sh, RETAINED_ASKS_A_TURN);
     recheck_turn(sh);
+    plugin_kick_turn(sh);
     if (!sh->closing) {
         run_alarms(sh);
         wheel_advance(sh->conn_wheel, sh->now_ms, conn_timer, sh);
@@ -298,6 +300,7 @@ static enum err call_close(struct shard *sh, void *arg)
 
 void shards_close_clients(struct shards *s)
 {
+    shared_word_set(&s->plugins.is_closed, 1);
     shards_call(s, call_close, NULL);
     shards_call(s, NULL, NULL); /* behind the mail of all of them that their clients are gone */
 }
@@ -352,6 +355,7 @@ static void shard_free(struct shard *sh)
     map_fini(&sh->by_no);
     shares_fini(sh);
     reads_fini(&sh->reads);
+    plugin_kicks_fini(sh);
     retained_free(&sh->retained);
     delayed_free(&sh->delayed);
     wheel_free(&sh->conn_wheel);
@@ -414,6 +418,7 @@ static enum err shard_new(struct shards *all, unsigned index)
     list_init(&sh->fence_next);
     shares_init(&sh->shares);
     reads_init(&sh->reads);
+    list_init(&sh->kicks);
     read_clocks(sh);
     sh->to = calloc(all->count, sizeof *sh->to);
     sh->credit = calloc(all->count, sizeof *sh->credit);

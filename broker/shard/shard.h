@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/gauge.h"
 #include "config/config.h"
+#include "hook/broker.h"
 #include "log/log.h"
 #include "metrics/metrics.h"
 #include "net/edge.h"
@@ -92,6 +93,9 @@ struct shards_past {
 /* Runs the loops. */
 enum err shards_start(struct shards *s, const struct journal *journal, const struct store *store,
                       const struct shards_past *past);
+
+/* What plugins may ask, of any thread (hook/broker.h); not after shards_stop. */
+struct hook_broker shards_hook_broker(struct shards *s);
 
 /* From now on this holds. Every shard has it when this returns, and nobody uses the one before. Clients that
  * may be here no more are ended in the turns that follow. */

@@ -23,6 +23,7 @@
 #include "shard/conn.h"
 #include "shard/conn_set.h"
 #include "shard/memory.h"
+#include "shard/plugin.h"
 #include "shard/reads.h"
 #include "shard/sessions.h"
 #include "shard/shard.h"
@@ -50,6 +51,7 @@ struct shards {
     struct mailbox main;               /* where main waits for its calls */
     struct gauge open, log_lines;      /* connections; lines of the log that are to be published */
     struct heap_gate heap;             /* memory_limit's */
+    struct plugin_words plugins;
 };
 
 /* One subscription that a match hit: a session and the best of its overlapping filters. */
@@ -63,13 +65,6 @@ struct hit {
 struct barrier {
     struct mail mail;
     uint16_t from, to;
-};
-
-/* A QoS 0 PUBLISH as it goes to many receivers of one protocol version. */
-struct fan_packet {
-    uint32_t bytes; /* 0: not built */
-    bool retain;
-    uint8_t data[FAN_PACKET_BYTES_MAX];
 };
 
 struct shard {
@@ -121,6 +116,7 @@ struct shard {
 
     struct shares shares;
     struct retained *retained;
+    struct list kicks;        /* of plugins, by user name */
     struct list fencing;      /* jobs whose barrier is on its way */
     struct list fence_next;   /* jobs that came since: the next barrier's */
     struct barrier *barriers; /* one for each shard */

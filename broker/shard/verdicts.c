@@ -9,7 +9,7 @@ struct verdicts {
 };
 
 struct verdict {
-    uint64_t until_ms, number; /* the second: sh->reads.verdicts_no, when it was said */
+    uint64_t until_ms, number; /* the second: how often all was to be forgotten by then */
     uint8_t right, said;
     uint16_t topic_bytes;
     char topic[];
@@ -43,7 +43,7 @@ enum hook_verdict verdicts_find(const struct shard *sh, const struct conn *c, st
 {
     if (sh->config->acl_cache_seconds == 0) return HOOK_DEFER;
     const struct verdict *v = find(sh, c, &(struct key){ topic, right });
-    bool holds = v != NULL && v->until_ms > sh->now_ms && v->number == sh->reads.verdicts_no;
+    bool holds = v != NULL && v->until_ms > sh->now_ms && v->number == tally_get(&sh->all->plugins.forgotten);
     return holds ? (enum hook_verdict)v->said : HOOK_DEFER;
 }
 
@@ -99,6 +99,6 @@ void verdicts_note(struct shard *sh, struct conn *c, const struct verdict_of *of
     if (v == NULL) v = add(sh, c, &k);
     if (v == NULL) return;
     v->said = (uint8_t)of->said;
-    v->number = sh->reads.verdicts_no;
+    v->number = tally_get(&sh->all->plugins.forgotten);
     v->until_ms = sh->now_ms + keep_ms;
 }

@@ -473,7 +473,8 @@ void rig_turn(unsigned shard)
 
 static bool has_work(struct shard *sh)
 {
-    if (!mailbox_empty(&sh->mailbox) || sh->asks != NULL || sh->more.count > 0 || sh->shaking.count > 0)
+    if (!mailbox_empty(&sh->mailbox) || sh->asks != NULL || sh->more.count > 0 || sh->shaking.count > 0 ||
+        !list_empty(&sh->kicks))
         return true;
     for (int i = 0; i < RIG_LINKS; i++)
         if (links[i].epoll_fd == sh->epoll_fd && events_of(&links[i]) != 0) return true;
@@ -513,6 +514,11 @@ void rig_advance(uint64_t ms)
 int64_t rig_metric(enum metric m)
 {
     return metrics_sum(metrics, m);
+}
+
+struct hook_broker rig_broker(void)
+{
+    return shards_hook_broker(all);
 }
 
 bool rig_is_drained(unsigned link)
@@ -582,7 +588,7 @@ static bool is_shard_empty(const struct shard *sh)
     const struct shares *groups = &sh->shares;
     is_empty &= groups->by_text.count == 0 && groups->by_no.count == 0 && groups->members.count == 0;
     is_empty &= list_empty(&groups->dirty) && list_empty(&groups->ended);
-    is_empty &= list_empty(&sh->reads.queues) && sh->reads.waiting == 0;
+    is_empty &= list_empty(&sh->reads.queues) && sh->reads.waiting == 0 && list_empty(&sh->kicks);
     for (unsigned to = 0; to < sh->all->count; to++) is_empty &= sh->credit[to].used_bytes == 0;
     return is_empty;
 }
@@ -635,6 +641,7 @@ void rig_end(void)
     }
     for (int i = 0; i < RIG_LINKS; i++) CHECK(!links[i].used);
     CHECK(open_links.count == 0);
+    CHECK(gauge_is_zero(&all->plugins.count) && tally_get(&all->plugins.bytes) == 0);
     CHECK(held_first == NULL);
     check_gauges();
     check_retained();

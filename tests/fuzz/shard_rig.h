@@ -16,6 +16,7 @@
 
 #include "base/bytes.h"
 #include "config/config.h"
+#include "hook/broker.h"
 #include "hook/hook.h"
 #include "metrics/metrics.h"
 #include <stdbool.h>
@@ -52,6 +53,7 @@ void rig_end(void);
 const struct config *rig_config(void);
 uint64_t rig_now_ms(void);
 int64_t rig_metric(enum metric m);
+struct hook_broker rig_broker(void); /* what plugins may ask */
 
 /* A connection that the broker accepts; -1: there are RIG_LINKS already. */
 int rig_open(unsigned shard);

@@ -168,6 +168,14 @@ static void hear_publish(struct heard *h, const struct frame *f)
     h->text_bytes += (size_t)(end - at);
 }
 
+static void hear_end(struct heard *h, const struct frame *f)
+{
+    struct session_end e;
+    CHECK_INT(MQTT_RC_OK, session_end_decode(f, h->version, &e));
+    h->text_bytes += (size_t)snprintf(h->text + h->text_bytes, sizeof h->text - h->text_bytes, "%s!%x",
+                                      h->text_bytes > 0 ? " " : "", e.code);
+}
+
 static void got(unsigned link, struct bytes b)
 {
     struct heard *h = &heard[link];
@@ -181,6 +189,7 @@ static void got(unsigned link, struct bytes b)
         if (f.total == 0) break;
         if (f.type == PACKET_PUBLISH) hear_publish(h, &f);
         if (f.type == PACKET_PUBREL) h->releases++;
+        if (f.type == PACKET_DISCONNECT) hear_end(h, &f);
         done += f.total;
     }
     h->in_bytes -= done;
@@ -228,6 +237,18 @@ static void send(unsigned link, const struct wr *w)
     rig_settle();
 }
 
+unsigned reads_connect_as(const struct connect *c)
+{
+    int link = rig_open(0);
+    CHECK_TRUE(link >= 0);
+    memset(&heard[link], 0, sizeof heard[link]);
+    heard[link].version = c->version;
+    struct wr w = begin_packet();
+    connect_encode(&w, c);
+    send((unsigned)link, &w);
+    return (unsigned)link;
+}
+
 unsigned reads_connect(const char *who, uint16_t window)
 {
     bool clean = who[2] == '-';
@@ -236,14 +257,7 @@ unsigned reads_connect(const char *who, uint16_t window)
                          .client_id = bytes_of_text(who + 2 + clean) };
     if (!clean && c.version == MQTT_V5) PROPS_SET(&c.props, session_expiry, 1000);
     if (window > 0) PROPS_SET(&c.props, receive_max, window);
-    int link = rig_open(0);
-    CHECK_TRUE(link >= 0);
-    memset(&heard[link], 0, sizeof heard[link]);
-    heard[link].version = c.version;
-    struct wr w = begin_packet();
-    connect_encode(&w, &c);
-    send((unsigned)link, &w);
-    return (unsigned)link;
+    return reads_connect_as(&c);
 }
 
 void reads_subscribe(unsigned link, const char *filter, uint8_t qos)

@@ -2,7 +2,7 @@
 /*
  * reads_rig - whole clients on shards whose turns are run one by one, and plugins that answer when they are
  * told. What a client is sent stands in its transcript, a word a PUBLISH: payload, QoS if above 0, then 'd'
- * for DUP, 'r' for RETAIN, '#' and a subscription identifier.
+ * for DUP, 'r' for RETAIN, '#' and a subscription identifier. '!' and a code in hexadecimal is a DISCONNECT.
  *
  * Thread:  one.
  * Memory:  static, see shard_rig.h.
@@ -34,6 +34,7 @@ extern struct reads_host reads_host;
 
 /* One that connects: a version, "-" before its id for a clean session, as "5 -a"; window 0: the default. */
 unsigned reads_connect(const char *who, uint16_t window);
+unsigned reads_connect_as(const struct connect *c);
 void reads_subscribe(unsigned link, const char *filter, uint8_t qos);
 void reads_subscribe_as(unsigned link, const char *filter, uint8_t id); /* QoS 0, MQTT 5 */
 void reads_publish(unsigned link, const char *topic, const char *payload, uint8_t qos);
