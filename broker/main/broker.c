@@ -183,7 +183,7 @@ static enum err open_all(struct broker *b, struct config *config)
 /* They may publish while they begin; clients come when all are ready. */
 static enum err start_plugins(struct broker *b)
 {
-    struct hook_broker broker = plugins_broker();
+    struct hook_broker broker = shards_hook_broker(b->shards);
     return b->plugins == NULL ? ERR_OK : plugins_start(b->plugins, &broker);
 }
 

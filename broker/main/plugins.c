@@ -88,22 +88,3 @@ enum err plugins_try(const struct config *config, struct log *log)
     }
     return rc;
 }
-
-static enum err publish_nothing(void *ctx, const struct hook_message *m)
-{
-    (void)ctx;
-    (void)m;
-    return ERR_CLOSED;
-}
-
-static enum err kick_nobody(void *ctx, const struct hook_kick *k)
-{
-    (void)ctx;
-    (void)k;
-    return ERR_CLOSED;
-}
-
-struct hook_broker plugins_broker(void)
-{
-    return (struct hook_broker){ .publish = publish_nothing, .kick = kick_nobody };
-}

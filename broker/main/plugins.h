@@ -24,9 +24,6 @@ enum err plugins_of_config(struct plugins **out, const struct config *config, st
 enum err plugins_of_listener(struct hooks **out, struct plugins *p, const struct config *config,
                              size_t index);
 
-/* What they may ask of the broker. Nothing yet: ERR_CLOSED. */
-struct hook_broker plugins_broker(void);
-
 /* The same plugins, as config_keep has seen to. */
 void plugins_reload_config(struct plugins *p, const struct config *config);
 

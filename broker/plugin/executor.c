@@ -90,6 +90,15 @@ bool plugin_send_reload(struct plugin *p, struct plugin_opts *opts)
     return true;
 }
 
+/* What it has said before may hold no more. */
+static void forget_verdicts(void)
+{
+    struct plugin_gate gate;
+    if (!plugins_enter(&gate)) return;
+    gate.broker->forget(gate.broker->ctx);
+    plugins_leave();
+}
+
 static void run_reload(struct plugin *p, struct reload *r)
 {
     if (r->opts != NULL) {
@@ -98,6 +107,7 @@ static void run_reload(struct plugin *p, struct reload *r)
     }
     free(r);
     run_event(p, MOSQ_EVT_RELOAD);
+    forget_verdicts();
 }
 
 /* --- its life */
