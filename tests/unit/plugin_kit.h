@@ -109,6 +109,11 @@ static inline enum err rig_publish(void *ctx, const struct hook_message *m)
     return ERR_CLOSED;
 }
 
+static inline void rig_forget(void *ctx)
+{
+    (void)ctx;
+}
+
 static inline enum err rig_kick(void *ctx, const struct hook_kick *k)
 {
     (void)ctx;
@@ -120,7 +125,7 @@ static inline enum err rig_kick(void *ctx, const struct hook_kick *k)
 static inline enum err rig_start(struct rig *r)
 {
     static const uint16_t which[] = { 0, 1, 2, 3 };
-    static const struct hook_broker broker = { NULL, rig_publish, rig_kick };
+    static const struct hook_broker broker = { NULL, rig_publish, rig_kick, rig_forget };
     CHECK(plugins_new(&r->plugins, &r->conf) == ERR_OK);
     r->hooks = plugins_hooks(r->plugins, which, r->conf.count);
     CHECK(r->hooks != NULL);
