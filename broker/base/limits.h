@@ -175,6 +175,11 @@ enum {
     /* Connections that a kick by user name looks at in one turn: some 0.1 ms. */
     KICK_LOOKS_A_TURN = 4096,
 
+    /* Packets of one connection that wait for plugins: enough to hide the way there and back. More, or more
+     * than one that are so large together, and it is not read. */
+    HOOKED_PACKETS_MAX = 64,
+    HOOKED_BYTES_MAX = 256 * 1024,
+
     /* QoS 2 messages on their way to one client: looked for one after the other, in 512 bytes. */
     QOS2_OUT_MAX = 128,
 };

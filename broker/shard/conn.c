@@ -9,6 +9,7 @@
 #include "shard/guard.h"
 #include "shard/hooked.h"
 #include "shard/on_login.h"
+#include "shard/parked.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -257,7 +258,8 @@ void conn_resume(struct shard *sh, struct conn *c, uint16_t why)
 {
     if ((c->paused & why) == 0) return;
     c->paused &= (uint16_t)~why;
-    if (c->paused != 0 || c->is_ready || c->state == CONN_CLOSED) return;
+    /* With PAUSE_HOOKS alone it is not read; what is parked goes on. */
+    if ((c->paused & ~PAUSE_HOOKS) != 0 || c->is_ready || c->state == CONN_CLOSED) return;
     c->is_ready = true;
     c->next_ready = sh->ready;
     sh->ready = c;
@@ -270,7 +272,7 @@ static void bury(struct shard *sh, struct conn *c)
     if (c->state == CONN_CLOSED) return;
     c->state = CONN_CLOSED;
     conn_cut(sh, c);
-    hooked_gone(c);
+    hooked_gone(sh, c);
     conn_leave(sh, c);
     c->is_dead = true;
     c->next_dead = sh->dead;
@@ -314,7 +316,7 @@ void conn_end_quietly(struct shard *sh, struct conn *c)
     if (c->state == CONN_CLOSED || c->state == CONN_ENDING) return;
     leave_session(sh, c);
     if (c->state == CONN_CLOSED) return;
-    hooked_gone(c);
+    hooked_gone(sh, c);
     c->state = CONN_ENDING;
     c->paused = 0;   /* to see the peer's close */
     c->in_bytes = 0; /* the buffer itself may still be under the parser */
@@ -337,6 +339,10 @@ void conn_failed(struct shard *sh, struct conn *c, enum err rc)
 {
     bool ends = c->state == CONN_ENDING || c->state == CONN_CLOSED;
     if (rc == ERR_SYNTAX && !ends) log_fault(sh, c);
+    if (parked_any(c)) { /* what came before has not been done */
+        if (!c->hung_up) conn_hang_up(sh, c);
+        if (c->state == CONN_CLOSED || parked_ends(sh, c, MQTT_RC_OK)) return;
+    }
     if (!ends && (c->transport.needs & TRANSPORT_HAS_OUTPUT) != 0)
         conn_end_quietly(sh, c);
     else

@@ -6,6 +6,7 @@
 #include "shard/guard.h"
 #include "shard/hooked.h"
 #include "shard/on_login.h"
+#include "shard/parked.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -49,6 +50,11 @@ static void queue(struct shard *sh, struct conn *c, struct conn_ids *q)
     if (!c->is_queued) conn_doom(sh, c);
 }
 
+void conn_queue(struct shard *sh, struct conn *c)
+{
+    queue(sh, c, &sh->more);
+}
+
 /* --- input */
 
 enum { WORK_BYTES = 1024 };
@@ -90,7 +96,7 @@ static size_t run_packets(struct shard *sh, struct conn *c, struct bytes in, uin
             rc = dispatch(sh, c, &f);
             if (c->guard != NULL && f.type == PACKET_PUBLISH) guard_message(sh, c);
         }
-        if (rc != MQTT_RC_OK) conn_end(sh, c, rc);
+        if (rc != MQTT_RC_OK && !parked_ends(sh, c, rc)) conn_end(sh, c, rc);
         if (c->out.bytes > memory_output_max(sh) && c->state == CONN_OPEN) conn_pause(sh, c, PAUSE_OUTPUT);
         if (c->hooked != NULL && c->hooked->reads.bytes > memory_output_max(sh))
             conn_pause(sh, c, PAUSE_READS);
@@ -282,7 +288,7 @@ void conn_event(struct shard *sh, uint64_t id, uint32_t events)
         return;
     }
     if ((events & (EPOLLERR | EPOLLHUP)) == 0) return;
-    if (c->paused != 0 || c->is_ready)
+    if (c->paused != 0 || c->is_ready || parked_any(c))
         conn_hang_up(sh, c);
     else
         conn_drop(sh, c);
@@ -293,7 +299,9 @@ static void read_queued(struct shard *sh, uint64_t id)
     struct conn *c = conn_find(sh, id);
     if (c == NULL) return;
     c->is_queued = false;
-    if (c->paused != 0 || c->is_ready) return; /* what it has kept is run first, when it goes on */
+    if (c->hooked != NULL) parked_run(sh, c);
+    if (c->state == CONN_CLOSED || c->paused != 0 || c->is_ready)
+        return; /* what it has kept is run first, when it goes on */
     if (!c->has_rest) {
         read_more(sh, c);
         return;
@@ -327,6 +335,7 @@ void conn_run_ready(struct shard *sh)
         struct conn *c = sh->ready;
         sh->ready = c->next_ready;
         c->is_ready = false;
+        if (c->hooked != NULL) parked_run(sh, c);
         if (c->state == CONN_CLOSED || c->paused != 0) continue;
         c->seen_ms = sh->now_ms; /* its keepalive did not run meanwhile, nor could a packet come */
         c->part_ms = 0;

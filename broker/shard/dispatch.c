@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/connect.h"
+#include "shard/parked.h"
 #include "shard/shard_int.h"
 
 static enum mqtt_rc on_pingreq(struct shard *sh, struct conn *c, const struct frame *f)
@@ -18,6 +19,8 @@ enum mqtt_rc dispatch(struct shard *sh, struct conn *c, const struct frame *f)
 {
     if (c->state == CONN_NEW) return f->type == PACKET_CONNECT ? on_connect(sh, c, f) : MQTT_RC_PROTOCOL;
     if (c->state == CONN_AUTH) return auth_dispatch(sh, c, f);
+    enum mqtt_rc rc;
+    if (c->hooked != NULL && parked_takes(sh, c, f, &rc)) return rc;
     switch (f->type) {
     case PACKET_PUBLISH: return on_publish(sh, c, f);
     case PACKET_PUBACK: return on_puback(sh, c, f);

@@ -11,7 +11,7 @@
  *          gone.
  * Limits:  base/limits.h.
  * Errors:  ERR_NOMEM.
- * Tests:   tests/unit/test_hook.c
+ * Tests:   tests/unit/test_shard_login.c, tests/unit/test_shard_parked.c
  */
 #ifndef SHARD_HOOKED_H
 #define SHARD_HOOKED_H
@@ -21,10 +21,23 @@
 #include "shard/conn.h"
 #include "shard/shard_int.h"
 
+struct parked;
+struct hooked_login;
+
 struct hooked {
     struct hook_client *client;
-    struct hook_gone *gone; /* NULL: it has been said */
-    bool was_in;            /* CONNACK has said so */
+    struct hook_gone *gone;     /* NULL: it has been said */
+    struct hooked_login *login; /* while plugins are asked */
+    char *name_before;          /* its user name, until a plugin has given it another one */
+    bool was_in;                /* CONNACK has said so */
+    bool is_allowed;            /* by a plugin: no password file is asked */
+    struct {                    /* shard/parked.h */
+        struct parked *first, *last;
+        const struct hook_filters *said; /* of the packet that goes on at this moment */
+        size_t bytes;
+        uint32_t count, publishes; /* the latter: with QoS 1 or 2 */
+        bool is_last;              /* behind what is parked nothing more comes */
+    } parked;
     struct conn_reads reads;
 };
 
@@ -34,14 +47,28 @@ static inline struct hooks *conn_hooks(const struct shard *sh, const struct conn
     return c->hooked == NULL ? NULL : sh->view->doors[c->listener->door].hooks;
 }
 
+/* What is published there is for the broker and its plugins alone. */
+static inline bool hooked_is_control(struct bytes topic)
+{
+    static const char prefix[] = "$CONTROL/";
+    return topic.len >= sizeof prefix - 1 && memcmp(topic.at, prefix, sizeof prefix - 1) == 0;
+}
+
 /* Makes c->hooked for a CONNECT that is right, if the listener has plugins. False: no memory. */
 bool hooked_begin(const struct shard *sh, struct conn *c, const struct connect *p);
+
+/* A CONNECT that may come in as far as client id and transport go: plugins are asked for its user name and
+ * password. p is what body says. They want to be asked: hooks_want. */
+enum mqtt_rc hooked_login(struct shard *sh, struct conn *c, const struct connect *p, struct bytes body);
+
+/* Plugins may have given it another user name: it is what the connection has. False: no memory. */
+bool hooked_take_name(struct conn *c);
 
 /* Why it is about to end; the first one counts. Without any, the network has gone. */
 void hooked_reason(struct conn *c, uint8_t reason);
 
 /* It has ended. */
-void hooked_gone(struct conn *c);
+void hooked_gone(struct shard *sh, struct conn *c);
 void hooked_free(struct conn *c);
 
 /* Shows plugins how many subscriptions its session has now. */

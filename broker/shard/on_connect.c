@@ -229,7 +229,7 @@ static void answer(struct shard *sh, struct conn *c, bool destroyed)
 static void log_connected(struct shard *sh, const struct conn *c, const struct connect *p)
 {
     char peer[ADDRESS_TEXT_BYTES];
-    struct bytes user = p->has_username ? p->username : bytes_of_text("");
+    struct bytes user = bytes_of_text(c->username != NULL ? c->username : "");
     transport_peer(&c->transport, peer);
     log_event(sh->log, EVENT_CLIENT_CONNECTED, LOG_TEXT("client", session_client_id(c->session)),
               LOG_TEXT("user", user), LOG_STR("peer", peer), LOG_NUM("version", c->version),

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "net/address.h"
 #include "shard/connect.h"
+#include "shard/hooked.h"
 #include "worker/worker.h"
 #include <stdlib.h>
 
@@ -84,6 +85,7 @@ enum mqtt_rc login_identify(const struct shard *sh, struct conn *c, struct conne
 
 bool login_keep_name(struct conn *c, const struct connect *p)
 {
+    if (c->hooked != NULL) return hooked_take_name(c);
     if (!p->has_username || c->username != NULL) return true;
     c->username = malloc(p->username.len + 1);
     if (c->username == NULL) return false;
@@ -200,10 +202,10 @@ static bool has_prefix(const struct shard *sh, const struct conn *c, const struc
     return id.len >= prefix.len && bytes_equal(bytes_of(id.at, prefix.len), prefix);
 }
 
-enum mqtt_rc login_begin(struct shard *sh, struct conn *c, const struct connect *p, struct bytes body)
+/* By the password file, if there is one. */
+static enum mqtt_rc login_by_file(struct shard *sh, struct conn *c, const struct connect *p,
+                                  struct bytes body)
 {
-    if (!has_prefix(sh, c, p)) return connack_refuse(sh, c, MQTT_RC_NOT_AUTHORIZED);
-    if (PROPS_HAS(&p->props, auth_method)) return auth_begin(sh, c, p, body);
     bool is_checked = p->has_username && access_has_accounts(access_of(sh, c));
     if (c->is_vouched) return connect_open(sh, c, p);
     if (is_checked) return check_password(sh, c, body);
@@ -211,13 +213,27 @@ enum mqtt_rc login_begin(struct shard *sh, struct conn *c, const struct connect 
     return connack_refuse(sh, c, MQTT_RC_NOT_AUTHORIZED);
 }
 
+enum mqtt_rc login_begin(struct shard *sh, struct conn *c, const struct connect *p, struct bytes body)
+{
+    if (!has_prefix(sh, c, p)) return connack_refuse(sh, c, MQTT_RC_NOT_AUTHORIZED);
+    if (PROPS_HAS(&p->props, auth_method)) return auth_begin(sh, c, p, body);
+    bool asks_plugins = !c->is_vouched && hooks_want(conn_hooks(sh, c), HOOK_EVENT_LOGIN);
+    return asks_plugins ? hooked_login(sh, c, p, body) : login_by_file(sh, c, p, body);
+}
+
+enum mqtt_rc login_deferred(struct shard *sh, struct conn *c, const struct connect *p, struct bytes body)
+{
+    bool is_unknown = p->has_username && !access_has_accounts(access_of(sh, c));
+    return is_unknown ? connack_refuse(sh, c, MQTT_RC_NOT_AUTHORIZED) : login_by_file(sh, c, p, body);
+}
+
 /* --- its end */
 
-static void log_failed(struct shard *sh, const struct conn *c, const struct login *l)
+void login_log_failed(struct shard *sh, const struct conn *c, struct bytes username)
 {
     char peer[ADDRESS_TEXT_BYTES];
     transport_peer(&c->transport, peer);
-    log_event(sh->log, EVENT_LOGIN_FAILED, LOG_TEXT("user", l->username), LOG_STR("peer", peer),
+    log_event(sh->log, EVENT_LOGIN_FAILED, LOG_TEXT("user", username), LOG_STR("peer", peer),
               LOG_NUM("port", c->listener->port));
 }
 
@@ -244,7 +260,7 @@ static void finish(struct shard *sh, struct conn *c, struct login *l)
 {
     struct bytes connect = l->connect;
     bool may_enter = l->is_right && is_known(sh, c, l->username);
-    if (!l->is_right) log_failed(sh, c, l);
+    if (!l->is_right) login_log_failed(sh, c, l->username);
     if (may_enter) {
         c->is_proven = true;
         l->connect = (struct bytes){ 0 };
@@ -281,6 +297,7 @@ void login_recheck(struct shard *sh, struct conn *c)
 {
     bool is_in = c->state == CONN_OPEN || c->state == CONN_WAITING;
     if (!is_in || c->is_vouched || c->auth != NULL) return;
+    if (c->hooked != NULL && c->hooked->is_allowed) return;
     if (!may_stay(sh, c)) conn_end(sh, c, MQTT_RC_NOT_AUTHORIZED);
 }
 

@@ -28,6 +28,12 @@ enum mqtt_rc login_identify(const struct shard *sh, struct conn *c, struct conne
 /* The CONNECT is right; p is what body says. Lets it in, or refuses it, now or later. */
 enum mqtt_rc login_begin(struct shard *sh, struct conn *c, const struct connect *p, struct bytes body);
 
+/* Plugins were asked first, and none has decided. As with mosquitto, a user name that nobody knows is refused
+ * then, whatever is allowed to those without one. */
+enum mqtt_rc login_deferred(struct shard *sh, struct conn *c, const struct connect *p, struct bytes body);
+
+void login_log_failed(struct shard *sh, const struct conn *c, struct bytes username);
+
 /* Its timer has fired. False: no login waits for that. */
 bool login_wake(struct shard *sh, struct conn *c);
 

@@ -3,6 +3,7 @@
 #include "shard/alias.h"
 #include "shard/mount.h"
 #include "shard/on_login.h"
+#include "shard/parked.h"
 #include "shard/qos2.h"
 #include "shard/route.h"
 #include "shard/shard_int.h"
@@ -80,14 +81,14 @@ static enum mqtt_rc too_many_delayed(struct shard *sh, struct conn *c, const str
 }
 
 /* What makes a retained message go needs no room. */
-static bool is_over_limit(struct shard *sh, const struct publish *p)
+bool publish_is_over_limit(struct shard *sh, const struct publish *p)
 {
     bool shrinks = p->retain && p->payload.len == 0;
     return !shrinks && !memory_grants(sh, p->payload.len + p->topic.len + p->props.block.len);
 }
 
 /* memory_limit: a QoS 0 publish is lost, like on its way to a slow receiver. */
-static enum mqtt_rc over_limit(struct shard *sh, struct conn *c, const struct publish *p)
+enum mqtt_rc publish_over_limit(struct shard *sh, struct conn *c, const struct publish *p)
 {
     log_event(sh->log, EVENT_PUBLISH_REFUSED, LOG_TEXT("client", session_client_id(c->session)),
               LOG_TEXT("topic", p->topic), LOG_NUM("qos", p->qos), LOG_STR("limit", "memory_limit"));
@@ -104,7 +105,8 @@ static enum mqtt_rc with_block(struct shard *sh, struct conn *c, const struct pu
 {
     uint8_t *copy = NULL;
     in->block = p->props.block;
-    if (PROPS_HAS(&p->props, message_expiry) || PROPS_HAS(&p->props, topic_alias)) {
+    bool is_per_hop = PROPS_HAS(&p->props, message_expiry) || PROPS_HAS(&p->props, topic_alias);
+    if (is_per_hop && in->block.len > 0) { /* a plugin may have taken them all out */
         copy = malloc(p->props.block.len);
         if (copy == NULL) return failed(sh, c, p);
         struct wr w = { .at = copy, .left = p->props.block.len };
@@ -133,14 +135,13 @@ static enum mqtt_rc drop_code(const struct shard *sh, const struct publish *p, c
 }
 
 /* Its client may not. It is acknowledged; version 5 is told. */
-static bool is_denied(struct shard *sh, struct conn *c, const struct publish *p)
+static enum mqtt_rc deny(struct shard *sh, struct conn *c, const struct publish *p, uint8_t code)
 {
-    if (conn_may(sh, c, p->topic, ACCESS_WRITE)) return false;
     metrics_add(sh->metrics, METRIC_publish_denied_total, 1);
     log_event(sh->log, EVENT_PUBLISH_DENIED, LOG_TEXT("client", session_client_id(c->session)),
               LOG_TEXT("topic", p->topic));
-    answer(sh, c, p, MQTT_RC_NOT_AUTHORIZED);
-    return true;
+    answer(sh, c, p, code);
+    return MQTT_RC_OK;
 }
 
 /* What goes to nobody is acknowledged: version 5 is told why. */
@@ -191,44 +192,107 @@ static struct bytes mid_of(const struct shard *sh, const struct publish *p)
 
 /* More under way than CONNACK has allowed [MQTT-3.3.4-7]. What was under way before this connection came is
  * not counted: its PUBCOMPs give room that was never taken (section 4.9). */
-static bool is_too_many(const struct conn *c)
+bool publish_is_too_many(const struct conn *c)
 {
     const struct qos2_in *in = &c->session->inbound;
-    uint32_t waiting = in->count + (c->acks == NULL ? 0 : c->acks->pubacks);
+    uint32_t waiting = in->count + (c->acks == NULL ? 0 : c->acks->pubacks) + parked_publishes(c);
     return c->version == MQTT_V5 && waiting >= c->told.receive_max + in->inherited;
+}
+
+bool publish_is_for_nobody(struct shard *sh, struct conn *c, const struct publish *p, struct bytes *topic)
+{
+    struct publish whole = *p;
+    uint64_t due_ms;
+    const char *why;
+    if (!take_delay(sh, &whole, &due_ms)) return true;
+    if (c->is_mounted) whole.topic = mount_topic(sh, c, whole.topic);
+    *topic = whole.topic;
+    return drop_code(sh, &whole, &why) != MQTT_RC_OK;
+}
+
+/* A plugin took too long. Who can be told is told; else an acknowledgement would be a lie. */
+static enum mqtt_rc too_late(struct shard *sh, struct conn *c, const struct publish *p)
+{
+    metrics_add(sh->metrics, METRIC_publish_late_total, 1);
+    if (p->qos > 0 && c->version != MQTT_V5) return MQTT_RC_IMPLEMENTATION;
+    answer(sh, c, p, MQTT_RC_IMPLEMENTATION);
+    return MQTT_RC_OK;
+}
+
+/* It has gone to plugins, and goes to nobody else. */
+static enum mqtt_rc controlled(struct shard *sh, struct conn *c, const struct publish *p)
+{
+    if (p->qos == 2 && session_inbound_add(c->session, p->id, INBOUND_PENDING) != ERR_OK)
+        return failed(sh, c, p);
+    acknowledge(sh, c, p, ROUTE_DONE);
+    return MQTT_RC_OK;
+}
+
+static enum mqtt_rc publish(struct shard *sh, struct conn *c, struct publish *p, struct route_in *in)
+{
+    if (publish_is_over_limit(sh, p)) return publish_over_limit(sh, c, p);
+    if (p->qos == 2 && session_inbound_add(c->session, p->id, INBOUND_PENDING) != ERR_OK)
+        return failed(sh, c, p);
+    in->topic = p->topic;
+    in->payload = p->payload;
+    in->qos = p->qos;
+    in->retain = p->retain;
+    in->from_session = c->session->session_no;
+    in->from_client = p->retain ? client_hash(sh, c->session) : 0;
+    in->conn = c;
+    in->id = p->qos > 0 ? p->id : 0;
+    in->in_id = p->qos == 2 && c->session->persistent ? p->id : 0;
+    return with_block(sh, c, p, in);
+}
+
+/* What the file says, or what plugins have said: with them, the file's word is the last of theirs. */
+static enum hook_verdict verdict_of(const struct shard *sh, const struct conn *c, const struct publish *p,
+                                    const struct hook_publish *said)
+{
+    if (said == NULL) return conn_may(sh, c, p->topic, ACCESS_WRITE) ? HOOK_ALLOW : HOOK_DENY;
+    if (said->ask.verdict != HOOK_DEFER) return said->ask.verdict;
+    return said->asks_acl ? said->fallback : HOOK_ALLOW;
+}
+
+static uint8_t denial_of(const struct hook_publish *said)
+{
+    enum { REFUSAL_MIN = 0x80 };
+    return said != NULL && said->ask.code >= REFUSAL_MIN ? said->ask.code : MQTT_RC_NOT_AUTHORIZED;
+}
+
+enum mqtt_rc publish_go_on(struct shard *sh, struct conn *c, const struct publish *came,
+                           const struct hook_publish *said)
+{
+    struct publish p = *came;
+    struct route_in in = { .mid = mid_of(sh, came) };
+    if (!take_delay(sh, &p, &in.due_ms)) return bad_delay(sh, c, &p);
+    if (c->is_mounted) p.topic = mount_topic(sh, c, p.topic);
+    if (is_dropped(sh, c, &p)) return MQTT_RC_OK;
+    enum hook_verdict verdict = verdict_of(sh, c, &p, said);
+    if (verdict == HOOK_LATE) return too_late(sh, c, &p);
+    if (verdict == HOOK_DENY) return deny(sh, c, &p, denial_of(said));
+    if (verdict != HOOK_ALLOW) return MQTT_RC_IMPLEMENTATION;
+    if (c->hooked != NULL && hooked_is_control(p.topic)) return controlled(sh, c, &p);
+    if (said == NULL) return publish(sh, c, &p, &in);
+    /* What plugins have made of it. */
+    p.topic = said->topic;
+    p.payload = said->payload;
+    p.props.block = said->block;
+    return is_dropped(sh, c, &p) ? MQTT_RC_OK : publish(sh, c, &p, &in);
 }
 
 enum mqtt_rc on_publish(struct shard *sh, struct conn *c, const struct frame *f)
 {
     struct publish p;
-    uint64_t due_ms;
     enum mqtt_rc rc = publish_decode(f, c->version, &p);
     if (rc == MQTT_RC_OK) rc = check(sh, c, &p);
     if (rc != MQTT_RC_OK) return rc;
     metrics_add(sh->metrics, METRIC_messages_received_total, 1);
     metrics_add(sh->metrics, METRIC_publish_bytes_received_total, p.payload.len);
+    if (c->hooked != NULL) return parked_publish(sh, c, &p);
     if (p.qos == 2 && qos2_again(sh, c, p.id)) return MQTT_RC_OK;
-    if (p.qos > 0 && is_too_many(c)) return MQTT_RC_RECEIVE_MAX_EXCEEDED;
-    if (!take_delay(sh, &p, &due_ms)) return bad_delay(sh, c, &p);
-    if (c->is_mounted) p.topic = mount_topic(sh, c, p.topic);
-    if (is_dropped(sh, c, &p) || is_denied(sh, c, &p)) return MQTT_RC_OK;
-    if (is_over_limit(sh, &p)) return over_limit(sh, c, &p);
-    if (p.qos == 2 && session_inbound_add(c->session, p.id, INBOUND_PENDING) != ERR_OK)
-        return failed(sh, c, &p);
-    struct route_in in = {
-        .topic = p.topic,
-        .payload = p.payload,
-        .mid = mid_of(sh, &p),
-        .due_ms = due_ms,
-        .qos = p.qos,
-        .retain = p.retain,
-        .from_session = c->session->session_no,
-        .from_client = p.retain ? client_hash(sh, c->session) : 0,
-        .conn = c,
-        .id = p.qos > 0 ? p.id : 0,
-        .in_id = p.qos == 2 && c->session->persistent ? p.id : 0,
-    };
-    return with_block(sh, c, &p, &in);
+    if (p.qos > 0 && publish_is_too_many(c)) return MQTT_RC_RECEIVE_MAX_EXCEEDED;
+    return publish_go_on(sh, c, &p, NULL);
 }
 
 enum mqtt_rc on_puback(struct shard *sh, struct conn *c, const struct frame *f)

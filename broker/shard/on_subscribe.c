@@ -3,6 +3,7 @@
 #include "shard/hooked.h"
 #include "shard/job.h"
 #include "shard/mount.h"
+#include "shard/parked.h"
 #include "shard/shard_int.h"
 #include "shard/subscribe.h"
 #include "topic/topic.h"
@@ -126,12 +127,37 @@ static uint8_t subscribe_one(struct shard *sh, struct subscribe_job *j, uint16_t
     return wish.options.qos;
 }
 
+/* Unless plugins have refused it. */
+static uint8_t try_subscribe(struct shard *sh, struct subscribe_job *j, uint16_t index,
+                             const struct subscribe_filter *f)
+{
+    uint8_t refusal = parked_refusal(j->conn, index);
+    return refusal != 0 ? refusal : subscribe_one(sh, j, index, f);
+}
+
+/* What was refused is not unsubscribed from: the command says nothing of it. */
+static void leave_out_refused(struct command *c, const struct subscribe_job *j)
+{
+    enum { REFUSAL_MIN = 0x80 };
+    struct rd r = { c->data.at, c->data.len, false };
+    uint8_t *to = (uint8_t *)(uintptr_t)c->data.at; /* the command's own copy */
+    for (uint16_t i = 0; i < j->count && r.left > 0; i++) {
+        const uint8_t *from = r.at;
+        rd_str(&r);
+        if (j->codes[i] >= REFUSAL_MIN) continue;
+        memmove(to, from, (size_t)(r.at - from));
+        to += r.at - from;
+    }
+    c->data.len = (size_t)(to - c->data.at);
+}
+
 static struct command *new_command(const struct session *s, struct subscribe_job *j, struct bytes filters)
 {
     enum command_kind kind = j->is_unsubscribe ? COMMAND_UNSUBSCRIBE : COMMAND_SUBSCRIBE;
     struct command *c = journal_fenced(s, s->persistent ? kind : COMMAND_FENCE, filters);
     if (c == NULL) return NULL;
     if (c->kind == COMMAND_SUBSCRIBE) command_mark_refused(c, bytes_of(j->codes, j->count));
+    if (j->is_unsubscribe) leave_out_refused(c, j);
     c->sub_id = j->sub_id;
     c->job = j;
     c->conn_id = j->conn->id;
@@ -187,7 +213,7 @@ static enum mqtt_rc subscribe(struct shard *sh, struct conn *c, const struct fra
     if (PROPS_HAS(&p.props, subscription_id)) j->sub_id = p.props.subscription_id;
     struct subscribe_filter one;
     for (uint16_t i = 0; i < p.count && subscribe_next(&p, c->version, &one); i++)
-        j->codes[i] = subscribe_one(sh, j, i, &one);
+        j->codes[i] = try_subscribe(sh, j, i, &one);
     return finish(sh, c, j, filters);
 }
 
@@ -222,8 +248,10 @@ static enum mqtt_rc unsubscribe(struct shard *sh, struct conn *c, const struct f
     j->is_unsubscribe = true;
     sh->work += p.count + (uint32_t)p.filters.left / LEVEL_BYTES;
     if (is_in_use) return refuse_id(sh, c, j);
-    for (uint16_t i = 0; i < p.count && unsubscribe_next(&p, &filter); i++)
-        j->codes[i] = unsubscribe_one(sh, c->session, filter);
+    for (uint16_t i = 0; i < p.count && unsubscribe_next(&p, &filter); i++) {
+        uint8_t refusal = parked_refusal(c, i);
+        j->codes[i] = refusal != 0 ? refusal : unsubscribe_one(sh, c->session, filter);
+    }
     return finish(sh, c, j, filters);
 }
 

@@ -36,13 +36,16 @@ struct rig_ears {
     void (*closed)(unsigned link);
 };
 
+struct hooks;
+
 struct rig_conf {
     unsigned shards; /* 1 or 2 */
     struct rig_ears ears;
     /* Changes the options; they are the defaults when it is called. */
     void (*options)(struct config *c, void *ctx);
     void *ctx;
-    struct hooks *hooks; /* of the door; borrowed until rig_end */
+    struct hooks *hooks;   /* plugins of the listener; NULL: none. Borrowed until rig_end */
+    struct access *access; /* its files; the same */
 };
 
 void rig_begin(const struct rig_conf *conf);
