@@ -106,6 +106,7 @@ enum err plugin_load(struct plugin *p)
 {
     char text[PLUGIN_TEXT_BYTES];
     struct code c;
+    log_event(p->all->log, EVENT_PLUGIN_LOADING, LOG_STR("plugin", p->name), LOG_STR("path", p->path));
     enum err rc = open_code(&c, p->path, text);
     p->handle = c.handle;
     p->init = c.init.init;
@@ -115,7 +116,7 @@ enum err plugin_load(struct plugin *p)
         log_event(p->all->log, EVENT_PLUGIN_FAILED, LOG_STR("plugin", p->path), LOG_STR("set_at", p->set_at),
                   LOG_STR("error", text));
     else
-        log_event(p->all->log, EVENT_PLUGIN_STARTED, LOG_STR("plugin", p->name), LOG_STR("path", p->path));
+        log_event(p->all->log, EVENT_PLUGIN_STARTED, LOG_STR("plugin", p->name));
     return rc;
 }
 

@@ -126,13 +126,6 @@ static bool is_for(const struct plugin_callback *c, const struct plugin_step *s)
     return c->topic == NULL || bytes_equal(bytes_of_text(c->topic), s->topic);
 }
 
-static void count(struct plugin_step *s, uint64_t spent_ns)
-{
-    struct plugin_count *c = &s->plugin->counts[s->event];
-    tally_add(&c->calls, 1);
-    tally_add(&c->nanoseconds, spent_ns);
-}
-
 /* The callback at s->at. */
 static enum called call(struct plugin_step *s, int *rc)
 {
@@ -141,8 +134,10 @@ static enum called call(struct plugin_step *s, int *rc)
     struct plugin_step *step_before = plugin_step_now();
     begin(s);
     uint64_t began_ns = s->began_ns;
+    struct plugin_count *counts = &s->plugin->counts[s->event];
+    tally_add(&counts->calls, 1);
     *rc = c->run(s->event, &s->event_data, c->userdata);
-    count(s, plugin_clock_ns() - began_ns);
+    tally_add(&counts->nanoseconds, plugin_clock_ns() - began_ns);
     plugin_now_set(before, step_before);
     return end_or_park(s, rc);
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Plugins by their host, without a broker.
-foreach(name plugin_host plugin_slow)
+foreach(name plugin_host plugin_slow plugin_threads)
   unit_test(${name} plugin)
   add_dependencies(test_${name} plugin_rigged plugin_refused_old plugin_refused_new plugin_refused_half plugin_refused_none)
   target_include_directories(test_${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
