@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "unit/plugin_kit.h"
+#include "unit/test_plugin_kit.h"
+#include <stdlib.h>
+#include <string.h>
 
 static const char *const login[] = { "3", NULL };
 static const char *const login_and_gone[] = { "3", "10", NULL };

@@ -3,7 +3,9 @@
  * Plugins that take too long, and verdicts that come later. A callback hangs until the test lets it go, so
  * that only "too late" depends on a clock, and however late that is the outcome is the same.
  */
-#include "unit/plugin_kit.h"
+#include "unit/test_plugin_kit.h"
+#include <stdlib.h>
+#include <string.h>
 
 enum { SHORT_MS = 20 };
 

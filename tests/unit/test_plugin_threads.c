@@ -4,7 +4,9 @@
  * it. Worth most under ThreadSanitizer.
  */
 #include "base/thread.h"
-#include "unit/plugin_kit.h"
+#include "unit/test_plugin_kit.h"
+#include <stdlib.h>
+#include <string.h>
 
 enum { SHARDS = 4, ROUNDS = 150 };
 

@@ -1,53 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * plugin_kit - a host with rigged plugins (tests/plugins/rigged.c), and a shard's side of it.
- *
- * Thread:  the test's; on_call on the plugins' threads.
- * Memory:  rig_fini.
- * Limits:  what the arrays hold.
- * Errors:  the test fails.
- * Tests:   whoever includes it.
- */
-#ifndef UNIT_PLUGIN_KIT_H
-#define UNIT_PLUGIN_KIT_H
-
-#include "base/check.h"
-#include "base/lock.h"
-#include "kit/test.h"
-#include "plugin/plugin_int.h"
-#include "plugins/rigged.h"
+#include "unit/test_plugin_kit.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { RIG_PLUGINS_MAX = 4, RIG_OPTS_MAX = 16, RIG_HOME = 7, RIG_LONG_MS = 60000 };
-
-struct rig {
-    struct rigged rigged;
-    /* What a callback does; NULL: defers. */
-    int (*on_call)(struct rig *r, const char *name, int event, void *data);
-
-    struct lock lock; /* guards the transcript */
-    char said[2048];  /* "a:basic_auth b:basic_auth ": who was called with what */
-
-    struct mailbox home, entered, release;
-    struct mail has_entered, may_go;
-
-    struct plugins *plugins;
-    struct hooks *hooks;
-    struct hook_client *client;
-    struct plugin_conf at[RIG_PLUGINS_MAX];
-    struct plugin_opt opts[RIG_PLUGINS_MAX][RIG_OPTS_MAX];
-    struct plugins_conf conf;
-    char address[32];
-};
-
 /* In front of a name that was said: what is not an event. */
-static inline const char *rig_event(int event)
+static const char *rig_event(int event)
 {
     return event == RIGGED_INIT ? "init" : event == RIGGED_CLEANUP ? "cleanup" : plugin_event_name(event);
 }
 
-static inline int rig_call(struct rigged *rigged, const char *name, int event, void *data)
+static int rig_call(struct rigged *rigged, const char *name, int event, void *data)
 {
     struct rig *r = CONTAINER(rigged, struct rig, rigged);
     lock_take(&r->lock);
@@ -57,14 +19,13 @@ static inline int rig_call(struct rigged *rigged, const char *name, int event, v
     return r->on_call == NULL ? MOSQ_ERR_PLUGIN_DEFER : r->on_call(r, name, event, data);
 }
 
-/* In a callback: until the test lets it go. */
-static inline void rig_hang(struct rig *r)
+void rig_hang(struct rig *r)
 {
     mailbox_send(&r->entered, &r->has_entered);
     mailbox_wait(&r->release);
 }
 
-static inline void rig_check_said(struct rig *r, const char *want)
+void rig_check_said(struct rig *r, const char *want)
 {
     char said[sizeof r->said];
     lock_take(&r->lock);
@@ -74,14 +35,13 @@ static inline void rig_check_said(struct rig *r, const char *want)
     assert_string_equal(want, said);
 }
 
-static inline void rig_add_opt(struct rig *r, const char *key, const char *value)
+void rig_add_opt(struct rig *r, const char *key, const char *value)
 {
     size_t i = r->conf.count - 1;
     r->opts[i][r->at[i].opts_count++] = (struct plugin_opt){ key, value };
 }
 
-/* One more plugin; `events`: numbers as texts, NULL at the end. */
-static inline void rig_add(struct rig *r, const char *name, const char *const *events)
+void rig_add(struct rig *r, const char *name, const char *const *events)
 {
     size_t i = r->conf.count++;
     r->at[i] = (struct plugin_conf){ .path = RIGGED_SO, .set_at = "test:1", .opts = r->opts[i] };
@@ -90,7 +50,7 @@ static inline void rig_add(struct rig *r, const char *name, const char *const *e
     for (; *events != NULL; events++) rig_add_opt(r, "event", *events);
 }
 
-static inline void rig_init(struct rig *r)
+void rig_init(struct rig *r)
 {
     *r = (struct rig){ .rigged.call = rig_call };
     lock_init(&r->lock, LOCK_RANK_LOGIN);
@@ -102,27 +62,26 @@ static inline void rig_init(struct rig *r)
     CHECK(hook_client_new(&r->client, &conf) == ERR_OK);
 }
 
-static inline enum err rig_publish(void *ctx, const struct hook_message *m)
+static enum err rig_publish(void *ctx, const struct hook_message *m)
 {
     (void)ctx;
     (void)m;
     return ERR_CLOSED;
 }
 
-static inline void rig_forget(void *ctx)
+static void rig_forget(void *ctx)
 {
     (void)ctx;
 }
 
-static inline enum err rig_kick(void *ctx, const struct hook_kick *k)
+static enum err rig_kick(void *ctx, const struct hook_kick *k)
 {
     (void)ctx;
     (void)k;
     return ERR_CLOSED;
 }
 
-/* All plugins at one door. */
-static inline enum err rig_start(struct rig *r)
+enum err rig_start(struct rig *r)
 {
     static const uint16_t which[] = { 0, 1, 2, 3 };
     static const struct hook_broker broker = { NULL, rig_publish, rig_kick, rig_forget };
@@ -132,12 +91,12 @@ static inline enum err rig_start(struct rig *r)
     return plugins_start(r->plugins, &broker);
 }
 
-static inline void rig_stop(struct rig *r)
+void rig_stop(struct rig *r)
 {
     plugins_stop(r->plugins, RIG_LONG_MS);
 }
 
-static inline void rig_fini(struct rig *r)
+void rig_fini(struct rig *r)
 {
     hook_client_unref(&r->client);
     hooks_unref(&r->hooks);
@@ -150,29 +109,29 @@ static inline void rig_fini(struct rig *r)
 
 /* --- questions */
 
-static inline void rig_ask_set(struct rig *r, struct hook_ask *a, enum hook_about about)
+void rig_ask_set(struct rig *r, struct hook_ask *a, enum hook_about about)
 {
     hook_ask_init(a, about, r->hooks, about == HOOK_READ ? NULL : r->client);
     a->to = &r->home;
     a->kind = RIG_HOME;
 }
 
-static inline void rig_free_login(struct hook_ask *a)
+static void rig_free_login(struct hook_ask *a)
 {
     free(CONTAINER(a, struct hook_login, ask));
 }
 
-static inline void rig_free_publish(struct hook_ask *a)
+static void rig_free_publish(struct hook_ask *a)
 {
     free(CONTAINER(a, struct hook_publish, ask));
 }
 
-static inline void rig_free_gone(struct hook_ask *a)
+void rig_free_gone(struct hook_ask *a)
 {
     free(CONTAINER(a, struct hook_gone, ask));
 }
 
-static inline struct hook_ask *rig_login(struct rig *r, const char *username)
+struct hook_ask *rig_login(struct rig *r, const char *username)
 {
     struct hook_login *l = calloc(1, sizeof *l);
     CHECK(l != NULL);
@@ -183,7 +142,7 @@ static inline struct hook_ask *rig_login(struct rig *r, const char *username)
     return &l->ask;
 }
 
-static inline struct hook_publish *rig_message(struct rig *r, const char *topic)
+struct hook_publish *rig_message(struct rig *r, const char *topic)
 {
     struct hook_publish *p = calloc(1, sizeof *p);
     CHECK(p != NULL);
@@ -197,8 +156,7 @@ static inline struct hook_publish *rig_message(struct rig *r, const char *topic)
     return p;
 }
 
-/* Takes it. */
-static inline void rig_say_gone(struct rig *r)
+void rig_say_gone(struct rig *r)
 {
     struct hook_gone *g = calloc(1, sizeof *g);
     CHECK(g != NULL);
@@ -208,8 +166,7 @@ static inline void rig_say_gone(struct rig *r)
     CHECK(!hooks_ask(&g->ask));
 }
 
-/* The next answer. */
-static inline struct hook_ask *rig_answer(struct rig *r)
+struct hook_ask *rig_answer(struct rig *r)
 {
     static _Thread_local struct mail *left;
     struct mail *m = left != NULL ? left : mailbox_wait(&r->home);
@@ -218,19 +175,15 @@ static inline struct hook_ask *rig_answer(struct rig *r)
     return CONTAINER(m, struct hook_ask, mail);
 }
 
-/* Asks, and waits for the answer if it does not come at once. */
-static inline void rig_ask(struct rig *r, struct hook_ask *a)
+void rig_ask(struct rig *r, struct hook_ask *a)
 {
     if (!hooks_ask(a)) assert_ptr_equal(a, rig_answer(r));
 }
 
-/* The verdict of a login; forgets it. */
-static inline void rig_check_login(struct rig *r, const char *username, enum hook_verdict want)
+void rig_check_login(struct rig *r, const char *username, enum hook_verdict want)
 {
     struct hook_ask *a = rig_login(r, username);
     rig_ask(r, a);
     CHECK_INT(want, a->verdict);
     hook_ask_unref(&a);
 }
-
-#endif
