@@ -25,7 +25,8 @@ enum lock_rank {
     LOCK_RANK_PLUGINS = 8,
     LOCK_RANK_PLUGIN = 9,
     LOCK_RANK_HOOK_CLIENT = 10,
-    LOCK_RANK_LOG = 11
+    LOCK_RANK_PLUGIN_EXT = 11,
+    LOCK_RANK_LOG = 12
 };
 
 enum { LOCK_HELD_MAX = 4 };

@@ -23,6 +23,11 @@ static inline void tally_add(struct tally *t, uint64_t n)
     atomic_fetch_add_explicit(&t->sum, n, memory_order_relaxed);
 }
 
+static inline void tally_set(struct tally *t, uint64_t to)
+{
+    atomic_store_explicit(&t->sum, to, memory_order_relaxed);
+}
+
 static inline uint64_t tally_get(const struct tally *t)
 {
     return atomic_load_explicit(&t->sum, memory_order_relaxed);

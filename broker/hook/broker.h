@@ -15,6 +15,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "base/mailbox.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -36,6 +37,15 @@ struct hook_kick {
     uint8_t code; /* of DISCONNECT, to version 5; 0: 0x98 */
 };
 
+/* Who is there by this name, and what waits. */
+enum { HOOK_QUEUED_MAX = 10000 };
+struct hook_presence {
+    struct bytes client_id;                /* lent until done */
+    void (*done)(struct hook_presence *q); /* once, on a shard's thread; may not block */
+    bool is_connected, has_session;
+    uint64_t queued; /* HOOK_QUEUED_MAX: so many or more */
+};
+
 /* Those of a set of shards are shards_hook_broker's (shard/shard.h). */
 struct hook_broker {
     void *ctx;
@@ -44,6 +54,7 @@ struct hook_broker {
     /* What plugins have said may hold no more (one has reloaded): verdicts that are remembered are not used
      * again. A kick says so, too. */
     void (*forget)(void *ctx);
+    enum err (*presence)(void *ctx, struct hook_presence *q); /* takes it until done; not when it fails */
 };
 
 #endif

@@ -2,11 +2,13 @@
 #include "hook/client.h"
 #include "base/lock.h"
 #include "base/ref.h"
+#include "base/word.h"
 #include <stdlib.h>
 
 struct hook_client {
     struct ref ref;
     struct gauge subs;
+    struct shared_word has_ended;
     struct lock lock; /* guards the names */
     unsigned names_count;
     char *names[HOOK_USERNAMES_MAX]; /* the last one is its name now; NULL: none */
@@ -105,6 +107,16 @@ enum err hook_client_set_username(struct hook_client *c, const char *username)
 const struct hook_client_conf *hook_client_facts(const struct hook_client *c)
 {
     return &c->facts;
+}
+
+void hook_client_end(struct hook_client *c)
+{
+    shared_word_set(&c->has_ended, 1);
+}
+
+bool hook_client_is_here(const struct hook_client *c)
+{
+    return shared_word_get(&c->has_ended) == 0;
 }
 
 struct gauge *hook_client_subs(struct hook_client *c)

@@ -48,6 +48,10 @@ const char *hook_client_username(struct hook_client *c);
 enum err hook_client_set_username(struct hook_client *c, const char *username);
 const struct hook_client_conf *hook_client_facts(const struct hook_client *c);
 
+/* Its connection has ended: told by its shard, asked by anybody. */
+void hook_client_end(struct hook_client *c);
+bool hook_client_is_here(const struct hook_client *c);
+
 /* Its subscriptions: counted by its shard, read by anybody. */
 struct gauge *hook_client_subs(struct hook_client *c);
 

@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hook - the plugin contract, in both directions: what shards ask of plugins, and what plugins may ask of the
- * broker. Who loads them, and how they see it (mosquitto's ABI), is behind struct hooks_ops.
+ * hook - what shards ask of plugins. Who loads them, and how they see it, is behind struct hooks_ops.
  *
- * A question (struct hook_ask) visits, one after the other, the plugins of a door that have registered for
- * what it is about, until one decides, and comes back as mail. When all defer, the answer is HOOK_DEFER, or
- * the question's own fallback where it has one.
+ * A question visits, one after the other, the plugins of a door that have registered for what it is about,
+ * until one decides, and comes back as mail. When all defer, the answer is HOOK_DEFER, or its own fallback.
  *
  *   shard: hooks_ask -> plugin 1 --(defers)--> plugin 2 --(decides)--> shard: mail with ask->kind
  *
- * Questions of one shard reach a plugin in the order in which they were asked. Answers may come back in
- * another order: who needs it keeps a queue of its own.
+ * Questions of one shard reach a plugin in their order; answers may come back in another one.
  *
  * Thread:  a shard asks; plugins answer on their own threads, or, when they say that they may be called
  *          so, at once on the shard's. A question is nobody else's from hooks_ask until it is back.
@@ -38,7 +35,8 @@ enum hook_event {
     HOOK_EVENT_CONTROL = 8,
     HOOK_EVENT_MESSAGE = 16,
     HOOK_EVENT_PSK = 32,
-    HOOK_EVENT_DISCONNECT = 64
+    HOOK_EVENT_DISCONNECT = 64,
+    HOOK_EVENT_CONNECTED = 128
 };
 
 enum hook_about {
@@ -52,8 +50,8 @@ enum hook_about {
     HOOK_AUTH_AGAIN,  /* the same, of a client that is in */
     HOOK_AUTH_MORE,   /* the next step of it */
     HOOK_PSK,         /* struct hook_psk */
-    HOOK_GONE         /* struct hook_gone: the client is never mentioned again. No answer comes back: the
-                       * asker's reference is taken by hooks_ask */
+    HOOK_CONNECTED, /* struct hook_connected: CONNACK says success. These two are told, and come not back: */
+    HOOK_GONE       /* struct hook_gone: the client is never mentioned again. hooks_ask takes them */
 };
 
 enum hook_verdict {
@@ -148,6 +146,11 @@ struct hook_psk {
 };
 
 enum { HOOK_REASON_LOST = -1 }; /* the network went, without a word of either side */
+
+struct hook_connected {
+    struct hook_ask ask;
+    bool session_present;
+};
 
 struct hook_gone {
     struct hook_ask ask;

@@ -48,6 +48,7 @@ enum {
     LONGLINK_QUERIES_MAX = 10000, /* under way */
     LONGLINK_METRICS_MAX = 1000,
     LONGLINK_VERDICTS_MAX = 100000, /* not answered */
+    LONGLINK_QUEUED_MAX = 10000,    /* counted for a presence: so many or more */
     LONGLINK_FIELDS_MAX = 16
 };
 
@@ -82,17 +83,17 @@ struct longlink_details {
 
 /* In a callback of BASIC_AUTH, EXT_AUTH_START, EXT_AUTH_CONTINUE, ACL_CHECK or PSK_KEY, once, with the
  * event_data that it was given. The callback returns LONGLINK_VERDICT_LATER. `event_data` and all that it
- * points to stay until the answer, or until the verdict is late; the client lives as long (and mosquitto's
- * functions know it on any thread). The plugin's next callbacks go on meanwhile; what the client sends next
- * waits. NULL: for another event, outside of it, a second time, or for want of memory; then the callback
- * decides itself. */
+ * points to stay until the answer, however late that is; the client is known on any thread until it is gone.
+ * The plugin's next callbacks go on meanwhile; what the client sends next waits. NULL: for another event,
+ * outside of it, a second time, with LONGLINK_VERDICTS_MAX unanswered, or for want of memory; then the
+ * callback decides itself. */
 LONGLINK_API struct longlink_verdict *longlink_verdict_later(void *event_data);
 
 /* Exactly once, from any thread, even before the callback has returned: what the callback would have returned
  * (MOSQ_ERR_PLUGIN_DEFER asks whoever comes next). `details` may be NULL. The verdict is not the caller's
- * afterwards, whatever the result. MOSQ_ERR_NOT_FOUND: too late, for plugin_timeout has passed since the
- * callback began and somebody else has decided, or the second time: nothing happens. MOSQ_ERR_INVAL: an `rc`
- * that a callback may not return; it counts as MOSQ_ERR_UNKNOWN. */
+ * afterwards, whatever the result. MOSQ_ERR_NOT_FOUND: nothing happens, for it is too late (plugin_timeout
+ * has passed since the callback began, or the client is gone), or the second time. MOSQ_ERR_INVAL: `rc` or
+ * details that cannot be; they count as MOSQ_ERR_UNKNOWN, as does MOSQ_ERR_NOMEM. */
 LONGLINK_API int longlink_verdict(struct longlink_verdict *v, int rc, const struct longlink_details *details);
 
 /* --- Clients */
@@ -130,7 +131,7 @@ struct longlink_presence {
     const char *client_id;
     bool is_connected;
     bool has_session;
-    uint64_t queued; /* QoS 1 and 2 messages that wait for it, those on their way included */
+    uint64_t queued; /* messages that wait for it, those on their way included; at most LONGLINK_QUEUED_MAX */
 };
 
 struct longlink_connected {
@@ -158,8 +159,9 @@ enum longlink_metric_kind { LONGLINK_COUNTER = 0, LONGLINK_GAUGE = 1 };
 struct longlink_metric;
 
 /* In init. Printed with the broker's as longlink_plugin_NAME{plugin="..."}: `name` of [a-z0-9_], that of a
- * counter ends in _total; `unit` as "messages", `help` one sentence. The same name again gives the same
- * metric; with another kind, or above LONGLINK_METRICS_MAX: NULL. It lives as long as the plugin. */
+ * counter ends in _total; `unit` as "messages", `help` one sentence: both are in the log, at debug. The same
+ * name again gives the same metric; with another kind, or above LONGLINK_METRICS_MAX: NULL. It lives as long
+ * as the plugin. */
 LONGLINK_API struct longlink_metric *longlink_metric_new(mosquitto_plugin_id_t *id, const char *name,
                                                          enum longlink_metric_kind kind, const char *unit,
                                                          const char *help);
@@ -170,9 +172,10 @@ struct longlink_field {
     const char *key, *value; /* the value may hold anything: it is escaped, and cut at 200 bytes; NULL: "" */
 };
 
-/* One line: the event plugin-says with plugin=, says=`what`, then the fields. `level` is a MOSQ_LOG_*. Of
- * each `what` (the first 64 of a plugin; the others share one) at most one line a second; the next says how
- * many were left out, suppressed=. Never log a secret. */
+/* One line: the event plugin-error, -warning, -notice, -info or -debug, as `level` (MOSQ_LOG_*) says, with
+ * plugin=, says=`what`, then the fields, whose keys are of [a-z0-9_]. Of each `what` (the first 64 of a
+ * plugin; the others share one) at most one line a second; the next says how many were left out, suppressed=.
+ * Never log a secret. */
 LONGLINK_API void longlink_log(mosquitto_plugin_id_t *id, int level, const char *what,
                                const struct longlink_field *fields, size_t count);
 

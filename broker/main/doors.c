@@ -260,6 +260,13 @@ static_assert((int)CONFIG_PROXY_V1 == (int)PROXY_V1 && (int)CONFIG_PROXY_V2 == (
                   CONFIG_PROXY_ANY == (PROXY_V1 | PROXY_V2),
               "the words of enable_proxy_protocol are in the order of these bits");
 
+static bool has_plugins(const struct config *config, const struct config_listener *l)
+{
+    for (size_t i = 0; i < config->plugins_count; i++)
+        if (config_plugin_serves(&config->plugins[i], (size_t)(l - config->listeners))) return true;
+    return false;
+}
+
 /* What stands between a socket of this listener and MQTT. */
 static struct edge_conf edge_conf_of(const struct config *config, const struct config_listener *l,
                                      struct edge *previous)
@@ -280,6 +287,7 @@ static struct edge_conf edge_conf_of(const struct config *config, const struct c
             .sni_dir = l->sni_dir,
             .psk_hint = l->psk_hint,
             .psk_file = l->security.psk_file,
+            .asks_for_keys = has_plugins(config, l),
         },
         .is_websocket = l->protocol == CONFIG_PROTOCOL_WEBSOCKETS,
         .ws = { .bytes_max = config->websockets_headers_size, .origins = l->websockets_origin },

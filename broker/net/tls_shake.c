@@ -118,8 +118,11 @@ static int limit_ticket(SSL *ssl, void *arg)
     const struct tls_conn *c = SSL_get_app_data(ssl);
     int days = 0, seconds = 0;
     (void)arg;
-    /* Whoever knows the key may have forgotten it by then: it is asked each time. */
-    if (c->ask != NULL && SSL_get_psk_identity(ssl) != NULL) SSL_SESSION_set_timeout(session, 0);
+    /* Whoever knows the key may have forgotten it by then, and is to be asked each time: it is too old. */
+    if (c->ask != NULL && SSL_get_psk_identity(ssl) != NULL) {
+        SSL_SESSION_set_time(session, 1);
+        SSL_SESSION_set_timeout(session, 1);
+    }
     if (peer == NULL || ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(peer)) != 1) return 1;
     long left = days * 86400L + seconds;
     if (left < SSL_SESSION_get_timeout(session)) SSL_SESSION_set_timeout(session, left > 0 ? left : 0);

@@ -83,7 +83,7 @@ static int look(struct plugin_callback_conf *conf, int event, const void *event_
 {
     enum { CONTROL_BYTES_MIN = 13 }; /* "$CONTROL/A/v1" */
     conf->event = event;
-    if (event <= 0 || event >= PLUGIN_EVENTS_COUNT) return MOSQ_ERR_NOT_SUPPORTED;
+    if (event <= 0 || event > MOSQ_EVT_DISCONNECT) return MOSQ_ERR_NOT_SUPPORTED;
     if (event != MOSQ_EVT_CONTROL) return MOSQ_ERR_SUCCESS;
     conf->topic = event_data;
     if (!is_control(conf->topic)) return MOSQ_ERR_INVAL;
@@ -109,7 +109,7 @@ int mosquitto_callback_unregister(mosquitto_plugin_id_t *identifier, int event,
     struct plugin *p = caller(identifier);
     if (p == NULL || cb_func == NULL) return MOSQ_ERR_INVAL;
     conf.event = event;
-    if (event <= 0 || event >= PLUGIN_EVENTS_COUNT) return MOSQ_ERR_NOT_SUPPORTED;
+    if (event <= 0 || event > MOSQ_EVT_DISCONNECT) return MOSQ_ERR_NOT_SUPPORTED;
     if (event == MOSQ_EVT_CONTROL && !is_control(event_data)) return MOSQ_ERR_INVAL;
     if (event == MOSQ_EVT_CONTROL) conf.topic = event_data;
     return plugin_callback_remove(p, &conf);

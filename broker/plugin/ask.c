@@ -75,7 +75,7 @@ void plugin_ask_late(struct hook_ask *a)
 
 void plugin_ask_home(struct hook_ask *a)
 {
-    if (a->about == HOOK_GONE) {
+    if (plugin_is_news(a)) {
         hook_ask_unref(&a);
         return;
     }
@@ -93,6 +93,7 @@ static int event_of(struct hook_ask *a)
     case HOOK_AUTH_AGAIN: return MOSQ_EVT_EXT_AUTH_START;
     case HOOK_AUTH_MORE: return MOSQ_EVT_EXT_AUTH_CONTINUE;
     case HOOK_PSK: return MOSQ_EVT_PSK_KEY;
+    case HOOK_CONNECTED: return PLUGIN_EVT_CONNECTED;
     case HOOK_GONE: return MOSQ_EVT_DISCONNECT;
     default: break;
     }
@@ -190,6 +191,7 @@ static void fill(struct plugin_step *s, struct hook_ask *a)
         s->hint = CONTAINER(a, struct hook_psk, ask)->hint;
         s->identity = CONTAINER(a, struct hook_psk, ask)->identity;
         break;
+    case HOOK_CONNECTED: break;
     case HOOK_GONE: s->reason = CONTAINER(a, struct hook_gone, ask)->reason; break;
     }
 }
@@ -340,9 +342,9 @@ static bool visit_item(struct plugin *p, struct hook_ask *a, size_t item, bool i
     return seen != SEEN_GONE;
 }
 
-static void say_gone(struct plugin *p, struct hook_ask *a)
+static void tell(struct plugin *p, struct hook_ask *a)
 {
-    struct plugin_step *s = plugin_step_new(p, a, MOSQ_EVT_DISCONNECT);
+    struct plugin_step *s = plugin_step_new(p, a, event_of(a));
     if (s == NULL) return;
     s->is_own = true;
     fill_step(s, a);
@@ -364,17 +366,16 @@ static void visit_gone(struct plugin *p, struct hook_ask *a)
 {
     plugin_later_end(p, a->client);
     bool is_told = CONTAINER(a, struct hook_gone, ask)->was_in || knows(p, a->client);
-    if (is_told && plugin_is_registered(p, MOSQ_EVT_DISCONNECT)) say_gone(p, a);
+    if (is_told && plugin_is_registered(p, MOSQ_EVT_DISCONNECT)) tell(p, a);
     plugin_client_gone(p, a->client);
 }
 
 /* True: this plugin has said what it has to say. */
 static bool visit(struct plugin *p, struct hook_ask *a, bool is_own)
 {
-    if (a->about == HOOK_GONE) {
-        visit_gone(p, a);
-        return true;
-    }
+    if (a->about == HOOK_CONNECTED) tell(p, a);
+    if (a->about == HOOK_GONE) visit_gone(p, a);
+    if (plugin_is_news(a)) return true;
     struct hook_ask *held = a; /* whatever becomes of it: it stays memory until this returns */
     ref_add(&held->ref, 1);
     size_t count = items_count(a);
@@ -389,13 +390,13 @@ static bool visit(struct plugin *p, struct hook_ask *a, bool is_own)
 static bool runs_here(const struct plugin *p, struct hook_ask *a, const struct plugin *here)
 {
     if (p == here) return true;
-    return a->about != HOOK_GONE && (shared_word_get(&p->inlined) & 1u << event_of(a)) != 0;
+    return !plugin_is_news(a) && (shared_word_get(&p->inlined) & 1u << event_of(a)) != 0;
 }
 
 /* After a visit. True: answered. */
 static bool step_ahead(struct hook_ask *a)
 {
-    if (a->about != HOOK_GONE && is_decided(a)) return !turn_phase(a);
+    if (!plugin_is_news(a) && is_decided(a)) return !turn_phase(a);
     a->at++;
     return false;
 }

@@ -33,7 +33,7 @@ static bool chain_ask(struct hooks *h, struct hook_ask *a)
     a->walkers = 0;
     a->verdict = HOOK_DEFER;
     bool is_done = plugin_ask_on(a, NULL);
-    if (is_done && a->about == HOOK_GONE) {
+    if (is_done && plugin_is_news(a)) {
         plugin_ask_home(a);
         return false;
     }

@@ -47,47 +47,26 @@ enum err plugin_client_show(struct plugin *p, struct hook_client *client)
     return rc;
 }
 
-/* Frees it if nobody has kept it. */
-static void forget(struct plugin *p, const struct hook_client *client)
+/* Who is gone is said to be so before the plugin hears of it: so either this sees it, or that finds the
+ * entry. */
+enum err plugin_client_show_locked(struct plugin *p, struct hook_client *client)
 {
-    lock_take(&p->lock);
-    struct plugin_known *k = plugin_known_locked(p, client);
-    if (k != NULL && (!k->is_gone || k->kept > 0)) k = NULL;
-    if (k != NULL) map_take(&p->known, hash_of(client), is_of, client);
-    lock_release(&p->lock);
-    known_free(k);
+    if (plugin_known_locked(p, client) != NULL) return ERR_OK;
+    return hook_client_is_here(client) ? add_locked(p, client) : ERR_CLOSED;
 }
 
 void plugin_client_gone(struct plugin *p, struct hook_client *client)
 {
     lock_take(&p->lock);
     struct plugin_known *k = plugin_known_locked(p, client);
-    if (k != NULL) {
-        k->is_gone = true;
-        k->kept++; /* so that it stays for what follows */
-    }
+    if (k != NULL) k->is_gone = true; /* so it stays as it is for what follows */
     lock_release(&p->lock);
     if (k == NULL) return;
     plugin_ext_gone(p, k);
-    plugin_client_let_go(p, client);
-}
-
-enum err plugin_client_keep(struct plugin *p, const struct hook_client *client)
-{
     lock_take(&p->lock);
-    struct plugin_known *k = plugin_known_locked(p, client);
-    if (k != NULL) k->kept++;
+    map_take(&p->known, hash_of(client), is_of, client);
     lock_release(&p->lock);
-    return k == NULL ? ERR_NOTFOUND : ERR_OK;
-}
-
-void plugin_client_let_go(struct plugin *p, const struct hook_client *client)
-{
-    lock_take(&p->lock);
-    struct plugin_known *k = plugin_known_locked(p, client);
-    if (k != NULL && k->kept > 0) k->kept--;
-    lock_release(&p->lock);
-    forget(p, client);
+    known_free(k);
 }
 
 void plugin_clients_fini(struct plugin *p)
@@ -115,8 +94,10 @@ struct hook_client *plugin_client_hold(const struct mosquitto *client)
     struct plugin_gate gate;
     if (pointer == NULL) return NULL;
     if (s != NULL && s->client == pointer) return hook_client_ref(s->client);
-    if (p != NULL) return hold_known(p, pointer);
-    if (!plugins_enter(&gate)) return NULL;
+    if (p != NULL) found = hold_known(p, pointer);
+    if (p != NULL) return found != NULL ? found : plugin_ext_hold(pointer);
+    found = plugin_ext_hold(pointer);
+    if (found != NULL || !plugins_enter(&gate)) return found;
     for (size_t i = 0; i < gate.plugins->count && found == NULL; i++)
         found = hold_known(&gate.plugins->at[i], pointer);
     plugins_leave();

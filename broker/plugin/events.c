@@ -156,6 +156,7 @@ bool plugin_event_make(struct plugin_step *s)
         s->event_data.disconnect =
             (struct mosquitto_evt_disconnect){ .client = writable(s->client), .reason = s->reason };
         return true;
+    case PLUGIN_EVT_CONNECTED: return true; /* ext_connected.c has it from the step */
     default: return false;
     }
 }

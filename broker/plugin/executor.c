@@ -19,7 +19,7 @@ static bool may_be_refused(const struct hook_ask *a)
  * must be told of. */
 static enum hook_verdict refused_locked(const struct plugin *p, const struct hook_ask *a, bool is_new)
 {
-    bool can_wait = a->about == HOOK_READ || a->about == HOOK_GONE;
+    bool can_wait = a->about == HOOK_READ || plugin_is_news(a);
     if (p->is_ended || ((p->stops || p->is_stuck) && !can_wait)) return HOOK_LATE;
     if (p->stops && a->about == HOOK_READ) return HOOK_LATE;
     bool is_full = p->waiting >= shared_word_get(&p->all->queue_max);

@@ -83,6 +83,7 @@ static enum err init_one(struct plugin *p, const struct plugin_conf *conf)
 
 static void fini_one(struct plugin *p)
 {
+    plugin_ext_free(p);
     plugin_unload(p);
     for (int i = 0; i < PLUGIN_EVENTS_COUNT; i++) plugin_list_unref(&p->lists[i]);
     plugin_clients_fini(p);

@@ -140,6 +140,7 @@ const char *plugin_event_name(int event)
         [MOSQ_EVT_PSK_KEY] = "psk_key",
         [MOSQ_EVT_TICK] = "tick",
         [MOSQ_EVT_DISCONNECT] = "disconnect",
+        [PLUGIN_EVT_CONNECTED] = "connected",
     };
     return event > 0 && event < PLUGIN_EVENTS_COUNT ? names[event] : names[0];
 }

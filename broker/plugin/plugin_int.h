@@ -77,6 +77,12 @@ struct plugin *plugin_of(const void *id);
 /* Callbacks of this event may run on any thread from now on. */
 void plugin_run_anywhere(struct plugin *p, int event);
 
+/* Does it only tell, and no answer goes home? */
+static inline bool plugin_is_news(const struct hook_ask *a)
+{
+    return a->about == HOOK_GONE || a->about == HOOK_CONNECTED;
+}
+
 /* --- gate.c: between the two the broker and the log may be used, on any thread. False: not any more. */
 
 struct plugin_gate {
@@ -93,9 +99,8 @@ void plugins_gate_close(void); /* when the last has left */
 
 struct plugin_known {
     struct hook_client *client; /* a reference */
-    uint32_t kept;
-    bool is_gone; /* its connection has ended, and the plugin knows */
-    void *ext;    /* of longlink_plugin.h's functions */
+    bool is_gone;               /* its connection has ended, and the plugin knows */
+    void *ext;                  /* of longlink_plugin.h's functions */
 };
 
 /* What a pointer of a plugin's stands for: the client that the callback on this thread is about, or one that
@@ -107,20 +112,23 @@ struct plugin_known *plugin_known_locked(struct plugin *p, const struct hook_cli
 
 /* Before a step; keeps it until it is gone. Any thread. */
 enum err plugin_client_show(struct plugin *p, struct hook_client *client);
+/* The same for one that was shown on another thread; with the plugin's lock held. ERR_CLOSED: it is gone. */
+enum err plugin_client_show_locked(struct plugin *p, struct hook_client *client);
 /* Its connection has ended, and nothing more is asked about it. */
 void plugin_client_gone(struct plugin *p, struct hook_client *client);
-/* Keeps the entry beyond that. ERR_NOTFOUND. Any thread. */
-enum err plugin_client_keep(struct plugin *p, const struct hook_client *client);
-void plugin_client_let_go(struct plugin *p, const struct hook_client *client);
 void plugin_clients_fini(struct plugin *p);
 
 /* --- ext_*.c, for longlink_plugin.h */
 
 enum err plugin_ext_start(struct plugin *p);                    /* before init */
+void plugin_ext_step_take(struct plugin_step *s);               /* s->ext goes into its result */
 void plugin_ext_step_end(struct plugin_step *s);                /* before a step is freed */
 void plugin_ext_gone(struct plugin *p, struct plugin_known *k); /* after DISCONNECT, before it is forgotten */
 void plugin_ext_end(struct plugin *p);                          /* after cleanup, on its thread */
+void plugin_ext_free(struct plugin *p);                         /* with the plugin */
 void plugin_ext_figures(struct plugin *p, plugins_each_figure *each, void *ctx);
+/* A client that a plugin holds a reference to; gives another one. Any thread. NULL: it is none. */
+struct hook_client *plugin_ext_hold(const void *client);
 /* Mail of a kind above PLUGIN_MAIL_EXT that ext_*.c sends to p->mailbox comes back here, on its thread. */
 void plugin_ext_mail(struct plugin *p, struct mail *mail);
 

@@ -60,7 +60,7 @@ bool plugin_step_later(struct plugin_step *s)
     return may;
 }
 
-bool plugin_step_answer(struct plugin_step *s, int rc)
+bool plugin_step_answer(struct plugin_step *s, int rc, void *ext)
 {
     struct plugin *p = s->plugin;
     lock_take(&p->lock);
@@ -69,6 +69,7 @@ bool plugin_step_answer(struct plugin_step *s, int rc)
     if (counts) {
         s->has_rc = true;
         s->rc = rc;
+        s->ext = ext;
     }
     s->mail.kind = PLUGIN_MAIL_STEP; /* which has the reference that the list of parked ones had */
     lock_release(&p->lock);
@@ -84,8 +85,7 @@ static void begin(struct plugin_step *s)
     plugin_now_set(p, s);
     lock_take(&p->lock);
     s->began_ns = now_ns;
-    if (s->ask == NULL || s->ask->about == HOOK_GONE)
-        s->is_taken = false; /* nobody waits: each has its time */
+    if (s->ask == NULL || plugin_is_news(s->ask)) s->is_taken = false; /* nobody waits: each has its time */
     if (s->is_own) p->running = s;
     lock_release(&p->lock);
 }
@@ -142,6 +142,13 @@ static enum called call(struct plugin_step *s, int *rc)
     return end_or_park(s, rc);
 }
 
+static bool take(struct plugin_step *s, int rc)
+{
+    bool is_decided = plugin_event_take(s, rc);
+    if (s->ext != NULL) plugin_ext_step_take(s);
+    return is_decided;
+}
+
 /* A callback's result, and those behind it. */
 static bool run_from(struct plugin_step *s, bool has_rc, int rc)
 {
@@ -151,7 +158,7 @@ static bool run_from(struct plugin_step *s, bool has_rc, int rc)
             if (called != CALLED) return called == TAKEN; /* what is left to ask for is nobody's business */
             has_rc = true;
         }
-        if (has_rc && plugin_event_take(s, rc)) return true;
+        if (has_rc && take(s, rc)) return true;
         has_rc = false;
         s->at++;
     }

@@ -33,7 +33,8 @@
 struct plugin;
 
 enum {
-    PLUGIN_EVENTS_COUNT = MOSQ_EVT_DISCONNECT + 1, /* by number; 0 is none */
+    PLUGIN_EVT_CONNECTED = MOSQ_EVT_DISCONNECT + 1, /* longlink_on_connected's; no number of the ABI */
+    PLUGIN_EVENTS_COUNT,                            /* by number; 0 is none */
     PLUGIN_CALLBACKS_MAX = 1000,
     PLUGIN_LATER = 0x4C4C, /* LONGLINK_VERDICT_LATER */
 };
@@ -160,9 +161,9 @@ struct plugin_step *plugin_step_now(void);
 /* The callback that runs will return PLUGIN_LATER. True, once: the promise has a reference to the step. */
 bool plugin_step_later(struct plugin_step *s);
 
-/* Any thread, once for each promise, whose reference it takes: what the callback would have returned. False:
- * too late, somebody else has decided. */
-bool plugin_step_answer(struct plugin_step *s, int rc);
+/* Any thread, once for each promise, whose reference it takes: what the callback would have returned, and the
+ * step's `ext`, which is taken when this is in time. False: too late, somebody else has decided. */
+bool plugin_step_answer(struct plugin_step *s, int rc, void *ext);
 
 /* --- step.c */
 

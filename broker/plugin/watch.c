@@ -88,7 +88,7 @@ void plugin_running_end(struct plugin *p)
     struct list dead;
     list_init(&dead);
     lock_take(&p->lock);
-    if (p->visitor != NULL && p->visitor->about != HOOK_GONE) take_locked(p, p->visitor, &home, &dead);
+    if (p->visitor != NULL && !plugin_is_news(p->visitor)) take_locked(p, p->visitor, &home, &dead);
     if (p->running != NULL) p->running->is_taken = true;
     lock_release(&p->lock);
     send_home(&home);
@@ -106,7 +106,7 @@ void plugin_queue_end(struct plugin *p, bool all)
     while (left != NULL) {
         struct hook_ask *a = CONTAINER(left, struct hook_ask, mail);
         left = left->next;
-        if (a->about == HOOK_GONE || (a->about == HOOK_READ && !all)) {
+        if (plugin_is_news(a) || (a->about == HOOK_READ && !all)) {
             a->mail.next = NULL;
             *p->last = &a->mail;
             p->last = &a->mail.next;
@@ -147,7 +147,7 @@ static void look_at_running(struct plugin *p, struct round *r)
         s->is_taken = true;
         r->late_event = s->event;
         tally_add(&p->counts[s->event].late, 1);
-        if (s->ask != NULL && s->ask->about != HOOK_GONE) take_locked(p, s->ask, &r->home, &r->dead);
+        if (s->ask != NULL && !plugin_is_news(s->ask)) take_locked(p, s->ask, &r->home, &r->dead);
     }
     r->is_stuck = is_late(r, s->began_ns, 2);
     r->is_stuck_now = r->is_stuck && !p->is_stuck;

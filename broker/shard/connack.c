@@ -118,7 +118,7 @@ void connack_send(struct shard *sh, struct conn *c)
     free(c->assigned_id);
     c->assigned_id = NULL;
     c->state = CONN_OPEN;
-    if (c->hooked != NULL) c->hooked->was_in = true;
+    hooked_in(c);
     metrics_add(sh->metrics, METRIC_connects_accepted_total, 1);
     feed_pump(sh, c->session);
 }

@@ -34,6 +34,9 @@ static enum err client_new(const struct shard *sh, const struct conn *c, const s
         .is_websocket = conn_door(sh, c)->protocol == CONFIG_PROTOCOL_WEBSOCKETS,
     };
     if (p->has_username) conf.username = p->username;
+    if (c->transport.ops->certificate != NULL)
+        conf.certificate = c->transport.ops->certificate(&c->transport);
+    conf.certificate_free = transport_certificate_free;
     return hook_client_new(out, &conf);
 }
 
@@ -42,11 +45,23 @@ static void gone_free(struct hook_ask *a)
     free(CONTAINER(a, struct hook_gone, ask));
 }
 
-/* Made before it is needed: the end must not fail for want of memory. */
-static bool gone_new(struct hooked *h, struct hooks *hooks)
+static void connected_free(struct hook_ask *a)
 {
+    free(CONTAINER(a, struct hook_connected, ask));
+}
+
+/* Made before they are needed: neither must fail for want of memory. */
+static bool news_new(struct hooked *h, struct hooks *hooks)
+{
+    h->connected = calloc(1, sizeof *h->connected);
     h->gone = calloc(1, sizeof *h->gone);
-    if (h->gone == NULL) return false;
+    if (h->connected == NULL || h->gone == NULL) {
+        free(h->connected);
+        free(h->gone);
+        return false;
+    }
+    hook_ask_init(&h->connected->ask, HOOK_CONNECTED, hooks, h->client);
+    h->connected->ask.destroy = connected_free;
     hook_ask_init(&h->gone->ask, HOOK_GONE, hooks, h->client);
     h->gone->ask.destroy = gone_free;
     h->gone->reason = HOOK_REASON_LOST;
@@ -59,13 +74,35 @@ bool hooked_begin(const struct shard *sh, struct conn *c, const struct connect *
     if (hooks == NULL) return true;
     struct hooked *h = calloc(1, sizeof *h);
     if (h == NULL) return false;
-    if (client_new(sh, c, p, &h->client) == ERR_OK && gone_new(h, hooks)) {
+    if (client_new(sh, c, p, &h->client) == ERR_OK && news_new(h, hooks)) {
         c->hooked = h;
         return true;
     }
     hook_client_unref(&h->client);
     free(h);
     return false;
+}
+
+static void drop_connected(struct hooked *h)
+{
+    struct hook_ask *a = h->connected == NULL ? NULL : &h->connected->ask;
+    h->connected = NULL;
+    hook_ask_unref(&a);
+}
+
+void hooked_in(struct conn *c)
+{
+    struct hooked *h = c->hooked;
+    if (h == NULL || h->was_in) return;
+    h->was_in = true;
+    if (!hooks_want(h->connected->ask.hooks, HOOK_EVENT_CONNECTED)) {
+        drop_connected(h);
+        return;
+    }
+    struct hook_connected *connected = h->connected;
+    h->connected = NULL;
+    connected->session_present = c->session_present;
+    hooks_ask(&connected->ask);
 }
 
 void hooked_reason(struct conn *c, uint8_t reason)
@@ -84,6 +121,8 @@ void hooked_gone(struct shard *sh, struct conn *c)
     struct hook_gone *gone = h->gone;
     h->gone = NULL;
     gone->was_in = h->was_in;
+    hook_client_end(h->client);
+    drop_connected(h);
     hooks_ask(&gone->ask);
 }
 
@@ -92,6 +131,7 @@ void hooked_free(struct conn *c)
     struct hooked *h = c->hooked;
     c->hooked = NULL;
     if (h == NULL) return;
+    drop_connected(h);
     hook_client_unref(&h->client);
     reads_conn_gone(&h->reads);
     free(h->name_before);

@@ -3,6 +3,7 @@
  * hooked - a connection whose listener has plugins: the client that they know, from CONNECT to its end.
  *
  *   CONNECT -> hooked_begin   the client is made; nobody has been asked yet
+ *   CONNACK -> hooked_in      it has come in
  *   end     -> hooked_gone    plugins hear of it, behind all that was asked about it
  *   freed   -> hooked_free
  *
@@ -26,12 +27,13 @@ struct hooked_login;
 
 struct hooked {
     struct hook_client *client;
-    struct hook_gone *gone;     /* NULL: it has been said */
-    struct hooked_login *login; /* while plugins are asked */
-    char *name_before;          /* its user name, until a plugin has given it another one */
-    bool was_in;                /* CONNACK has said so */
-    bool is_allowed;            /* by a plugin: no password file is asked */
-    struct {                    /* shard/parked.h */
+    struct hook_connected *connected; /* NULL: it has been said */
+    struct hook_gone *gone;           /* the same */
+    struct hooked_login *login;       /* while plugins are asked */
+    char *name_before;                /* its user name, until a plugin has given it another one */
+    bool was_in;                      /* CONNACK has said so */
+    bool is_allowed;                  /* by a plugin: no password file is asked */
+    struct {                          /* shard/parked.h */
         struct parked *first, *last;
         const struct hook_filters *said; /* of the packet that goes on at this moment */
         size_t bytes;
@@ -63,6 +65,9 @@ enum mqtt_rc hooked_login(struct shard *sh, struct conn *c, const struct connect
 
 /* Plugins may have given it another user name: it is what the connection has. False: no memory. */
 bool hooked_take_name(struct conn *c);
+
+/* CONNACK says success. */
+void hooked_in(struct conn *c);
 
 /* Why it is about to end; the first one counts. Without any, the network has gone. */
 void hooked_reason(struct conn *c, uint8_t reason);

@@ -228,17 +228,6 @@ static void let_in(struct shard *sh, struct conn *c)
     connect_go_on(sh, c, &connect);
 }
 
-/* The name that it has for plugins is what it is known by from now on. */
-static enum mqtt_rc take_name(struct conn *c)
-{
-    const char *name = hook_client_username(c->hooked->client);
-    char *copy = name == NULL ? NULL : strdup(name);
-    if (copy == NULL && name != NULL) return MQTT_RC_QUOTA_EXCEEDED;
-    free(c->username);
-    c->username = copy;
-    return MQTT_RC_OK;
-}
-
 static enum mqtt_rc go_on(struct shard *sh, struct conn *c, enum hook_verdict verdict)
 {
     bool is_new = c->state == CONN_AUTH;
@@ -246,8 +235,8 @@ static enum mqtt_rc go_on(struct shard *sh, struct conn *c, enum hook_verdict ve
         wheel_start(sh->conn_wheel, &c->timer, sh->now_ms + c->auth->left_ms);
     if (is_new) conn_resume(sh, c, PAUSE_CONNACK);
     if (verdict == HOOK_MORE) return say(sh, c, MQTT_RC_CONTINUE_AUTH);
-    enum mqtt_rc rc = take_name(c);
-    if (rc != MQTT_RC_OK || !is_new) return rc == MQTT_RC_OK ? say(sh, c, MQTT_RC_OK) : rc;
+    if (!hooked_take_name(c)) return MQTT_RC_QUOTA_EXCEEDED;
+    if (!is_new) return say(sh, c, MQTT_RC_OK);
     let_in(sh, c);
     return MQTT_RC_OK;
 }

@@ -28,6 +28,7 @@
 struct command;
 struct hook_kick;
 struct hook_message;
+struct hook_presence;
 struct session;
 struct shard;
 struct shards;
@@ -47,6 +48,8 @@ void plugin_word_end(struct shard *sh, size_t bytes);
 
 enum err plugin_publish(void *shards, const struct hook_message *m);
 enum err plugin_kick(void *shards, const struct hook_kick *k);
+/* presence.c */
+enum err plugin_presence(void *shards, struct hook_presence *q);
 /* What verdicts.c remembers holds no more. */
 void plugin_forget(void *shards);
 

@@ -121,7 +121,7 @@ void plugin_forget(void *shards)
 
 struct hook_broker shards_hook_broker(struct shards *s)
 {
-    return (struct hook_broker){ s, plugin_publish, plugin_kick, plugin_forget };
+    return (struct hook_broker){ s, plugin_publish, plugin_kick, plugin_forget, plugin_presence };
 }
 
 /* --- a shard's */

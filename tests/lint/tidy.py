@@ -28,7 +28,7 @@ ATOMICS_IN = ('broker/base/', 'broker/metrics/', 'broker/subs/', 'tests/')
 MACHINE = re.compile('(?<![\\w.])/(?:wo' + 'rk|fa' + 'rm|ho' + 'me|ro' + 'ot)/|/tmp/bu' + 'ild')
 UNFINISHED = re.compile(r'\b(?:TO' + r'DO|FIX' + r'ME|X' + r'XX)\b(?!\s*#\d)')
 # Functions that a library or a plugin calls, and so has given their parameters.
-CALLED_BACK = {('broker/net/tls_shake.c', 'choose_protocol'), ('tests/unit/test_tls.c', 'give_key'),
+CALLED_BACK = {('broker/net/tls_shake.c', 'choose_protocol'), ('tests/unit/test_tls.c', 'give_key'), ('tests/unit/test_tls_ask.c', 'give_key'),
                ('broker/plugin/abi5_publish.c', 'mosquitto_broker_publish'),
                ('broker/plugin/abi5_publish.c', 'mosquitto_broker_publish_copy')}
 FLAGS = ('-std=c17 -D_GNU_SOURCE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes '

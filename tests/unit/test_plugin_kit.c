@@ -81,10 +81,17 @@ static enum err rig_kick(void *ctx, const struct hook_kick *k)
     return ERR_CLOSED;
 }
 
+static enum err rig_presence(void *ctx, struct hook_presence *q)
+{
+    (void)ctx;
+    (void)q;
+    return ERR_CLOSED;
+}
+
 enum err rig_start(struct rig *r)
 {
     static const uint16_t which[] = { 0, 1, 2, 3 };
-    static const struct hook_broker broker = { NULL, rig_publish, rig_kick, rig_forget };
+    static const struct hook_broker broker = { NULL, rig_publish, rig_kick, rig_forget, rig_presence };
     CHECK(plugins_new(&r->plugins, &r->conf) == ERR_OK);
     r->hooks = plugins_hooks(r->plugins, which, r->conf.count);
     CHECK(r->hooks != NULL);

@@ -233,10 +233,10 @@ TEST(a_verdict_may_come_later_and_holds_up_nothing_else)
     struct rig r;
     promising(&r, RIG_LONG_MS);
     struct hook_ask *first = ask_later(&r), *second = ask_later(&r);
-    CHECK_TRUE(plugin_step_answer(promised[1], MOSQ_ERR_AUTH));
+    CHECK_TRUE(plugin_step_answer(promised[1], MOSQ_ERR_AUTH, NULL));
     assert_ptr_equal(second, rig_answer(&r));
     check_verdict(second, HOOK_DENY);
-    CHECK_TRUE(plugin_step_answer(promised[0], MOSQ_ERR_SUCCESS));
+    CHECK_TRUE(plugin_step_answer(promised[0], MOSQ_ERR_SUCCESS, NULL));
     assert_ptr_equal(first, rig_answer(&r));
     check_verdict(first, HOOK_ALLOW);
     rig_fini(&r);
@@ -249,7 +249,7 @@ TEST(a_verdict_may_be_there_before_its_callback_has_returned)
     struct hook_ask *a = rig_login(&r, "later");
     CHECK_TRUE(!hooks_ask(a));
     mailbox_wait(&r.entered);
-    CHECK_TRUE(plugin_step_answer(promised[0], MOSQ_ERR_AUTH));
+    CHECK_TRUE(plugin_step_answer(promised[0], MOSQ_ERR_AUTH, NULL));
     let_go(&r);
     assert_ptr_equal(a, rig_answer(&r));
     check_verdict(a, HOOK_DENY);
@@ -261,7 +261,7 @@ TEST(who_defers_later_leaves_it_to_the_next)
     struct rig r;
     promising(&r, RIG_LONG_MS);
     struct hook_ask *a = ask_later(&r);
-    CHECK_TRUE(plugin_step_answer(promised[0], MOSQ_ERR_PLUGIN_DEFER));
+    CHECK_TRUE(plugin_step_answer(promised[0], MOSQ_ERR_PLUGIN_DEFER, NULL));
     assert_ptr_equal(a, rig_answer(&r));
     check_verdict(a, HOOK_ALLOW);
     rig_check_said(&r, "a:init b:init a:basic_auth b:basic_auth ");
@@ -275,7 +275,7 @@ TEST(a_verdict_that_comes_too_late_does_not_count)
     struct hook_ask *a = ask_later(&r);
     assert_ptr_equal(a, rig_answer(&r));
     check_verdict(a, HOOK_LATE);
-    CHECK_TRUE(!plugin_step_answer(promised[0], MOSQ_ERR_SUCCESS));
+    CHECK_TRUE(!plugin_step_answer(promised[0], MOSQ_ERR_SUCCESS, NULL));
     rig_fini(&r);
 }
 
@@ -287,7 +287,7 @@ TEST(a_verdict_is_not_waited_for_when_its_client_is_gone)
     rig_say_gone(&r);
     assert_ptr_equal(a, rig_answer(&r));
     check_verdict(a, HOOK_LATE);
-    CHECK_TRUE(!plugin_step_answer(promised[0], MOSQ_ERR_SUCCESS));
+    CHECK_TRUE(!plugin_step_answer(promised[0], MOSQ_ERR_SUCCESS, NULL));
     rig_stop(&r);
     rig_check_said(&r, "a:init b:init a:basic_auth a:disconnect b:disconnect a:cleanup b:cleanup ");
     rig_fini(&r);
@@ -306,7 +306,7 @@ TEST(verdicts_of_several_deliveries_come_in_any_order)
         mailbox_wait(&r.entered);
         let_go(&r);
     }
-    for (size_t i = 3; i-- > 0;) CHECK_TRUE(plugin_step_answer(promised[i], rc[i]));
+    for (size_t i = 3; i-- > 0;) CHECK_TRUE(plugin_step_answer(promised[i], rc[i], NULL));
     assert_ptr_equal(a, rig_answer(&r));
     CHECK_INT(HOOK_ALLOW, q->at[0].verdict);
     CHECK_INT(HOOK_DENY, q->at[1].verdict);
@@ -324,7 +324,7 @@ TEST(where_callbacks_may_run_anywhere_verdicts_may_come_later_too)
     struct hook_ask *a = rig_login(&r, "later");
     CHECK_TRUE(!hooks_ask(a));
     mailbox_wait(&r.entered);
-    CHECK_TRUE(plugin_step_answer(promised[0], MOSQ_ERR_PLUGIN_DEFER));
+    CHECK_TRUE(plugin_step_answer(promised[0], MOSQ_ERR_PLUGIN_DEFER, NULL));
     assert_ptr_equal(a, rig_answer(&r));
     check_verdict(a, HOOK_ALLOW);
     rig_fini(&r);
@@ -340,7 +340,7 @@ TEST(at_the_end_what_waits_is_answered_and_who_promised_is_not_waited_for)
     plugins_stop(r.plugins, 1000); /* half of it is for what waits, the other for cleaning up */
     assert_ptr_equal(a, rig_answer(&r));
     check_verdict(a, HOOK_LATE);
-    CHECK_TRUE(!plugin_step_answer(promised[0], MOSQ_ERR_SUCCESS));
+    CHECK_TRUE(!plugin_step_answer(promised[0], MOSQ_ERR_SUCCESS, NULL));
     rig_check_said(&r, "a:init b:init a:basic_auth a:cleanup b:cleanup ");
     a = rig_login(&r, "quick");
     CHECK_TRUE(hooks_ask(a));
