@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/accounts.h"
 #include "cli/backup.h"
 #include "cli/bench.h"
 #include "cli/import_mosquitto.h"
@@ -15,11 +16,12 @@ static const struct command {
     int (*run)(int argc, char *const *argv);
     void (*help)(void);
 } commands[] = {
+    { "accounts", "change who is in a database of accounts, and may do what", accounts_main, accounts_help },
     { "bench", "load an MQTT broker and measure it", bench_main, bench_help },
     { "backup", "copy the store of a broker, which may run", backup_main, backup_help },
     { "restore", "make a store of a backup", restore_main, restore_help },
     { "import-mosquitto", "make a store of a mosquitto.db", import_mosquitto_main, import_mosquitto_help },
-    { "passwd", "change the users of a password file", passwd_main, passwd_help },
+    { "passwd", "change the passwords of a file or a database", passwd_main, passwd_help },
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };

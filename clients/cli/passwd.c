@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/passwd.h"
 #include "access/access.h"
+#include "accounts/accounts_db.h"
+#include "accounts/secret.h"
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -18,7 +20,8 @@ enum { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, ITERATIONS_USUAL = 20000,
 struct wish {
     const char *file, *user;
     char password[PASSWORD_BYTES_MAX];
-    bool is_new, removes, hashes_all, is_batch;
+    bool is_new, removes, hashes_all, is_batch, is_db;
+    const char *kind;    /* of hash; NULL: the usual one */
     uint32_t iterations; /* 0: $6$ */
 };
 
@@ -32,18 +35,20 @@ void passwd_help(void)
     printf("usage: longlink passwd [-c] [-H KIND] [-I N] FILE USER            asks for the password\n"
            "       longlink passwd [-c] [-H KIND] [-I N] -b FILE USER PASSWORD\n"
            "       longlink passwd -D FILE USER\n"
-           "       longlink passwd [-H KIND] [-I N] -U FILE\n\n"
+           "       longlink passwd [-H KIND] [-I N] -U FILE\n"
+           "       longlink passwd --db ...                                   the same, but for -U\n\n"
            "Adds a user to the password file FILE of a broker, or gives him another password.\n\n"
            "  -c       make FILE anew, without those who are in it\n"
            "  -b       the password is on the command line, for everybody to see\n"
            "  -D       remove the user\n"
            "  -U       put hashes in the place of passwords in clear text\n"
-           "  -H KIND  sha512-pbkdf2 (the default) or sha512\n"
-           "  -I N     iterations of sha512-pbkdf2, 1 to %d; default %d\n\n"
+           "  -H KIND  sha512-pbkdf2 (the default), sha512; with --db scram-sha-256, the default there\n"
+           "  -I N     iterations, 1 to %d (scram-sha-256: %d or more); default %d\n"
+           "  --db     FILE is a database of longlink_auth.so; -c makes it if it is not there\n\n"
            "Without -b the password is read from the terminal, or else is one line of the standard input.\n"
-           "A broker reads FILE again on SIGHUP.\n\n"
+           "A broker reads a password file again on SIGHUP, and a database by itself.\n\n"
            "exit status: 0 it is done; 1 it failed, and FILE is as it was; 2 wrong usage\n",
-           ACCESS_ITERATIONS_MAX, ITERATIONS_USUAL);
+           ACCESS_ITERATIONS_MAX, SCRAM_ITERATIONS_MIN, ITERATIONS_USUAL);
 }
 
 static int failed(const char *what, const char *why)
@@ -70,8 +75,10 @@ static bool read_iterations(const char *text, uint32_t *out)
     return *out != 0;
 }
 
+enum { FLAG_DB = 256 };
+
 /* NULL, or what is wrong. */
-static const char *read_flag(struct wish *w, int flag, bool *is_sha512)
+static const char *read_flag(struct wish *w, int flag)
 {
     switch (flag) {
     case 'c': w->is_new = true; return NULL;
@@ -79,9 +86,8 @@ static const char *read_flag(struct wish *w, int flag, bool *is_sha512)
     case 'D': w->removes = true; return NULL;
     case 'U': w->hashes_all = true; return NULL;
     case 'I': return read_iterations(optarg, &w->iterations) ? NULL : "a wrong number of iterations";
-    case 'H':
-        *is_sha512 = strcmp(optarg, "sha512") == 0;
-        return *is_sha512 || strcmp(optarg, "sha512-pbkdf2") == 0 ? NULL : "an unknown kind of hash";
+    case 'H': w->kind = optarg; return NULL;
+    case FLAG_DB: w->is_db = true; return NULL;
     default: return "an unknown flag";
     }
 }
@@ -103,20 +109,39 @@ static const char *read_words(struct wish *w, int count, char *const *words)
     return NULL;
 }
 
+static bool is_kind(const struct wish *w, const char *kind)
+{
+    return w->kind != NULL && strcmp(w->kind, kind) == 0;
+}
+
+static bool is_scram(const struct wish *w)
+{
+    return w->is_db && (w->kind == NULL || is_kind(w, "scram-sha-256"));
+}
+
+static const char *check_kind(struct wish *w)
+{
+    bool is_known = w->kind == NULL || is_scram(w) || is_kind(w, "sha512") || is_kind(w, "sha512-pbkdf2");
+    if (!is_known) return "an unknown kind of hash";
+    if (is_scram(w) && w->iterations < SCRAM_ITERATIONS_MIN) return "too few iterations for scram-sha-256";
+    if (w->is_db && w->hashes_all) return "--db and -U do not go together";
+    if (is_kind(w, "sha512")) w->iterations = 0;
+    return NULL;
+}
+
 /* argv is behind the name of the command, which getopt wants to see. */
 static const char *read_command(struct wish *w, int argc, char *const *argv)
 {
-    bool is_sha512 = false;
+    static const struct option longs[] = { { "db", no_argument, NULL, FLAG_DB }, { 0 } };
     const char *why = NULL;
     w->iterations = ITERATIONS_USUAL;
     optind = 1;
     opterr = 0;
-    for (int flag = getopt(argc + 1, argv - 1, "+cbDUH:I:"); flag != -1 && why == NULL;
-         flag = getopt(argc + 1, argv - 1, "+cbDUH:I:"))
-        why = read_flag(w, flag, &is_sha512);
-    if (why == NULL) why = read_words(w, argc + 1 - optind, argv - 1 + optind);
-    if (is_sha512) w->iterations = 0;
-    return why;
+    for (int flag = getopt_long(argc + 1, argv - 1, "+cbDUH:I:", longs, NULL); flag != -1 && why == NULL;
+         flag = getopt_long(argc + 1, argv - 1, "+cbDUH:I:", longs, NULL))
+        why = read_flag(w, flag);
+    if (why == NULL) why = check_kind(w);
+    return why == NULL ? read_words(w, argc + 1 - optind, argv - 1 + optind) : why;
 }
 
 /* --- the password */
@@ -244,8 +269,37 @@ static int rewrite(const struct wish *w, FILE *from)
     return finish(w, &o, new_path, is_good);
 }
 
+/* --- the database */
+
+static enum err change_account(const struct wish *w, struct accounts_db *db)
+{
+    char secret[SECRET_TEXT_BYTES];
+    struct bytes name = bytes_of_text(w->user), password = bytes_of_text(w->password);
+    if (w->removes) return accounts_db_remove(db, name);
+    if (is_scram(w))
+        secret_make(password, w->iterations, secret);
+    else
+        access_make_hash(password, w->iterations, secret);
+    enum err rc = accounts_db_put(db, name, bytes_of_text(secret));
+    explicit_bzero(secret, sizeof secret);
+    return rc;
+}
+
+static int change_db(const struct wish *w)
+{
+    struct accounts_db *db;
+    enum err rc = accounts_db_open(&db, w->file, w->is_new ? ACCOUNTS_DB_CREATE : ACCOUNTS_DB_OPEN);
+    if (rc == ERR_OK) rc = change_account(w, db);
+    int status = rc == ERR_OK         ? EXIT_GOOD
+                 : rc == ERR_NOTFOUND ? failed(w->user, "there is no such user")
+                                      : failed(w->file, accounts_db_error(db));
+    accounts_db_close(&db);
+    return status;
+}
+
 static int change(const struct wish *w)
 {
+    if (w->is_db) return change_db(w);
     FILE *from = fopen(w->file, "r");
     if (from == NULL && !(w->is_new && errno == ENOENT))
         return failed(w->file, errno == ENOENT ? "it is not there; -c makes it" : strerror(errno));

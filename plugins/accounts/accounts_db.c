@@ -2,9 +2,11 @@
 #include "accounts/accounts_db.h"
 #include "accounts/schema.h"
 #include "accounts/secret.h"
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { BUSY_MS = 2000, SHOWN_BYTES = 100 };
 
@@ -85,6 +87,13 @@ static enum err migrate(struct accounts_db *db)
     return rc;
 }
 
+/* SQLite would make it for all to read. What cannot be made here is its business to say. */
+static void make_file(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0) close(fd);
+}
+
 enum err accounts_db_open(struct accounts_db **out, const char *path, enum accounts_db_mode mode)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
@@ -92,7 +101,7 @@ enum err accounts_db_open(struct accounts_db **out, const char *path, enum accou
     *out = db;
     if (db == NULL) return ERR_NOMEM;
     db->seen = -1;
-    if (mode == ACCOUNTS_DB_CREATE) flags |= SQLITE_OPEN_CREATE;
+    if (mode == ACCOUNTS_DB_CREATE) make_file(path);
     if (sqlite3_open_v2(path, &db->handle, flags, NULL) != SQLITE_OK) return fail(db, "open");
     sqlite3_busy_timeout(db->handle, BUSY_MS);
     enum err rc = execute(db, "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;");
@@ -262,6 +271,13 @@ enum err accounts_db_put(struct accounts_db *db, struct bytes name, struct bytes
                   args, 2);
 }
 
+enum err accounts_db_add(struct accounts_db *db, struct bytes name)
+{
+    return change(
+        db, "INSERT INTO account (name) VALUES (?1) ON CONFLICT (name) DO UPDATE SET name = excluded.name",
+        &name, 1);
+}
+
 enum err accounts_db_remove(struct accounts_db *db, struct bytes name)
 {
     return change(db, "DELETE FROM account WHERE name = ?1", &name, 1);
@@ -326,4 +342,33 @@ enum err accounts_db_add_rule(struct accounts_db *db, const struct accounts_db_r
         "WHERE (?1 IS NULL OR EXISTS (SELECT 1 FROM account WHERE name = ?1)) "
         "AND (?2 IS NULL OR EXISTS (SELECT 1 FROM team WHERE name = ?2))",
         args, 6);
+}
+
+enum err accounts_db_remove_rule(struct accounts_db *db, int64_t id)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%lld", (long long)id);
+    struct bytes arg = bytes_of_text(text);
+    return change(db, "DELETE FROM rule WHERE rule_id = CAST(?1 AS INTEGER)", &arg, 1);
+}
+
+enum err accounts_db_each(struct accounts_db *db, enum accounts_db_list which,
+                          void (*each)(const char *line, void *arg), void *arg)
+{
+    static const char *const lists[] = {
+        "SELECT name || iif(enabled, '', ' (disabled)') || iif(secret IS NULL, ' (no password)', '') || "
+        "coalesce((SELECT ' in ' || group_concat(team.name, ', ') FROM member JOIN team USING (team_id) "
+        "WHERE member.account_id = account.account_id), '') FROM account ORDER BY name",
+        "SELECT rule_id || ' ' || verdict || ' ' || action || ' ' || filter || "
+        "coalesce(' user ' || account.name, ' team ' || team.name, '') || "
+        "iif(priority = 0, '', ' priority ' || priority) FROM rule LEFT JOIN account USING (account_id) "
+        "LEFT JOIN team ON team.team_id = rule.team_id ORDER BY rule_id",
+    };
+    sqlite3_stmt *s;
+    int step;
+    if (sqlite3_prepare_v2(db->handle, lists[which], -1, &s, NULL) != SQLITE_OK) return fail(db, "read");
+    while ((step = sqlite3_step(s)) == SQLITE_ROW) each((const char *)sqlite3_column_text(s, 0), arg);
+    enum err rc = step == SQLITE_DONE ? ERR_OK : fail(db, "read");
+    sqlite3_finalize(s);
+    return rc;
 }

@@ -31,6 +31,8 @@ enum err accounts_db_load(struct accounts_db *db, struct accounts **out);
 
 /* secret at NULL: none. Keeps groups, rules and limits of an account that is there. */
 enum err accounts_db_put(struct accounts_db *db, struct bytes name, struct bytes secret);
+enum err accounts_db_add(struct accounts_db *db,
+                         struct bytes name); /* without a secret, if it is not there */
 enum err accounts_db_remove(struct accounts_db *db, struct bytes name);
 
 /* The change says "NAME" what: an enabled or disabled account, a team, a member, a rule. */
@@ -43,5 +45,11 @@ struct accounts_db_rule {
     struct rule_conf conf;
 };
 enum err accounts_db_add_rule(struct accounts_db *db, const struct accounts_db_rule *rule);
+enum err accounts_db_remove_rule(struct accounts_db *db, int64_t id);
+
+/* Each line of a list, in its order, as text for people. */
+enum accounts_db_list { ACCOUNTS_DB_LIST_ACCOUNTS, ACCOUNTS_DB_LIST_RULES };
+enum err accounts_db_each(struct accounts_db *db, enum accounts_db_list which,
+                          void (*each)(const char *line, void *arg), void *arg);
 
 #endif

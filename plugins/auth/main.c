@@ -63,12 +63,21 @@ static int tick(int event, void *event_data, void *userdata)
     return MOSQ_ERR_SUCCESS;
 }
 
+static bool use_http(struct plugin *p)
+{
+    const struct http_conf *conf = &p->here.settings->http;
+    if (p->http != NULL) return http_change(p->http, conf) == ERR_OK;
+    return conf->url[0] == '\0' || http_start(&p->http, conf) == ERR_OK;
+}
+
 static int reload(int event, void *event_data, void *userdata)
 {
     struct plugin *p = userdata;
     const struct mosquitto_evt_reload *e = event_data;
     (void)event;
-    if (plugin_load(p, e->options, e->option_count)) plugin_review(p);
+    if (!plugin_load(p, e->options, e->option_count)) return MOSQ_ERR_SUCCESS; /* the log has said why */
+    use_http(p);
+    plugin_review(p);
     return MOSQ_ERR_SUCCESS;
 }
 
@@ -102,7 +111,9 @@ enum { CALLBACKS = sizeof callbacks / sizeof callbacks[0] };
 
 static void stop(struct plugin *p)
 {
+    http_stop(p->http); /* what fails by that goes to the pool once more */
     pool_stop(&p->pool);
+    http_free(&p->http);
     plugin_unload(p);
     for (unsigned i = 0; i < WORLD_SLOTS; i++) pthread_mutex_destroy(&p->slots[i].lock);
     people_unref(&p->people);
@@ -121,7 +132,7 @@ static bool start(struct plugin *p, const struct mosquitto_opt *options, int cou
     if (!plugin_load(p, options, count)) return false;
     const struct options *o = p->here.settings->options;
     return people_new(&p->people, &ops, clock_mono_ms(&clock_system)) == ERR_OK &&
-           pool_start(&p->pool, o->threads, o->waiting) == ERR_OK;
+           pool_start(&p->pool, o->threads, o->waiting) == ERR_OK && use_http(p);
 }
 
 SEEN int mosquitto_plugin_init(mosquitto_plugin_id_t *id, void **userdata, struct mosquitto_opt *options,

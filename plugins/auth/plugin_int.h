@@ -35,6 +35,7 @@ struct plugin {
     struct world_slot slots[WORLD_SLOTS];
     struct people *people;
     struct pool *pool;
+    struct http *http; /* NULL: there has been no http_url yet */
     uint8_t seed[SCRAM_KEY_BYTES];
     struct longlink_metric *logins, *refused;
 

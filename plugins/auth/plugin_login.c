@@ -11,10 +11,13 @@
  * devices and tells the host. Where nothing is to be hashed, as with SCRAM, it is done at once.
  */
 
-enum { RC_BUSY = 0x89, RC_QUOTA = 0x97, RC_NOT_AUTHORIZED = 0x87 };
+enum { RC_UNAVAILABLE = 0x88, RC_BUSY = 0x89, RC_QUOTA = 0x97 };
 
 struct job {
     struct pool_job pool;
+    struct http_ask http;
+    struct world *world; /* that it was begun with; NULL: not begun */
+    size_t next;         /* the source that is asked next */
     struct plugin *plugin;
     struct person *person;
     struct longlink_verdict *verdict;
@@ -32,6 +35,7 @@ static void free_secret(char *secret)
 static void job_free(struct job *j)
 {
     person_unref(&j->person);
+    world_unref(&j->world);
     free(j->username);
     free_secret(j->password);
     free(j->identity);
@@ -81,7 +85,17 @@ static struct outcome refused(const char *why, uint8_t code)
     return (struct outcome){ MOSQ_ERR_AUTH, code, why };
 }
 
-static struct outcome let_in(const struct world *w, struct person *q, struct login_answer *a, uint64_t now_s)
+/* Who was looked up before a reload, and came in after it, is judged by what holds now. */
+static bool still(struct plugin *p, const struct login_answer *a)
+{
+    struct world_slot *slot = plugin_look(p);
+    bool is_so = login_still(slot->world, a->source, a->username);
+    plugin_look_end(slot);
+    return is_so;
+}
+
+static struct outcome let_in(struct plugin *p, const struct world *w, struct person *q,
+                             struct login_answer *a, uint64_t now_s)
 {
     const char *class = a->device != NULL ? a->device : world_class(w, q->client_id);
     struct person_entry e = {
@@ -90,18 +104,18 @@ static struct outcome let_in(const struct world *w, struct person *q, struct log
     if (a->username != NULL) e.limit = world_limit(w, bytes_of_text(a->username), class);
     if (a->expires_s > now_s) e.expires_ms = clock_mono_ms(&clock_system) + (a->expires_s - now_s) * 1000;
     switch (people_enter(q, &e)) {
-    case ERR_OK: return (struct outcome){ .rc = MOSQ_ERR_SUCCESS };
+    case ERR_OK:
+        return still(p, a) ? (struct outcome){ .rc = MOSQ_ERR_SUCCESS } : refused("the account is gone", 0);
     case ERR_FULL: return refused("the account has as many devices of this class as it may", RC_QUOTA);
     case ERR_CLOSED: return refused("the client has gone", 0);
     default: return refused("out of memory", RC_BUSY);
     }
 }
 
-static struct outcome outcome_of(const struct world *w, struct person *q, struct login_answer *a,
-                                 uint64_t now_s)
+static struct outcome outcome_of(struct job *j, struct login_answer *a, uint64_t now_s)
 {
     switch (a->is) {
-    case LOGIN_ALLOW: return let_in(w, q, a, now_s);
+    case LOGIN_ALLOW: return let_in(j->plugin, j->world, j->person, a, now_s);
     case LOGIN_DENY: return refused(a->why, 0);
     default: return (struct outcome){ .rc = MOSQ_ERR_PLUGIN_DEFER };
     }
@@ -124,24 +138,6 @@ static void answer(struct job *j, const struct outcome *o, const struct login_an
 
 /* --- BASIC_AUTH */
 
-static void run(struct pool_job *pool)
-{
-    struct job *j = (struct job *)(void *)pool;
-    struct login_answer a = { .source = SOURCES };
-    struct world *w = plugin_world(j->plugin);
-    struct login_ask ask = { .username = j->username,
-                             .password = j->password,
-                             .client_id = j->person->client_id,
-                             .identity = j->identity,
-                             .now_s = clock_wall_ms(&clock_system) / 1000 };
-    login_check(w, &ask, 0, &a);
-    struct outcome o = outcome_of(w, j->person, &a, ask.now_s);
-    answer(j, &o, &a);
-    login_answer_fini(&a);
-    world_unref(&w);
-    job_free(j);
-}
-
 static void give_up(struct job *j, const char *why)
 {
     struct login_answer a = { .source = SOURCES };
@@ -150,9 +146,90 @@ static void give_up(struct job *j, const char *why)
     job_free(j);
 }
 
+static uint64_t now_s(void)
+{
+    return clock_wall_ms(&clock_system) / 1000;
+}
+
+/* With an answer that decides; both are done with. */
+static void finish(struct job *j, struct login_answer *a, uint8_t code)
+{
+    struct outcome o = outcome_of(j, a, now_s());
+    if (code != 0) o.code = code;
+    answer(j, &o, a);
+    login_answer_fini(a);
+    job_free(j);
+}
+
+/* --- the HTTP back end */
+
+static void http_allows(struct job *j, struct http_answer *h)
+{
+    struct login_answer a = {
+        .is = LOGIN_ALLOW, .source = SOURCE_HTTP, .device = h->device, .grants = h->grants
+    };
+    a.username = h->username;
+    if (a.username == NULL && j->username != NULL) {
+        a.username = strdup(j->username);
+        if (a.username == NULL) a = (struct login_answer){ .why = "out of memory", .source = SOURCE_HTTP };
+    }
+    if (h->expires_in_s > 0) a.expires_s = now_s() + h->expires_in_s;
+    *h = (struct http_answer){ .is = HTTP_ALLOWS }; /* its parts are the answer's */
+    const char *why = login_barred(j->world, a.username);
+    if (why != NULL) {
+        a.is = LOGIN_DENY;
+        a.why = why;
+    }
+    finish(j, &a, 0);
+}
+
+static void http_done(struct http_ask *q, struct http_answer *h)
+{
+    struct job *j = CONTAINER(q, struct job, http);
+    struct login_answer a = { .is = LOGIN_DENY, .why = h->why, .source = SOURCE_HTTP };
+    bool has_next = h->is == HTTP_FAILED && j->world->settings->options->http_on_failure != 0;
+    if (h->is == HTTP_ALLOWS)
+        http_allows(j, h);
+    else if (!has_next)
+        finish(j, &a, h->is == HTTP_FAILED ? RC_UNAVAILABLE : 0);
+    else if (pool_put(j->plugin->pool, &j->pool) != ERR_OK)
+        give_up(j, "too many logins wait");
+}
+
+static void ask_http(struct job *j)
+{
+    j->http = (struct http_ask){ .username = j->username,
+                                 .password = j->password,
+                                 .client_id = j->person->client_id,
+                                 .address = j->address,
+                                 .done = http_done };
+    if (j->plugin->http == NULL || http_put(j->plugin->http, &j->http) != ERR_OK)
+        give_up(j, "too many questions wait for the HTTP back end");
+}
+
+/* --- on a thread of the pool */
+
+static void run(struct pool_job *pool)
+{
+    struct job *j = CONTAINER(pool, struct job, pool);
+    struct login_answer a = { .source = SOURCES };
+    if (j->world == NULL) j->world = plugin_world(j->plugin);
+    struct login_ask ask = { .username = j->username,
+                             .password = j->password,
+                             .client_id = j->person->client_id,
+                             .identity = j->identity,
+                             .now_s = now_s() };
+    login_check(j->world, &ask, j->next, &a);
+    j->next = a.next;
+    if (a.is != LOGIN_HTTP)
+        finish(j, &a, 0);
+    else
+        ask_http(j);
+}
+
 static void drop(struct pool_job *pool)
 {
-    give_up((struct job *)(void *)pool, "the plugin stops");
+    give_up(CONTAINER(pool, struct job, pool), "the plugin stops");
 }
 
 static bool copy_text(char **to, const char *text)
@@ -299,7 +376,7 @@ static const char *auth_enter(struct plugin *p, struct person *q)
         why = "the client is in by another name";
     a.username = strdup(q->scram->username);
     if (why == NULL && a.username == NULL) why = "out of memory";
-    if (why == NULL) why = let_in(w, q, &a, 0).why;
+    if (why == NULL) why = let_in(p, w, q, &a, 0).why;
     login_answer_fini(&a);
     world_unref(&w);
     return why;

@@ -44,16 +44,23 @@ static void wipe(struct bytes b)
     free(at);
 }
 
+static enum err read_file(const char *path, struct bytes *out, struct world_note *note)
+{
+    *out = (struct bytes){ 0 };
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hold us */
+    if (fd < 0) return failed(note, path, ERR_SYS, strerror(errno));
+    enum err rc = read_open(fd, path, out, note);
+    close(fd);
+    return rc;
+}
+
 static enum err read_keys(struct jwt_keys *k, const char *path, struct world_note *note,
                           enum err (*add)(struct jwt_keys *k, struct bytes b, struct jwt_note *note))
 {
     struct bytes text = { 0 };
     struct jwt_note why = { "" };
     if (path[0] == '\0') return ERR_OK;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return failed(note, path, ERR_SYS, strerror(errno));
-    enum err rc = read_open(fd, path, &text, note);
-    close(fd);
+    enum err rc = read_file(path, &text, note);
     if (rc == ERR_OK) {
         rc = add(k, text, &why);
         if (rc != ERR_OK) failed(note, path, rc, why.text);
@@ -67,6 +74,26 @@ static enum err add_secret(struct jwt_keys *k, struct bytes text, struct jwt_not
 {
     while (text.len > 0 && (text.at[text.len - 1] == '\n' || text.at[text.len - 1] == '\r')) text.len--;
     return jwt_keys_add_secret(k, text, note);
+}
+
+/* One line; another one would be a header of its own. */
+static enum err read_header(struct settings *s, const char *path, struct world_note *note)
+{
+    struct bytes text;
+    if (path[0] == '\0') return ERR_OK;
+    enum err rc = read_file(path, &text, note);
+    size_t n = text.len;
+    while (n > 0 && (text.at[n - 1] == '\n' || text.at[n - 1] == '\r')) n--;
+    bool is_line = n > 0 && memchr(text.at, '\n', n) == NULL && memchr(text.at, '\r', n) == NULL &&
+                   memchr(text.at, '\0', n) == NULL;
+    if (rc == ERR_OK && !is_line)
+        rc = failed(note, path, ERR_SYNTAX, "it is not one line; allowed: NAME: VALUE");
+    if (rc == ERR_OK) {
+        s->http_header = strndup((const char *)text.at, n);
+        if (s->http_header == NULL) rc = failed(note, path, ERR_NOMEM, "out of memory");
+    }
+    wipe(text);
+    return rc;
 }
 
 static enum err load_files(struct settings *s, struct world_note *note)
@@ -83,6 +110,7 @@ static enum err load_files(struct settings *s, struct world_note *note)
     if (rc == ERR_OK) rc = read_keys(s->keys, o->jwt_key_file, note, jwt_keys_add_pem);
     if (rc == ERR_OK) rc = read_keys(s->keys, o->jwt_jwks_file, note, jwt_keys_add_jwks);
     if (rc == ERR_OK) rc = read_keys(s->keys, o->jwt_secret_file, note, add_secret);
+    if (rc == ERR_OK) rc = read_header(s, o->http_header_file, note);
     return rc;
 }
 
@@ -95,7 +123,7 @@ static bool is_configured(const struct settings *s, enum source which)
     case SOURCE_FILE: return access_has_accounts(s->files);
     case SOURCE_SQLITE: return s->options->accounts_db[0] != '\0';
     case SOURCE_JWT: return jwt_keys_count(s->keys) > 0;
-    default: return false;
+    default: return s->options->http_url[0] != '\0';
     }
 }
 
@@ -124,6 +152,24 @@ static void read_jwt(struct settings *s)
                                  .needs_exp = o->jwt_needs_exp != 0 };
     while (options_word(&rest, word, sizeof word))
         s->jwt.algorithms |= (unsigned)jwt_algorithm_of(bytes_of_text(word));
+}
+
+static void read_http(struct settings *s)
+{
+    const struct options *o = s->options;
+    s->http = (struct http_conf){ .url = o->http_url,
+                                  .ca_file = o->http_ca_file,
+                                  .cert_file = o->http_cert_file,
+                                  .key_file = o->http_key_file,
+                                  .header = s->http_header == NULL ? "" : s->http_header,
+                                  .timeout_ms = o->http_timeout_ms,
+                                  .connections = o->http_connections,
+                                  .waiting = o->http_waiting,
+                                  .cache_s = o->http_cache_seconds,
+                                  .cache_denied_s = o->http_cache_denied_seconds,
+                                  .cache_entries = o->http_cache_entries,
+                                  .failures = o->http_failures,
+                                  .open_s = o->http_open_seconds };
 }
 
 static enum err read_classes(struct settings *s, struct world_note *note)
@@ -160,6 +206,7 @@ enum err settings_new(struct settings **out, struct options *options, struct wor
     }
     read_order(s);
     read_jwt(s);
+    read_http(s);
     return ERR_OK;
 }
 
@@ -171,6 +218,8 @@ void settings_unref(struct settings **owner)
     options_free(&s->options);
     access_unref(&s->files);
     jwt_keys_free(&s->keys);
+    if (s->http_header != NULL) explicit_bzero(s->http_header, strlen(s->http_header));
+    free(s->http_header);
     free(s);
 }
 

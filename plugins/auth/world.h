@@ -15,6 +15,7 @@
 #include "access/access.h"
 #include "accounts/accounts.h"
 #include "auth/devices.h"
+#include "auth/http.h"
 #include "auth/jwt.h"
 #include "auth/options.h"
 #include "base/ref.h"
@@ -34,6 +35,8 @@ struct settings {
     size_t order_count;
     struct device_class classes[OPTIONS_LIST_MAX];
     size_t class_count;
+    char *http_header;     /* NULL: none */
+    struct http_conf http; /* its url is empty: there is none */
 };
 
 struct world {

@@ -5,6 +5,6 @@ endforeach()
 unit_test(accounts accounts)
 unit_test(accounts_db accounts)
 
-foreach(name devices identity json jwt login options people pool scram)
+foreach(name devices http identity json jwt login options people pool scram)
   unit_test(auth_plugin_${name} auth)
 endforeach()
