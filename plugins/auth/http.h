@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * http - asks a service by HTTP who a client is: a POST of JSON with username, password, client_id and
- * address. 200 or 204 lets it in; the body may be an object with username, device, acl and expires_in.
- * Another 4xx than 408 and 429 refuses it. Everything else, and no answer in time, is a failure.
+ * http - asks a service by HTTP who a client is: a POST of JSON with username, password, client_id, address.
+ * 200 or 204 lets it in; the body may be an object with username, device, acl and expires_in. Another 4xx
+ * than 408 and 429 refuses it. Everything else, and no answer in time, is a failure.
  *
  * Thread:  http_put from any; `done` on the thread of this, once for each question that was taken.
  * Memory:  a question is the caller's until it is put, and again from `done` on. Bodies with passwords are
- * wiped. Limits:  conf->connections questions at a time and conf->waiting more; HTTP_BODY_BYTES_MAX of an
- * answer. Errors:  ERR_FULL from http_put: nothing was taken. ERR_SYS, ERR_NOMEM from http_start. Tests:
- * tests/unit/test_auth_plugin_http.c, tests/e2e/test_auth_http.py
+ *          wiped.
+ * Limits:  conf->connections questions at a time and conf->waiting more; HTTP_BODY_BYTES_MAX of an answer.
+ * Errors:  ERR_FULL from http_put: nothing was taken. ERR_SYS, ERR_NOMEM from http_start.
+ * Tests:   tests/unit/test_auth_plugin_http.c, tests/e2e/test_auth_http.py
  */
 #ifndef AUTH_HTTP_H
 #define AUTH_HTTP_H
