@@ -5,6 +5,7 @@ The configurations are meant to be fair: no limit on queues, anonymous clients, 
 own default, which README.md says more about. A broker that keeps its data has a folder of its own for it, on a disk,
 which is gone when the broker is stopped for good.
 """
+import glob
 import os
 import re
 import shutil
@@ -31,6 +32,7 @@ COMMON = [
     "max_queued_messages 0",
 ]
 IN_MEMORY = ["persistence false", "log_dest none"]
+DYNSEC = IN_MEMORY + ["plugin {plugin}", "plugin_opt_config_file {folder}/dynsec.json"]
 
 # Kind: program, lines. The log of longlinkd-disk is where its metrics are read from.
 KINDS = {
@@ -40,11 +42,28 @@ KINDS = {
                                      "log_dest file {folder}/log", "log_type error", "log_type warning",
                                      "log_type notice"]),
     "mosquitto": ("mosquitto", IN_MEMORY),
+    "longlinkd-dynsec": ("longlinkd", DYNSEC),
+    "mosquitto-dynsec": ("mosquitto", DYNSEC),
 }
 
+# The plugin that mosquitto comes with: it looks each client up at each delivery.
+PLUGIN = "mosquitto_dynamic_security.so"
+ADMIN = "admin"
+BENCH = ("bench", "a-word")
+CONTROL = [
+    "createRole bench",
+    "addRoleACL bench publishClientSend # allow",
+    "addRoleACL bench publishClientReceive # allow",
+    "addRoleACL bench subscribePattern # allow",
+    "addRoleACL bench subscribeLiteral # allow",
+    f"createClient {BENCH[0]} -p {BENCH[1]}",
+    f"addClientRole {BENCH[0]} bench",
+]
+CONTROL_SECONDS = 30
 
 # Kind: what its clients need of the generator.
 CLIENTS = {"longlinkd-ws": ["--websockets"]}
+CLIENTS |= {kind: ["--username", BENCH[0], "--password", BENCH[1]] for kind in KINDS if kind.endswith("-dynsec")}
 
 
 class BrokerMissing(Exception):
@@ -72,6 +91,23 @@ def program_of(kind, build_dir):
     if path:
         return path
     raise BrokerMissing("mosquitto is not installed; install the package mosquitto")
+
+
+def plugin_path():
+    """Of mosquitto's own plugin, and that there is the program that manages it."""
+    found = glob.glob(f"/usr/lib/*/{PLUGIN}") + glob.glob(f"/usr/lib/{PLUGIN}")
+    if found and shutil.which("mosquitto_ctrl"):
+        return found[0]
+    raise BrokerMissing(f"{PLUGIN} or mosquitto_ctrl is not installed; install the packages mosquitto and "
+                        "mosquitto-clients")
+
+
+def control(*words):
+    done = subprocess.run(["mosquitto_ctrl", *words], capture_output=True, text=True, timeout=CONTROL_SECONDS,
+                          check=False)
+    problem = [line for line in (done.stdout + done.stderr).splitlines() if "rror" in line]
+    if done.returncode != 0 or problem:
+        raise BrokerFailed(f"mosquitto_ctrl {' '.join(words)}: {' '.join(problem) or done.stderr}")
 
 
 def keeps_data(kind):
@@ -107,6 +143,7 @@ class Broker:
         if os.geteuid() == 0:
             self.lines.append("user root")  # else each would look for an account of its own name
         self.data_dir = disk_folder(data_dir) if keeps_data(kind) else None
+        self.has_plugin = KINDS[kind][1] is DYNSEC
         self.process = None
         self.port = None
         self.folder = None
@@ -118,6 +155,7 @@ class Broker:
             self._prepare()
             self.launch()
             if self.answers():
+                self._introduce()
                 return self
             said = self.said()
             self.stop()
@@ -136,8 +174,16 @@ class Broker:
         if self.data_dir:
             self.data = tempfile.mkdtemp(prefix="longlink-bench-data-", dir=self.data_dir)
         places = {"port": self.port, "folder": self.folder, "data": self.data}
+        if self.has_plugin:
+            places["plugin"] = plugin_path()
+            control("dynsec", "init", os.path.join(self.folder, "dynsec.json"), ADMIN, ADMIN)
         with open(os.path.join(self.folder, "broker.conf"), "w", encoding="ascii") as f:
             f.write("".join(line.format(**places) + "\n" for line in self.lines))
+
+    def _introduce(self):
+        """Makes the generator known to the plugin, as an operator does."""
+        for words in CONTROL if self.has_plugin else []:
+            control("-h", "127.0.0.1", "-p", str(self.port), "-u", ADMIN, "-P", ADMIN, "dynsec", *words.split())
 
     def launch(self):
         """Runs the program, and does not wait until it answers."""

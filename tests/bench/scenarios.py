@@ -133,6 +133,9 @@ MEMORY_SCENARIOS = [
              "--scenario fanout --clients 500 --qos 0 --size 64 --window 10 --gather 2000", LIVE, timed=True),
     Scenario("fanout-100", "1 to 500, QoS 0, 64 B, window 100",
              "--scenario fanout --clients 500 --qos 0 --size 64 --window 100 --gather 2000", LIVE, timed=True),
+    Scenario("fanout-dynsec", "1 to 500, QoS 0, 64 B, window 10, and a plugin that is asked before each delivery",
+             "--scenario fanout --clients 500 --qos 0 --size 64 --window 10 --gather 2000", LIVE, timed=True,
+             brokers="longlinkd-dynsec,mosquitto-dynsec"),
     # With the default window of 20 to a receiver this would measure the time between two looks of the generator.
     Scenario("fanin", "200 to 1, QoS 1, 64 B, window 10; max_inflight_messages 0",
              "--scenario fanin --clients 200 --qos 1 --size 64 --window 10 --gather 2000", LIVE, timed=True,
