@@ -141,7 +141,7 @@ static void note_sent(struct shard *sh, const struct msg *m)
 }
 
 /* What was sent with QoS 2 expires no more [MQTT-4.3.3-7]. */
-static bool has_expired(struct shard *sh, const struct conn_publish *p)
+static inline bool has_expired(struct shard *sh, const struct conn_publish *p)
 {
     bool may_expire = p->msg->expires_ms != 0 && !(p->dup && p->qos == 2);
     if (!may_expire || p->msg->expires_ms > sh->wall_ms) return false;
@@ -149,25 +149,8 @@ static bool has_expired(struct shard *sh, const struct conn_publish *p)
     return true;
 }
 
-static enum read_fate judge(struct shard *sh, struct conn *c, const struct conn_publish *p)
+static inline bool send(struct shard *sh, struct conn *c, const struct conn_publish *p)
 {
-    if (c->hooked != NULL) return reads_judge(sh, c, p);
-    if (p->msg->is_for_one) return READ_NOW;
-    return conn_may_get(sh, c, msg_topic(p->msg)) ? READ_NOW : READ_NEVER;
-}
-
-bool conn_send_publish(struct shard *sh, struct conn *c, const struct conn_publish *p)
-{
-    if (c->doomed) return true; /* its session will send it again, or ends with it */
-    if (has_expired(sh, p)) return false;
-    enum read_fate fate = judge(sh, c, p);
-    return fate == READ_NOW ? conn_send_allowed(sh, c, p) : fate == READ_LATER;
-}
-
-bool conn_send_allowed(struct shard *sh, struct conn *c, const struct conn_publish *p)
-{
-    if (c->doomed) return true;
-    if (has_expired(sh, p)) return false;
     struct publish_head h = head_of(sh, c, p);
     if (c->is_mounted && !mount_strip(sh, c, &h.topic)) {
         log_event(sh->log, EVENT_MESSAGE_DROPPED, LOG_STR("why", "mount_point"),
@@ -182,6 +165,26 @@ bool conn_send_allowed(struct shard *sh, struct conn *c, const struct conn_publi
     if (!write_publish(sh, c, &h, p->msg)) return no_memory(sh, c, p, &h);
     note_sent(sh, p->msg);
     return true;
+}
+
+static bool send_hooked(struct shard *sh, struct conn *c, const struct conn_publish *p)
+{
+    enum read_fate fate = reads_judge(sh, c, p);
+    return fate == READ_NOW ? send(sh, c, p) : fate == READ_LATER;
+}
+
+bool conn_send_publish(struct shard *sh, struct conn *c, const struct conn_publish *p)
+{
+    if (c->doomed) return true; /* its session will send it again, or ends with it */
+    if (has_expired(sh, p)) return false;
+    if (c->hooked != NULL) return send_hooked(sh, c, p);
+    if (!p->msg->is_for_one && !conn_may_get(sh, c, msg_topic(p->msg))) return false;
+    return send(sh, c, p);
+}
+
+bool conn_send_allowed(struct shard *sh, struct conn *c, const struct conn_publish *p)
+{
+    return c->doomed || (!has_expired(sh, p) && send(sh, c, p));
 }
 
 void conn_fan_begin(struct shard *sh, struct msg *m)
@@ -218,16 +221,18 @@ static bool fan_build(struct shard *sh, const struct conn *c, struct fan_packet 
     return true;
 }
 
-void conn_fan_send(struct shard *sh, struct conn *c, bool retain)
+/* What conn_fan_again has begun is allowed. */
+static bool fan_may(struct shard *sh, struct conn *c, bool retain)
 {
     struct conn_publish p = { .msg = sh->fan_msg, .retain = retain };
-    if (!c->doomed && judge(sh, c, &p) == READ_NOW) conn_fan_send_allowed(sh, c, retain);
+    return sh->found_msg == NULL || (!c->doomed && reads_judge(sh, c, &p) == READ_NOW);
 }
 
-void conn_fan_send_allowed(struct shard *sh, struct conn *c, bool retain)
+void conn_fan_send(struct shard *sh, struct conn *c, bool retain)
 {
     struct fan_packet *f = &sh->fan[c->version == MQTT_V5];
     bool is_own = c->is_mounted || is_personal(c);
+    if (c->hooked != NULL ? !fan_may(sh, c, retain) : !conn_may_get(sh, c, msg_topic(sh->fan_msg))) return;
     bool built = !is_own && ((f->bytes > 0 && f->retain == retain) || fan_build(sh, c, f, retain));
     if (!built || f->bytes > c->max_packet) {
         struct conn_publish p = { .msg = sh->fan_msg, .retain = retain };

@@ -323,7 +323,7 @@ static bool send(struct shard *sh, struct conn *c, const struct read_item *i)
 {
     if (i->qos == 0 && !i->is_shared) {
         conn_fan_again(sh, i->read.msg);
-        conn_fan_send_allowed(sh, c, i->retain);
+        conn_fan_send(sh, c, i->retain);
         return true;
     }
     struct conn_publish p = { i->read.msg, i->id, i->qos, i->dup, i->retain, i->is_shared, i->share_id };

@@ -46,11 +46,10 @@ enum read_fate { READ_NOW, READ_NEVER, READ_LATER };
 /* Of a connection with c->hooked. */
 enum read_fate reads_judge(struct shard *sh, struct conn *c, const struct conn_publish *p);
 
-/* conn_out.c: what has been allowed. As conn_send_publish and conn_fan_send; _again before the latter, where
- * nobody has begun, and conn_fan_end after it. */
+/* conn_out.c: what has been allowed. As conn_send_publish; and what makes conn_fan_send not ask, until
+ * conn_fan_end. */
 bool conn_send_allowed(struct shard *sh, struct conn *c, const struct conn_publish *p);
 void conn_fan_again(struct shard *sh, struct msg *m);
-void conn_fan_send_allowed(struct shard *sh, struct conn *c, bool retain);
 
 /* Asks what has gathered, and sends what is answered. */
 void reads_turn(struct shard *sh);
