@@ -22,6 +22,7 @@ enum err session_set_will(struct session *s, const struct session_will_parts *pa
     w->block = keep(&at, parts->block);
     w->username = parts->username.at == NULL ? parts->username : keep(&at, parts->username);
     w->door_no = parts->door_no;
+    w->asked = NULL;
     w->qos = parts->qos;
     w->retain = parts->retain;
     w->delay_s = parts->delay_s;

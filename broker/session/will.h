@@ -21,6 +21,7 @@ struct session_will {
     struct bytes topic, payload, block; /* inside this struct's memory */
     struct bytes username; /* the same, whose right it needs when it is published; at NULL: none */
     uint64_t door_no;      /* the shard's: where that is asked; 0: it is not */
+    void *asked;           /* the shard's: plugins have been, and have not answered; NULL: they have not */
     uint8_t qos;
     bool retain;
     uint32_t delay_s;

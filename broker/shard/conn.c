@@ -295,7 +295,7 @@ static void leave_session(struct shard *sh, struct conn *c)
     login_check_will(sh, c);
     conn_cut(sh, c);
     log_event(sh->log, EVENT_CLIENT_CLOSED, LOG_TEXT("client", session_client_id(s)));
-    sessions_offline(sh, s, true);
+    sessions_offline(sh, s, c);
 }
 
 void conn_drop(struct shard *sh, struct conn *c)

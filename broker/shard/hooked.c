@@ -50,21 +50,27 @@ static void connected_free(struct hook_ask *a)
     free(CONTAINER(a, struct hook_connected, ask));
 }
 
+struct hook_gone *hooked_gone_new(struct hooks *hooks, struct hook_client *client)
+{
+    struct hook_gone *gone = calloc(1, sizeof *gone);
+    if (gone == NULL) return NULL;
+    hook_ask_init(&gone->ask, HOOK_GONE, hooks, client);
+    gone->ask.destroy = gone_free;
+    gone->reason = HOOK_REASON_LOST;
+    return gone;
+}
+
 /* Made before they are needed: neither must fail for want of memory. */
 static bool news_new(struct hooked *h, struct hooks *hooks)
 {
     h->connected = calloc(1, sizeof *h->connected);
-    h->gone = calloc(1, sizeof *h->gone);
-    if (h->connected == NULL || h->gone == NULL) {
+    h->gone = h->connected != NULL ? hooked_gone_new(hooks, h->client) : NULL;
+    if (h->gone == NULL) {
         free(h->connected);
-        free(h->gone);
         return false;
     }
     hook_ask_init(&h->connected->ask, HOOK_CONNECTED, hooks, h->client);
     h->connected->ask.destroy = connected_free;
-    hook_ask_init(&h->gone->ask, HOOK_GONE, hooks, h->client);
-    h->gone->ask.destroy = gone_free;
-    h->gone->reason = HOOK_REASON_LOST;
     return true;
 }
 

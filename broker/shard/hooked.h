@@ -69,6 +69,10 @@ bool hooked_take_name(struct conn *c);
 /* CONNACK says success. */
 void hooked_in(struct conn *c);
 
+/* What plugins are to hear when they hear no more of a client: to be asked (hooks_ask) then. NULL: no memory.
+ */
+struct hook_gone *hooked_gone_new(struct hooks *hooks, struct hook_client *client);
+
 /* Why it is about to end; the first one counts. Without any, the network has gone. */
 void hooked_reason(struct conn *c, uint8_t reason);
 

@@ -2,6 +2,7 @@
 #include "base/rng.h"
 #include "net/address.h"
 #include "shard/connect.h"
+#include "shard/hook_will.h"
 #include "shard/hooked.h"
 #include "shard/mount.h"
 #include "shard/on_login.h"
@@ -89,7 +90,7 @@ static void take_over(struct shard *sh, struct session *s, bool goes_on)
     session_detach(s);
     metrics_sub(sh->metrics, METRIC_clients_connected, 1);
     shares_offline(sh, s);
-    if (s->will != NULL && (s->will->delay_s == 0 || !goes_on)) sessions_will(sh, s);
+    if (s->will != NULL && (s->will->delay_s == 0 || !goes_on)) will_fire(sh, s, old);
     conn_end(sh, old, MQTT_RC_TAKEN_OVER);
 }
 
@@ -108,6 +109,7 @@ static struct session *resume(struct shard *sh, const struct connect *p, struct 
     wheel_stop(sh->session_wheel, &s->timer);
     if (goes_on) {
         *destroyed = s->persistent && s->will != NULL; /* connected again before its delay had passed */
+        will_detach(s);
         session_drop_will(s);
         return s;
     }
@@ -129,8 +131,9 @@ static enum err refuse_will(struct shard *sh, const struct conn *c, struct bytes
 static enum err keep_will(struct shard *sh, struct conn *c, const struct connect *p)
 {
     struct bytes topic = p->has_will ? mount_topic(sh, c, p->will.topic) : bytes_of(NULL, 0);
-    if (!p->has_will || sys_owns(topic)) return ERR_OK; /* it would go to nobody */
-    if (!conn_may(sh, c, topic, ACCESS_WRITE)) return refuse_will(sh, c, topic);
+    if (!p->has_will || sys_owns(topic)) return ERR_OK;                /* it would go to nobody */
+    bool asks_plugins = hooks_want(conn_hooks(sh, c), HOOK_EVENT_ACL); /* when it goes out */
+    if (!asks_plugins && !conn_may(sh, c, topic, ACCESS_WRITE)) return refuse_will(sh, c, topic);
     const struct props *props = &p->will.props;
     uint8_t block[4096];
     uint8_t *at = props->block.len > sizeof block ? malloc(props->block.len) : block;

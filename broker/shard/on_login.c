@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "net/address.h"
 #include "shard/connect.h"
+#include "shard/hook_will.h"
 #include "shard/hooked.h"
 #include "worker/worker.h"
 #include <stdlib.h>
@@ -318,7 +319,7 @@ bool login_may_deliver(struct shard *sh, const struct access *a, const struct co
     return false;
 }
 
-static void deny_will(struct shard *sh, struct session *s)
+void login_deny_will(struct shard *sh, struct session *s)
 {
     metrics_add(sh->metrics, METRIC_publish_denied_total, 1);
     log_event(sh->log, EVENT_PUBLISH_DENIED, LOG_TEXT("client", session_client_id(s)),
@@ -329,7 +330,8 @@ static void deny_will(struct shard *sh, struct session *s)
 void login_check_will(struct shard *sh, struct conn *c)
 {
     struct session *s = c->session;
-    if (s->will != NULL && !conn_may(sh, c, s->will->topic, ACCESS_WRITE)) deny_will(sh, s);
+    if (s->will == NULL || will_hooks(sh, s->will) != NULL) return;
+    if (!conn_may(sh, c, s->will->topic, ACCESS_WRITE)) login_deny_will(sh, s);
 }
 
 /* NULL: its listener is gone, and so is who could take the right away; or it is from before a restart. */
@@ -340,12 +342,10 @@ static const struct access *access_of_will(const struct shard *sh, const struct 
     return NULL;
 }
 
-bool login_check_late_will(struct shard *sh, struct session *s)
+bool login_may_late_will(const struct shard *sh, const struct session *s)
 {
     const struct session_will *w = s->will;
     const struct access *a = access_of_will(sh, w);
     struct access_who who = { w->username, session_client_id(s) };
-    if (!access_has_rules(a) || access_may(a, &who, w->topic, ACCESS_WRITE)) return true;
-    deny_will(sh, s);
-    return false;
+    return will_hooks(sh, w) != NULL || !access_has_rules(a) || access_may(a, &who, w->topic, ACCESS_WRITE);
 }

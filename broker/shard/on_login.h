@@ -66,8 +66,9 @@ static inline bool conn_may_get(struct shard *sh, const struct conn *c, struct b
 }
 
 /* A will that its client may not publish now is never published: its connection ends, or has ended and the
- * will's delay is over. The latter gives false when it was dropped. */
+ * will's delay is over. With plugins the file is asked when they are (shard/hook_will.h). */
 void login_check_will(struct shard *sh, struct conn *c);
-bool login_check_late_will(struct shard *sh, struct session *s);
+bool login_may_late_will(const struct shard *sh, const struct session *s);
+void login_deny_will(struct shard *sh, struct session *s);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/check.h"
+#include "shard/hook_will.h"
 #include "shard/on_login.h"
 #include "shard/route.h"
 #include "shard/shard_int.h"
@@ -92,6 +93,7 @@ void sessions_destroy(struct shard *sh, struct session *s)
     struct bytes id = session_client_id(s);
     wheel_stop(sh->session_wheel, &s->timer);
     stop_acking(sh, s);
+    will_detach(s);
     jobs_session_gone(s);
     shares_session_gone(sh, s);
     map_take(&sh->by_id, bytes_hash(id, sh->all->seed), is_client, &id);
@@ -104,26 +106,35 @@ void sessions_destroy(struct shard *sh, struct session *s)
     session_free(&s);
 }
 
-void sessions_will(struct shard *sh, struct session *s)
+void sessions_put_will(struct shard *sh, const struct session_will *w, const struct will_from *from)
 {
-    struct session_will *w = s->will;
-    s->will = NULL;
     struct route_in in = {
         .topic = w->topic,
         .block = w->block,
         .payload = w->payload,
         .qos = w->qos,
         .retain = w->retain && sh->config->retain_available,
-        .from_session = s->session_no,
-        .from_client = w->retain ? client_hash(sh, s) : 0,
+        .from_session = from->session_no,
+        .from_client = from->client,
         .expires_ms = w->has_expiry ? sh->wall_ms + (uint64_t)w->expiry_s * 1000 : 0,
-        .will_of = s->persistent ? s : NULL,
+        .will_of = from->durable,
     };
     if (route_publish(sh, &in) == ROUTE_FAILED)
-        log_event(sh->log, EVENT_MEMORY_REFUSED, LOG_TEXT("will_of", session_client_id(s)));
+        log_event(sh->log, EVENT_MEMORY_REFUSED, LOG_TEXT("will_of", from->client_id));
     metrics_add(sh->metrics, METRIC_wills_published_total, 1);
-    log_event(sh->log, EVENT_WILL_PUBLISHED, LOG_TEXT("client", session_client_id(s)),
+    log_event(sh->log, EVENT_WILL_PUBLISHED, LOG_TEXT("client", from->client_id),
               LOG_TEXT("topic", w->topic));
+}
+
+void sessions_will(struct shard *sh, struct session *s)
+{
+    struct session_will *w = s->will;
+    struct will_from from = { .client_id = session_client_id(s),
+                              .session_no = s->session_no,
+                              .client = w->retain ? client_hash(sh, s) : 0,
+                              .durable = s->persistent ? s : NULL };
+    s->will = NULL;
+    sessions_put_will(sh, w, &from);
     s->will = w;
     session_drop_will(s);
 }
@@ -154,12 +165,19 @@ static void put_offline(struct shard *sh, const struct session *s)
     journal_put(sh, c);
 }
 
+void sessions_deny_will(struct shard *sh, struct session *s)
+{
+    login_deny_will(sh, s);
+    if (s->persistent && s->conn == NULL) put_offline(sh, s); /* or it would go out after a crash */
+}
+
 void sessions_late_will(struct shard *sh, struct session *s)
 {
-    if (login_check_late_will(sh, s))
-        sessions_will(sh, s);
-    else if (s->persistent)
-        put_offline(sh, s); /* or it would go out after a crash */
+    if (will_is_asked(s)) return;
+    if (login_may_late_will(sh, s))
+        will_fire(sh, s, NULL);
+    else
+        sessions_deny_will(sh, s);
 }
 
 /* When so many seconds have passed since then. UINT32_MAX: never. */
@@ -175,19 +193,19 @@ static uint64_t due_ms(const struct shard *sh, uint32_t seconds, uint64_t passed
 static void start_timer(struct shard *sh, struct session *s, uint64_t passed_ms)
 {
     s->expires_ms = due_ms(sh, s->expiry_s, passed_ms);
-    uint64_t will_ms = s->will == NULL ? UINT64_MAX : due_ms(sh, s->will->delay_s, passed_ms);
+    bool waits = s->will != NULL && !will_is_asked(s);
+    uint64_t will_ms = !waits ? UINT64_MAX : due_ms(sh, s->will->delay_s, passed_ms);
     uint64_t next_ms = will_ms < s->expires_ms ? will_ms : s->expires_ms;
     if (next_ms != UINT64_MAX) wheel_start(sh->session_wheel, &s->timer, next_ms);
 }
 
-void sessions_offline(struct shard *sh, struct session *s, bool will)
+void sessions_offline(struct shard *sh, struct session *s, const struct conn *c)
 {
     session_detach(s);
     metrics_sub(sh->metrics, METRIC_clients_connected, 1);
     shares_offline(sh, s);
-    if (!will) session_drop_will(s);
     bool ends = !s->persistent || s->expiry_s == 0;
-    if (s->will != NULL && (ends || s->will->delay_s == 0)) sessions_will(sh, s);
+    if (s->will != NULL && (ends || s->will->delay_s == 0)) will_fire(sh, s, c);
     if (ends) {
         sessions_destroy(sh, s);
         return;

@@ -558,9 +558,9 @@ void rig_begin(const struct rig_conf *conf)
     enum err rc = metrics_new(&metrics, conf->shards + 1);
     CHECK(rc == ERR_OK);
     config.default_listener.max_topic_alias = RIG_TOPIC_ALIASES;
-    door = (struct shards_door){ .config = &config.default_listener,
-                                 .hooks = conf->hooks,
-                                 .access = conf->access };
+    door = (struct shards_door){
+        .config = &config.default_listener, .hooks = conf->hooks, .access = conf->access, .number = 1
+    };
     view = (struct shards_view){ &config, &door, 1 };
     struct shards_conf of_shards = {
         .count = conf->shards, .view = &view, .metrics = metrics, .clock = &clock_of_rig
