@@ -12,7 +12,7 @@
  *          gone.
  * Limits:  base/limits.h.
  * Errors:  ERR_NOMEM.
- * Tests:   tests/unit/test_shard_login.c, tests/unit/test_shard_parked.c
+ * Tests:   tests/unit/test_shard_login.c, tests/unit/test_shard_parked.c, tests/e2e/test_plugin.py
  */
 #ifndef SHARD_HOOKED_H
 #define SHARD_HOOKED_H
