@@ -7,6 +7,7 @@
 #include "shard/qos2.h"
 #include "shard/route.h"
 #include "shard/shard_int.h"
+#include "shard/verdicts.h"
 #include "topic/topic.h"
 #include <stdlib.h>
 
@@ -249,9 +250,20 @@ static enum mqtt_rc publish(struct shard *sh, struct conn *c, struct publish *p,
 static enum hook_verdict verdict_of(const struct shard *sh, const struct conn *c, const struct publish *p,
                                     const struct hook_publish *said)
 {
+    enum hook_verdict known = HOOK_DEFER; /* why nobody was asked */
+    if (said == NULL && c->hooked != NULL) known = verdicts_find(sh, c, p->topic, ACCESS_WRITE);
+    if (known != HOOK_DEFER) return known;
     if (said == NULL) return conn_may(sh, c, p->topic, ACCESS_WRITE) ? HOOK_ALLOW : HOOK_DENY;
     if (said->ask.verdict != HOOK_DEFER) return said->ask.verdict;
     return said->asks_acl ? said->fallback : HOOK_ALLOW;
+}
+
+/* A denial may be of the message instead of the right, where somebody looks at messages. */
+static void remember(struct shard *sh, struct conn *c, struct bytes topic, enum hook_verdict verdict)
+{
+    bool is_right =
+        verdict == HOOK_ALLOW || !hooks_want(conn_hooks(sh, c), HOOK_EVENT_MESSAGE | HOOK_EVENT_CONTROL);
+    if (is_right) verdicts_note(sh, c, &(struct verdict_of){ topic, ACCESS_WRITE, verdict });
 }
 
 static uint8_t denial_of(const struct hook_publish *said)
@@ -269,6 +281,7 @@ enum mqtt_rc publish_go_on(struct shard *sh, struct conn *c, const struct publis
     if (c->is_mounted) p.topic = mount_topic(sh, c, p.topic);
     if (is_dropped(sh, c, &p)) return MQTT_RC_OK;
     enum hook_verdict verdict = verdict_of(sh, c, &p, said);
+    if (said != NULL && said->asks_acl) remember(sh, c, p.topic, verdict);
     if (verdict == HOOK_LATE) return too_late(sh, c, &p);
     if (verdict == HOOK_DENY) return deny(sh, c, &p, denial_of(said));
     if (verdict != HOOK_ALLOW) return MQTT_RC_IMPLEMENTATION;

@@ -4,6 +4,7 @@
 #include "shard/mount.h"
 #include "shard/on_login.h"
 #include "shard/qos2.h"
+#include "shard/verdicts.h"
 #include "topic/topic.h"
 #include <stdlib.h>
 
@@ -264,6 +265,13 @@ static bool wants(const struct shard *sh, const struct conn *c, struct bytes top
     bool may = conn_may(sh, c, topic, ACCESS_WRITE);
     q->asks_acl = hooks_want(hooks, HOOK_EVENT_ACL);
     q->fallback = may && (has_rules || !q->asks_acl) ? HOOK_ALLOW : HOOK_DENY;
+    enum hook_verdict said = HOOK_DEFER;
+    /* Behind others it may be remembered no more when its turn comes. */
+    if (q->asks_acl && !parked_any(c)) said = verdicts_find(sh, c, topic, ACCESS_WRITE);
+    if (said != HOOK_DEFER) {
+        may = said == HOOK_ALLOW;
+        q->asks_acl = false;
+    }
     if (q->asks_acl) return true;
     return may && hooks_want(hooks, hooked_is_control(topic) ? HOOK_EVENT_CONTROL : HOOK_EVENT_MESSAGE);
 }

@@ -56,10 +56,14 @@ static void decide(struct hook_reads *r, reads_verdict *verdict)
     for (size_t i = 0; i < r->count; i++) r->item(r, i)->verdict = (uint8_t)verdict(r->item(r, i));
 }
 
-/* Who publishes and who subscribes is let do so: another test's concern. */
+/* Who subscribes is let do so: another test's concern. */
 static bool allow(struct hook_ask *a)
 {
     a->verdict = HOOK_ALLOW;
+    if (a->about == HOOK_PUBLISH) {
+        a->verdict = (uint8_t)reads_host.write;
+        reads_host.writes++;
+    }
     if (a->about == HOOK_SUBSCRIBE || a->about == HOOK_UNSUBSCRIBE) {
         struct hook_filters *f = CONTAINER(a, struct hook_filters, ask);
         for (size_t i = 0; i < f->count; i++) f->at[i].verdict = HOOK_ALLOW;
@@ -336,7 +340,8 @@ static void options(struct config *c, void *ctx)
 
 void reads_begin(unsigned shards, uint32_t acl_cache_seconds)
 {
-    reads_host = (struct reads_host){ .hooks = { .ops = &ops }, .wants = HOOK_EVENT_ACL };
+    reads_host =
+        (struct reads_host){ .hooks = { .ops = &ops }, .wants = HOOK_EVENT_ACL, .write = HOOK_ALLOW };
     ref_init(&reads_host.hooks.ref, 1);
     struct rig_conf conf = { .shards = shards,
                              .ears = { got, nothing, nothing },

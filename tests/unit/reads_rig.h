@@ -28,7 +28,9 @@ struct reads_host {
     reads_verdict *at_once; /* NULL: they wait for reads_answer */
     struct hook_reads *asked[READS_ASKED_MAX];
     unsigned asked_count, items, most_items; /* the second: ever asked about */
-    const char *gone;                        /* a client id that must not be mentioned any more */
+    enum hook_verdict write;                 /* of who publishes; how often that was asked: */
+    unsigned writes;
+    const char *gone; /* a client id that must not be mentioned any more */
 };
 extern struct reads_host reads_host;
 

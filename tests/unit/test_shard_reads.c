@@ -465,6 +465,42 @@ TEST(what_is_remembered_does_not_overtake_what_waits)
     reads_end();
 }
 
+TEST(the_right_to_publish_is_remembered_too)
+{
+    reads_begin(1, 10);
+    reads_host.at_once = reads_allow;
+    unsigned a = reads_connect("5 -a", 0);
+    reads_subscribe(a, "#", 0);
+    publish_some(a, "t", 1, 3, 0);
+    CHECK_INT(1, reads_host.writes);
+    check_heard("1 2 3", a);
+    reads_host.write = HOOK_DENY;
+    publish_some(a, "u", 4, 5, 0);
+    CHECK_INT(2, reads_host.writes);
+    check_heard("", a);
+    rig_advance(10000);
+    reads_publish(a, "t", "6", 0);
+    CHECK_INT(3, reads_host.writes);
+    check_heard("", a);
+    reads_end();
+}
+
+TEST(a_denial_that_may_be_the_messages_is_not_remembered)
+{
+    reads_begin(1, 10);
+    reads_host.wants |= HOOK_EVENT_MESSAGE;
+    reads_host.at_once = reads_allow;
+    unsigned a = reads_connect("5 -a", 0);
+    reads_subscribe(a, "#", 0);
+    reads_host.write = HOOK_DENY;
+    reads_publish(a, "t", "1", 0);
+    reads_host.write = HOOK_ALLOW;
+    publish_some(a, "t", 2, 3, 0);
+    CHECK_INT(3, reads_host.writes); /* of each message */
+    check_heard("2 3", a);
+    reads_end();
+}
+
 TEST(so_many_verdicts_of_a_client_are_remembered_at_most)
 {
     char topic[16];
