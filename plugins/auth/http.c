@@ -358,6 +358,8 @@ static void run(void *arg)
         pthread_mutex_unlock(&h->lock);
         if (!is_more) curl_multi_poll(h->multi, NULL, 0, WAIT_MS, NULL);
     }
+    while (!list_empty(&h->calls))
+        call_end(CONTAINER(h->calls.next, struct call, link), CURLE_ABORTED_BY_CALLBACK);
     for (struct http_ask *q = take(h); q != NULL; q = take(h))
         answer(q, HTTP_FAILED, NULL, "the plugin stops");
 }

@@ -3,7 +3,12 @@
 #include "auth/http.h"
 #include "auth/http_cache.h"
 #include "kit/test.h"
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 /* --- the breaker */
 
@@ -140,4 +145,61 @@ TEST(a_body_that_cannot_be_read_lets_nobody_in)
                                          "{\"expires_in\":\"60\"}",
                                          "{\"username\":\"a\",\"username\":\"b\"}" };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) CHECK_TRUE(!reads(wrong[i]));
+}
+
+/* --- the thread */
+
+/* A server that takes connections and says nothing. */
+static int silent_server(char url[64])
+{
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t bytes = sizeof at;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK_INT(0, bind(fd, (struct sockaddr *)&at, sizeof at));
+    CHECK_INT(0, listen(fd, 16));
+    CHECK_INT(0, getsockname(fd, (struct sockaddr *)&at, &bytes));
+    snprintf(url, 64, "http://127.0.0.1:%u/", (unsigned)ntohs(at.sin_port));
+    return fd;
+}
+
+struct question {
+    struct http_ask ask;
+    int done;
+    enum http_is is;
+};
+
+static void note(struct http_ask *q, struct http_answer *a)
+{
+    struct question *question = (struct question *)(void *)q;
+    question->done++;
+    question->is = a->is;
+}
+
+TEST(a_stop_fails_what_is_under_way_and_what_waits_and_refuses_the_rest)
+{
+    char url[64], byte;
+    int server = silent_server(url);
+    struct http_conf conf = { .url = url,
+                              .ca_file = "",
+                              .cert_file = "",
+                              .key_file = "",
+                              .header = "",
+                              .timeout_ms = 60000,
+                              .connections = 1,
+                              .waiting = 2 };
+    struct question q[3] = { 0 };
+    struct http *h;
+    CHECK_INT(ERR_OK, http_start(&h, &conf));
+    for (int i = 0; i < 3; i++) q[i].ask = (struct http_ask){ .username = "anna", .done = note };
+    CHECK_INT(ERR_OK, http_put(h, &q[0].ask));
+    int peer = accept(server, NULL, NULL);
+    CHECK_INT(1, recv(peer, &byte, 1, 0)); /* it is under way */
+    CHECK_INT(ERR_OK, http_put(h, &q[1].ask));
+    http_stop(h);
+    CHECK_INT(ERR_FULL, http_put(h, &q[2].ask));
+    http_free(&h);
+    for (int i = 0; i < 2; i++) CHECK_TRUE(q[i].done == 1 && q[i].is == HTTP_FAILED);
+    CHECK_INT(0, q[2].done);
+    close(peer);
+    close(server);
 }
