@@ -59,10 +59,20 @@ static enum err put(struct promise *promise)
     return rc;
 }
 
+/* So that other threads may ask about it. False: for want of memory, or it has gone. */
+static bool show_client(struct plugin_step *s)
+{
+    if (s->client == NULL) return true;
+    lock_take(&s->plugin->lock);
+    enum err rc = plugin_client_show_locked(s->plugin, s->client);
+    lock_release(&s->plugin->lock);
+    return rc == ERR_OK;
+}
+
 struct longlink_verdict *longlink_verdict_later(void *event_data)
 {
     struct plugin_step *s = plugin_step_now();
-    if (s == NULL || event_data != &s->event_data || !count(s->plugin, 1)) return NULL;
+    if (s == NULL || event_data != &s->event_data || !show_client(s) || !count(s->plugin, 1)) return NULL;
     struct promise *promise = calloc(1, sizeof *promise);
     if (promise != NULL) promise->step = s;
     if (promise == NULL || put(promise) != ERR_OK) {
