@@ -7,6 +7,7 @@ function(test_plugin name)
     COMPILE_OPTIONS "-g;-O1;-Wall;-Wextra;-fvisibility=hidden" LINK_OPTIONS "")
 endfunction()
 
+test_plugin(abuse)
 test_plugin(transcript)
 test_plugin(rigged)
 target_include_directories(plugin_rigged PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
