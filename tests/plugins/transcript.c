@@ -273,7 +273,6 @@ static void change(struct mosquitto_evt_message *e, const char *what)
     }
     if (strcmp(what, "props") == 0) {
         mosquitto_property_add_string_pair(&e->properties, MQTT_PROP_USER_PROPERTY, "by", "plugin");
-        mosquitto_property_add_string(&e->properties, MQTT_PROP_CONTENT_TYPE, "text/plain");
     }
     if (strcmp(what, "noprops") == 0) mosquitto_property_free_all(&e->properties);
     if (strcmp(what, "qos") == 0) e->qos = 0;
