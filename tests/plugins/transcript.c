@@ -471,12 +471,14 @@ static void do_publish(struct plugin *p, const char *words)
     if (strcmp(way, "alias") == 0) mosquitto_property_add_int16(&list, MQTT_PROP_TOPIC_ALIAS, 3);
     const char *to = strcmp(id, "-") == 0 ? NULL : id;
     int size = (int)strlen(payload), rc;
-    if (strcmp(way, "give") == 0)
-        rc = mosquitto_broker_publish(to, topic, size, size > 0 ? strdup(payload) : NULL, qos, retain != 0,
-                                      list);
-    else
+    if (strcmp(way, "give") == 0) {
+        char *given = size > 0 ? strdup(payload) : NULL;
+        rc = mosquitto_broker_publish(to, topic, size, given, qos, retain != 0, list);
+        if (rc != MOSQ_ERR_SUCCESS) free(given);
+    } else {
         rc = mosquitto_broker_publish_copy(to, topic, size, payload, qos, retain != 0, list);
-    line(p, "publish: %s", code_name(rc));
+    }
+    line(p, "publish %s: %s", way, code_name(rc));
     if (rc != MOSQ_ERR_SUCCESS) mosquitto_property_free_all(&list);
 }
 
