@@ -289,6 +289,7 @@ enum mqtt_rc publish_go_on(struct shard *sh, struct conn *c, const struct publis
     if (said == NULL) return publish(sh, c, &p, &in);
     /* What plugins have made of it. */
     p.topic = said->topic;
+    p.retain = said->retain;
     p.payload = said->payload;
     p.props.block = said->block;
     return is_dropped(sh, c, &p) ? MQTT_RC_OK : publish(sh, c, &p, &in);
