@@ -56,3 +56,7 @@ e2e_test(plugin_load)
 e2e_test(accounts)
 e2e_test(auth_plugin)
 e2e_test(auth_http)
+
+# With plugins of tests/plugins.
+e2e_test(plugin_abuse)
+set_property(TEST e2e_plugin_abuse APPEND PROPERTY ENVIRONMENT "LONGLINK_TEST_PLUGINS=${CMAKE_BINARY_DIR}/lib/test")

@@ -65,7 +65,7 @@ class Abuse(kit.Test):
         for _ in range(4):
             self.assertEqual("from/elsewhere", sub.message().topic)
         self.wait_log(r' plugin-notice .*text="foreign log"')
-        self.wait_log(r" plugin-wrong plugin=abuse.so what=\"callbacks can be registered on the plugin's own thread")
+        self.wait_log(r' plugin-wrong plugin="abuse" what="callbacks can be registered on the plugin.s own thread')
         self.assertEqual(1, len(re.findall(r"registered on the plugin's own thread", self.b.text())))
         self.lives()
 
@@ -98,8 +98,8 @@ class Abuse(kit.Test):
         c = self.client(self.b, "c")
         self.assertEqual(["event 11: 10", "event 4711: 10", "no id: 3", "no plugin's id: 3"],
                          self.asked(c, "do/event")[0])
-        self.wait_log(r" plugin-event-unknown plugin=abuse.so event=11 name=CONNECT")
-        self.wait_log(r" plugin-event-unknown plugin=abuse.so event=4711 name=unknown")
+        self.wait_log(r' plugin-event-unknown plugin="abuse" event=11 name="CONNECT"')
+        self.wait_log(r' plugin-event-unknown plugin="abuse" event=4711 name="unknown"')
         self.lives()
 
     def test_a_topic_made_into_none_is_refused(self):

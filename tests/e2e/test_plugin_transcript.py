@@ -34,7 +34,9 @@ DIFFERENCES = [Difference(*row) for row in (
      "longlinkd tells a plugin of the end of a refused client only if it has asked it about that one"),
     (MOSQUITTO, "extended.*", r"^. 10 disconnect client=(more more|other method) ", None,
      "longlinkd gives no client id in DISCONNECT of one that was never let in"),
+    (MOSQUITTO, "kick", r"^. 10 disconnect client=NULL user=self", None, "a client that kicks itself ends twice"),
     # In general.
+    (BOTH, ".*", r"payload=(NULL:0)? len=0", "payload= len=0", "no payload is a payload without bytes"),
     (BOTH, ".*", r"\bauto-[-0-9A-Fa-f]+|\bclient=[0-9a-f]{16,}\b", "AUTO", "ids that a broker gives are random"),
     (BOTH, ".*", r"PUBACK 0x10", "PUBACK 0x0", "whether there are subscribers is not what is compared here"),
     (LONGLINK, ".*", r" 0x1f=(?!because|not of).*", "", "longlinkd says in words why"),
@@ -70,9 +72,11 @@ DIFFERENCES = [Difference(*row) for row in (
     # Messages of plugins.
     (LONGLINK, "broker_publish", r"^. 2 acl read client=other ", None,
      "mosquitto does not ask about a message to one client, though its header says so"),
+    (MOSQUITTO, "broker_publish", r" $", "", "the topic alias of a plugin is no subscriber's"),
     (MOSQUITTO, "broker_publish", r"^(. publish bad): SUCCESS", r"\1: INVAL", "a Reason String in a PUBLISH"),
     # Reload.
-    (MOSQUITTO, "reload", r"^a 3 login|^. 10 disconnect", None, "mosquitto authenticates clients again, with no password"),
+    (LONGLINK, "ends", r"^(taken|protocol)5: DISCONNECT", None, "longlinkd tells why"),
+    (MOSQUITTO, "reload", r"^a (3 )?login|^. 10 disconnect", None, "mosquitto authenticates clients again, with no password"),
     (BOTH, "reload", r"^(a 1 reload) with .*", r"\1", "mosquitto does not give the options"),
     (LONGLINK, "reload", r"^b 1 reload|^. option ", None, "mosquitto tells one plugin only"),
 )]
@@ -88,12 +92,18 @@ UNORDERED = {
 }
 
 
+# Steps in which mosquitto repeats itself.
+REPEATED = {
+    "session_kept": "mosquitto asks when a message comes and when it is sent, and tells the end of an offline session, too",
+}
+
+
 def group(line):
-    """Lines of one group are compared in their order. Each plugin has its own thread; deliveries are asked about when
-    they are made, and a client's end is told when it is noticed, whatever others do meanwhile."""
+    """Lines of one group are compared in their order. Each plugin has its own thread; deliveries to a client are asked
+    about when they are made, and its end is told when it is noticed, whatever others do meanwhile."""
     if line[1:2] != " " or line[0] not in "ab":
         return ""
-    kind = re.match(r". (2 acl read|10) ", line)
+    kind = re.match(r". (2 acl read client=.*?|10 disconnect client=.*?) user=", line)
     return line[0] + (kind[1] if kind else "")
 
 
@@ -106,7 +116,7 @@ class Stage:
         self.admin = None
 
     def call_admin(self):
-        self.admin = transcript_steps.Actor(self, "admin").join(user="admin")
+        self.admin = transcript_steps.Actor(self, "admin").join(user="admin rca=0", password="x")
 
     def lines(self):
         with open(self.out, errors="replace") as f:
@@ -161,6 +171,8 @@ def plain(lines, broker, step):
             if line is None:
                 break
         out += [] if line is None else [line]
+    if step in REPEATED:
+        return sorted(set(out))
     out.sort(key=None if step in UNORDERED else group)
     return out
 
@@ -175,7 +187,8 @@ def conf_of(folder, out, more=""):
 
 
 def all_steps():
-    return [name[5:] for name in vars(transcript_steps) if name.startswith("step_") and name != "step_start"]
+    """But those that have another configuration."""
+    return [name[5:] for name in vars(transcript_steps) if re.match("step_(?!start|fallback)", name)]
 
 
 class Transcript(kit.Test):
@@ -191,7 +204,7 @@ class Transcript(kit.Test):
         return s
 
     def mosquitto(self, conf):
-        m = Mosquitto("allow_anonymous true\n" + conf)
+        m = Mosquitto(("" if "allow_anonymous" in conf else "allow_anonymous true\n") + conf)
         self.addCleanup(m.stop)
         return m.ready()
 
@@ -206,6 +219,30 @@ class Transcript(kit.Test):
                 self.compare(step, theirs, ours)
             theirs.forget()
             ours.forget()
+
+    def files(self):
+        """A password file and an ACL file."""
+        folder = tempfile.mkdtemp(prefix="longlink-e2e.")
+        self.addCleanup(shutil.rmtree, folder, True)
+        kit.run("mosquitto_passwd", "-b", "-c", f"{folder}/passwords", "known", "right")
+        with open(f"{folder}/acl", "w") as f:
+            f.write("topic read readable/#\ntopic write writable/#\nuser known\ntopic own/#\n")
+        os.chmod(f"{folder}/acl", 0o600)
+        return f"password_file {folder}/passwords\n", f"acl_file {folder}/acl\n"
+
+    def test_what_all_plugins_leave_to_the_broker_is_decided_like_mosquitto(self):
+        if not kit.have("mosquitto_passwd"):
+            self.skipTest("mosquitto_passwd is not installed")
+        passwords, acl = self.files()
+        for security in ("allow_anonymous true\n", "allow_anonymous false\n", "allow_anonymous false\n" + passwords,
+                         "allow_anonymous true\n" + passwords, "allow_anonymous true\n" + passwords + acl):
+            more = "plugin_opt_auth 17\nplugin_opt_acl 17\n"
+            theirs = self.stage(MOSQUITTO, lambda conf: self.mosquitto(security + conf), more)
+            ours = self.stage(LONGLINK, lambda conf: self.broker(conf, allow=security), more)
+            for stage in (theirs, ours):
+                stage.forget()
+            with self.subTest(security):
+                self.compare("fallback", theirs, ours)
 
     def compare(self, step, theirs, ours):
         theirs.run(step)

@@ -82,6 +82,17 @@ class Actor:
         if m.qos == 2:
             self.c.send(packet(5, 0, struct.pack(">H", m.id)))
 
+    def see_until_pong(self):
+        """What is there, in no order."""
+        packets = []
+        for _ in range(2):
+            self.c.send(packet(kit.PINGREQ, 0, b""))
+            while not packets or packets[-1] != "PINGRESP":
+                packets.append(described(self.c.receive(), self.version))
+            packets.pop()
+        self.stage.said += sorted(f"{self.id}: {p}" for p in packets)
+        return self
+
     def see_end(self):
         """What comes up to the close."""
         for p in self.c.expect_closed():
@@ -435,7 +446,8 @@ def step_broker_publish(s):
     r = Actor(s, "reader").join().subscribe("b/#", qos=2)
     r4 = Actor(s, "reader4", 4).join().subscribe("b/#", qos=1)
     other = Actor(s, "other").join()
-    for way in ("give", "copy", "props", "alias", "bad"):
+    s.do("publish - nowhere 1 0 bad payload")
+    for way in ("give", "copy", "props", "alias"):
         for qos in (0, 1):
             s.do(f"publish - b/{way} {qos} 0 {way} payload")
             r.see()
@@ -587,3 +599,21 @@ def step_reload(s):
 def step_tick(s):
     s.do("register tick")
     s.wait_plugin("tick now_s")
+
+
+def step_fallback(s):
+    """All plugins defer."""
+    for version in (4, 5):
+        for user, password in ((None, None), ("known", "right"), ("known", "wrong"), ("unknown", "x"), ("known", None)):
+            Actor(s, f"f{version}{user}{password}", version).join(user=user, password=password).drop()
+            s.mark()
+    for user in ("rca=0 stranger", "known"):
+        a = Actor(s, "does " + user).join(user=user, password="right")
+        if "CONNACK 0x0" not in s.said[-1]:
+            continue
+        a.subscribe("readable/1", "writable/1", "own/1", "other")
+        for topic in ("readable/1", "writable/1", "own/1", "other"):
+            a.publish(topic, "x", 1, count=0)
+            s.mark()
+            a.see_until_pong()
+        a.leave()
