@@ -60,3 +60,5 @@ e2e_test(auth_http)
 # With plugins of tests/plugins.
 e2e_test(plugin_abuse)
 set_property(TEST e2e_plugin_abuse APPEND PROPERTY ENVIRONMENT "LONGLINK_TEST_PLUGINS=${CMAKE_BINARY_DIR}/lib/test")
+e2e_test(plugin_transcript)
+set_property(TEST e2e_plugin_transcript APPEND PROPERTY ENVIRONMENT "LONGLINK_TEST_PLUGINS=${CMAKE_BINARY_DIR}/lib/test")
