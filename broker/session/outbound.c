@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 /*
- * The ring. head, sent and tail count up for ever (modulo 2^32) and are masked on use:
+ * The ring. head, sent and tail count up for ever (modulo 2^32); ring.c says where an entry is:
  *
  *        head            sent              tail
  *         | sent, or acked | waiting         |
@@ -19,36 +19,11 @@
  * be any (COMMAND_SENT_AS). So that no two messages have one id, such entries and the others are never under
  * way together: each kind waits until those of the other before it are finished.
  */
-enum { RING_MIN = 4, RING_KEPT = 32, SPAN_MIN = 64 };
-
-static bool ring_make_room(struct session *s)
-{
-    uint32_t used = s->tail - s->head;
-    if (used < s->room) return true;
-    uint32_t room = s->room == 0 ? RING_MIN : s->room * 2;
-    struct session_entry *ring = malloc(room * sizeof *ring);
-    if (ring == NULL) return false;
-    for (uint32_t i = 0; i < used; i++) ring[i] = *session_at(s, s->head + i);
-    free(s->ring);
-    s->ring = ring;
-    s->room = room;
-    s->sent -= s->head;
-    s->head = 0;
-    s->tail = used;
-    return true;
-}
-
-static void ring_shrink(struct session *s)
-{
-    if (s->head != s->tail || s->room <= RING_KEPT) return;
-    free(s->ring);
-    s->ring = NULL;
-    s->room = s->head = s->sent = s->tail = 0;
-}
+enum { SPAN_MIN = 64 };
 
 static bool push(struct session *s, const struct store_row *row)
 {
-    if (!ring_make_room(s)) return false;
+    if (!session_ring_room(s)) return false;
     *session_at(s, s->tail++) = (struct session_entry){ .msg = row->msg,
                                                         .seq = row->seq,
                                                         .qos = row->qos,
@@ -193,9 +168,8 @@ uint32_t session_shed(struct session *s, uint64_t keep_bytes)
     uint32_t had = s->tail;
     if (s->feed == FEED_READING) return 0; /* the page begins behind what is here */
     while (s->queued_bytes > keep_bytes && s->tail != s->sent && session_at(s, s->tail - 1)->place == 0) {
-        struct session_entry *e = session_at(s, --s->tail);
-        s->queued_bytes -= msg_bytes(e->msg);
-        session_let_go(s, e);
+        s->queued_bytes -= msg_bytes(session_at(s, s->tail - 1)->msg);
+        session_ring_drop_last(s);
     }
     if (!s->persistent || s->tail == had) return had - s->tail;
     s->fed = s->tail != s->head ? session_at(s, s->tail - 1)->seq : s->finished;
@@ -256,9 +230,8 @@ void session_finish(struct session *s, struct session_entry *e)
     if (e->qos == 2) session_shared_finished(s, e->seq);
     while (s->head != s->tail && session_at(s, s->head)->state == ENTRY_DONE) {
         if (s->sent == s->head) s->sent++;
-        session_let_go(s, session_at(s, s->head++));
+        session_ring_drop_first(s);
     }
-    ring_shrink(s);
 }
 
 bool session_acked(struct session *s, uint16_t id)

@@ -32,8 +32,7 @@ void session_free(struct session **owner)
     CHECK(s->conn == NULL);
     CHECK(!wheel_running(&s->timer));
     CHECK(list_empty(&s->jobs));
-    for (uint32_t i = s->head; i != s->tail; i++) msg_unref(&session_at(s, i)->msg);
-    free(s->ring);
+    session_ring_free(s);
     free(s->exact);
     free(s->inbound.at);
     size_t at = 0;
@@ -67,8 +66,7 @@ void session_detach(struct session *s)
     if (!s->persistent) return;
 
     /* Entries with a place may have reached the client: their ids stay theirs. The others the store has. */
-    while (s->tail != s->head && session_at(s, s->tail - 1)->place == 0)
-        session_let_go(s, session_at(s, --s->tail));
+    while (s->tail != s->head && session_at(s, s->tail - 1)->place == 0) session_ring_drop_last(s);
     session_exact_reset(s);
     s->sent = s->tail;
     s->queued_bytes = 0;

@@ -16,7 +16,7 @@
  * Limits:  CLEAN_QUEUE_BYTES_MAX or conf->queue_*_max; TAIL_ENTRIES_MAX; SUBSCRIPTIONS_MAX; COPIES_MAX and
  *          NOTED_TOPICS_MAX.
  * Errors:  ERR_FULL: dropped by a limit, to be counted. ERR_NOMEM: the same, by the machine's.
- * Tests:   tests/unit/test_session.c, tests/unit/test_session_shed.c, tests/unit/test_fence.c
+ * Tests:   tests/unit/test_session.c, tests/unit/test_session_shed.c, tests/unit/test_session_ring.c
  */
 #ifndef SESSION_SESSION_H
 #define SESSION_SESSION_H
@@ -78,8 +78,8 @@ struct session {
     bool acks_dirty; /* acknowledged since the last session_ack_state */
     bool acking;     /* the shard's: stands in its list for a lazy ACK, by next_acking */
 
-    struct session_entry *ring; /* [head, sent) sent, [sent, tail) waiting; indices & (room - 1) */
-    uint32_t head, sent, tail, room;
+    struct session_entry *block, **blocks;              /* of entries, see ring.c */
+    uint32_t blocks_room, block_room, head, sent, tail; /* [head, sent) sent, [sent, tail) waiting */
     uint32_t unacked; /* sent and not acknowledged: what the window counts */
     uint32_t window;  /* the client's Receive Maximum, or ours */
     uint16_t last_place, client_id_bytes;

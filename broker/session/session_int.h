@@ -6,17 +6,25 @@
  * Memory:  the session's.
  * Limits:  see session.h.
  * Errors:  none.
- * Tests:   tests/unit/test_session.c, tests/unit/test_fence.c
+ * Tests:   tests/unit/test_session.c, tests/unit/test_session_ring.c, tests/unit/test_fence.c
  */
 #ifndef SESSION_SESSION_INT_H
 #define SESSION_SESSION_INT_H
 
 #include "session/session.h"
 
+enum { RING_BLOCK = 64 };
+
 static inline struct session_entry *session_at(const struct session *s, uint32_t index)
 {
-    return &s->ring[index & (s->room - 1)];
+    return &s->blocks[index / RING_BLOCK & (s->blocks_room - 1)][index & (s->block_room - 1)];
 }
+
+/* ring.c */
+bool session_ring_room(struct session *s);       /* for one more at the tail; false: no memory */
+void session_ring_drop_first(struct session *s); /* lets go of it */
+void session_ring_drop_last(struct session *s);
+void session_ring_free(struct session *s); /* of all */
 
 /* Has it an id of its own, of ID_EXACT? Else its place is its id. */
 static inline bool session_is_exact(const struct session *s, const struct session_entry *e)

@@ -90,9 +90,10 @@ static struct session *clone(const struct session *from)
     list_init(&s->shared.waiting);
     list_init(&s->shared.moved);
     list_init(&s->shared.home);
-    if (from->ring != NULL) s->ring = copy_of(from->ring, from->room * sizeof *s->ring);
+    if (from->block != NULL) s->block = copy_of(from->block, from->block_room * sizeof *s->block);
+    if (from->block != NULL) s->blocks = &s->block; /* so few entries are in one */
     if (from->exact != NULL) s->exact = copy_of(from->exact, sizeof *s->exact);
-    for (uint32_t i = s->head; i != s->tail; i++) msg_ref(s->ring[i & (s->room - 1)].msg);
+    for (uint32_t i = s->head; i != s->tail; i++) msg_ref(s->block[i & (s->block_room - 1)].msg);
     return s;
 }
 
@@ -137,7 +138,7 @@ static void read_store(struct world *w)
 static uint8_t released_message(const struct world *w, uint16_t id)
 {
     for (uint32_t i = w->s->head; i != w->s->tail; i++) {
-        const struct session_entry *e = &w->s->ring[i & (w->s->room - 1)];
+        const struct session_entry *e = &w->s->block[i & (w->s->block_room - 1)];
         if (e->state == ENTRY_RELEASED && ID_EXACT_FIRST + e->seq % ID_EXACT_COUNT == id)
             return message_of(e->seq);
     }
@@ -321,7 +322,7 @@ static uint64_t fingerprint(const struct world *w)
     uint64_t hash = mix(14695981039346656037u, &w->o, sizeof w->o);
     hash = mix(hash, numbers, sizeof numbers);
     for (uint32_t i = s->head; i != s->tail; i++) {
-        const struct session_entry *e = &s->ring[i & (s->room - 1)];
+        const struct session_entry *e = &s->block[i & (s->block_room - 1)];
         uint64_t of_entry[] = { e->seq, e->state, e->place };
         hash = mix(hash, of_entry, sizeof of_entry);
     }
