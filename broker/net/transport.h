@@ -42,6 +42,7 @@ struct transport {
     const struct transport_ops *ops;
     int fd;
     uint8_t needs;            /* TRANSPORT_*; true after each call */
+    uint32_t overhead_bytes;  /* of the last read: headers, which cost more than what they frame */
     void *state;              /* of the implementation */
     const char *why;          /* after ERR_SYNTAX: what the peer did wrong, in words; a static text */
     struct net_address *from; /* of the client, when a proxy has told; NULL: what the descriptor says */

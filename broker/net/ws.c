@@ -52,10 +52,11 @@ struct ws {
     uint8_t head[WS_HEAD_BYTES_MAX]; /* of that frame, what has not gone of it */
     uint8_t head_bytes;
     enum phase phase;
-    enum err verdict; /* which the next read gives; ERR_OK: none */
-    uint16_t status;  /* of our Close */
-    bool in_message;  /* whose last fragment has not come */
-    bool ends;        /* after our words */
+    uint32_t overhead_bytes; /* of this read */
+    enum err verdict;        /* which the next read gives; ERR_OK: none */
+    uint16_t status;         /* of our Close */
+    bool in_message;         /* whose last fragment has not come */
+    bool ends;               /* after our words */
     bool is_ended;
 };
 
@@ -301,13 +302,16 @@ static void sync_needs(struct transport *t, struct ws *w)
 /* The bytes of one read below, or what the handshake has left of one. */
 static enum err read_open(struct ws *w, uint8_t *at, size_t size, size_t *got)
 {
+    enum { READ_BYTES = 32 * 1024 }; /* 5,000 frames of nothing: half a millisecond */
     size_t n = 0;
     enum err rc = ERR_OK;
+    if (size > READ_BYTES) size = READ_BYTES;
     if (w->shake != NULL)
         n = take_leftover(w, at, size);
     else
         rc = w->below.ops->read(&w->below, at, size, &n);
     if (rc == ERR_OK) read_frames(w, at, n, got);
+    if (n > *got) w->overhead_bytes = (uint32_t)(n - *got);
     return rc;
 }
 
@@ -333,7 +337,9 @@ static enum err ws_read(struct transport *t, void *at, size_t size, size_t *got)
 {
     struct ws *w = t->state;
     *got = 0;
+    w->overhead_bytes = 0;
     enum err rc = read_any(w, at, size, got);
+    t->overhead_bytes = w->overhead_bytes;
     if (rc == ERR_OK || rc == ERR_AGAIN) {
         enum err said = say(w);
         if (said != ERR_OK && said != ERR_AGAIN && rc == ERR_AGAIN) rc = said;
