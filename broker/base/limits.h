@@ -24,14 +24,6 @@ enum {
     /* One read of a socket. Larger: fewer calls under load; the block is one for each shard. */
     SCRATCH_BYTES = 128 * 1024,
 
-    /* Work is packets, KiB, deliveries, levels of filters: some 0.5 us each. Who has done its share of a turn
-     * (the smaller the more there are) waits in a queue, of which a turn does so much: so who floods waits
-     * for himself, and who does little is served in the next turn. */
-    WORK_OF_ONE_MIN = 32,
-    WORK_OF_ONE_MAX = 1024,
-    WORK_OF_QUEUED = 256,
-    WORK_A_TURN = 2048,
-
     /* Questions for retained messages that a shard answers in one turn, see RETAINED_VISITS_MAX. */
     RETAINED_ASKS_A_TURN = 8,
 

@@ -10,6 +10,7 @@
 #include "shard/hooked.h"
 #include "shard/on_login.h"
 #include "shard/parked.h"
+#include "shard/route.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -105,6 +106,7 @@ bool conn_join(struct shard *sh, struct conn *c)
     if (!slot_take(sh, c)) return false;
     metrics_add(sh->metrics, METRIC_connections_open, 1);
     c->seen_ms = sh->now_ms;
+    c->asks = WORK_OF_NEWCOMER;
     wheel_start(sh->conn_wheel, &c->timer, sh->now_ms + (uint64_t)sh->config->connect_timeout_s * 1000);
     watch(sh, c, EPOLL_CTL_ADD);
     guard_joined(sh, c);
@@ -175,6 +177,8 @@ void conn_begin(struct shard *sh, const struct transport *t, struct shards_liste
     if (log_wants(sh->log, EVENT_CONNECTION_OPEN)) log_peer(sh, c, EVENT_CONNECTION_OPEN);
     c->max_packet = PACKET_BYTES_MAX;
     list_init(&c->credit_waiter);
+    list_init(&c->late_waiter);
+    list_init(&c->dirty);
     enum err rc = guard_attach(sh, c);
     if (rc != ERR_OK) guard_refused(sh, c, rc);
     if (rc != ERR_OK || !conn_join(sh, c)) conn_destroy(sh, c);
@@ -241,6 +245,7 @@ void conn_accept(struct shard *sh, uint32_t listener)
             shard_pause_accepting(sh, AGAIN_MS);
             return;
         }
+        sh->work += WORK_OF_ACCEPT;
         judge(sh, l, fd);
     }
 }
@@ -274,6 +279,7 @@ static void bury(struct shard *sh, struct conn *c)
     conn_cut(sh, c);
     hooked_gone(sh, c);
     conn_leave(sh, c);
+    conn_unmark_dirty(c);
     c->is_dead = true;
     c->next_dead = sh->dead;
     sh->dead = c;
@@ -284,6 +290,7 @@ void conn_cut(struct shard *sh, struct conn *c)
     sh->orphans += c->deferred;
     c->deferred = 0;
     list_remove(&c->credit_waiter);
+    list_remove(&c->late_waiter);
     if (c->session != NULL) jobs_conn_gone(c->session);
     c->session = NULL;
 }
@@ -517,13 +524,39 @@ static void flush(struct shard *sh, struct conn *c)
     if (!list_empty(&c->session->jobs)) jobs_resume(sh, c->session);
 }
 
+/* The first of a list, whose output is written. */
+static void flush_first(struct shard *sh, struct list *dirty)
+{
+    struct conn *c = CONTAINER(dirty->next, struct conn, dirty);
+    conn_unmark_dirty(c);
+    flush(sh, c);
+}
+
+/* Pumping a session makes its connection dirty again: until there is nothing to say. */
 void conn_flush_dirty(struct shard *sh)
 {
-    /* Pumping a session makes its connection dirty again: until there is nothing to say. */
-    while (sh->dirty != NULL) {
-        struct conn *c = sh->dirty;
-        sh->dirty = c->next_dirty;
-        c->is_dirty = false;
-        if (c->state != CONN_CLOSED) flush(sh, c);
+    while (!list_empty(&sh->dirty)) flush_first(sh, &sh->dirty);
+}
+
+void conn_wait_late(struct shard *sh, struct conn *c)
+{
+    if (list_empty(&sh->dirty_late) || (c->paused & PAUSE_LATE) != 0) return;
+    list_add(&sh->late_waiters, &c->late_waiter);
+    conn_pause(sh, c, PAUSE_LATE);
+}
+
+void conn_flush_late(struct shard *sh)
+{
+    uint64_t until = shard_stage_until(sh);
+    while (!list_empty(&sh->dirty_late) && sh->work < until) {
+        const struct conn *c = CONTAINER(sh->dirty_late.next, struct conn, dirty);
+        sh->work += WORK_OF_WRITE + c->out.bytes / WORK_BYTES;
+        flush_first(sh, &sh->dirty_late);
     }
+    while (list_empty(&sh->dirty_late) && !list_empty(&sh->late_waiters)) {
+        struct conn *c = CONTAINER(sh->late_waiters.next, struct conn, late_waiter);
+        list_remove(&c->late_waiter);
+        conn_resume(sh, c, PAUSE_LATE);
+    }
+    if (list_empty(&sh->dirty_late)) route_late_gone(sh);
 }

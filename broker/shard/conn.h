@@ -25,6 +25,7 @@
 #include "base/mailbox.h"
 #include "codec/codec.h"
 #include "net/transport.h"
+#include "shard/conn_out.h"
 #include "shard/out.h"
 #include "wheel/wheel.h"
 
@@ -38,6 +39,7 @@ struct login;
 struct shard;
 struct session;
 struct share_reader;
+struct subscribe_job;
 struct shards_listener;
 struct command;
 
@@ -54,7 +56,9 @@ enum {
     PAUSE_JOURNAL = 64,
     PAUSE_RATE = 128,
     PAUSE_HOOKS = 256,
-    PAUSE_READS = 512
+    PAUSE_READS = 512,
+    PAUSE_FILTERS = 1024,
+    PAUSE_LATE = 2048
 };
 
 /* What CONNACK has told it of what it may do: that holds as long as it is connected. */
@@ -70,19 +74,23 @@ struct conn {
     struct transport transport;
     uint64_t id; /* slot and its generation: a stale one finds nothing */
     struct session *session;
-    struct conn *next_dirty, *next_dead, *next_ready;
-    struct list credit_waiter;
+    struct list dirty; /* of sh->dirty, or of sh->dirty_late */
+    struct conn *next_dead, *next_ready;
+    struct list credit_waiter, late_waiter;
     struct wheel_timer timer;
     uint64_t seen_ms; /* the last whole packet, or enough of one */
+    uint64_t had;     /* of the shard's work: not less than who was served when it wanted something */
+    uint64_t asks;    /* so much of it at a time, on average */
     uint64_t part_ms; /* since when a packet is not whole, or enough of it has come; 0: there is none */
     struct shards_listener *listener;
     struct out out;
     uint8_t *in;                            /* an incomplete packet */
     uint32_t in_bytes, in_room, part_bytes; /* the last: of it at part_ms */
     struct acks *acks;
-    uint32_t jobs_count;  /* its SUBSCRIBEs and UNSUBSCRIBEs that are not finished */
-    size_t journal_bytes; /* of its publishes that wait for the journal */
-    uint32_t max_packet;  /* the client's, or PACKET_BYTES_MAX */
+    struct subscribe_job *asking; /* of which filters are still to be taken */
+    uint32_t jobs_count;          /* its SUBSCRIBEs and UNSUBSCRIBEs that are not finished */
+    size_t journal_bytes;         /* of its publishes that wait for the journal */
+    uint32_t max_packet;          /* the client's, or PACKET_BYTES_MAX */
     struct conn_told told;
     uint32_t deferred; /* publishes that reach even clean receivers at their completion */
     uint32_t taken;    /* bytes it has taken since slow.c looked */
@@ -114,8 +122,11 @@ void conn_begin(struct shard *sh, const struct transport *t, struct shards_liste
 
 /* conn_in.c: epoll says so. */
 void conn_event(struct shard *sh, uint64_t id, uint32_t events);
-/* What earlier turns have left: input that transports hold back, and handshakes, within a budget of time. */
+/* Input, of this turn's events and what earlier ones have left, within the turn's work; and handshakes,
+ * within a budget of time. */
 void conn_run_more(struct shard *sh);
+/* It has something to do that is counted: in its turn. */
+void conn_queue(struct shard *sh, struct conn *c);
 void conn_run_shaking(struct shard *sh);
 
 /* Into the loop, out of it, and the end of it all. False: no room; it is the caller's still. */
@@ -131,32 +142,6 @@ void conn_watch_output(struct shard *sh, struct conn *c);
 struct conn *conn_find(struct shard *sh, uint64_t id);
 
 void conn_timer(struct wheel_timer *t, void *shard);
-
-/* Output gathers until the end of the turn. One commit a packet. */
-uint8_t *conn_reserve(struct shard *sh, struct conn *c, size_t n);
-void conn_commit(struct shard *sh, struct conn *c, size_t n);
-void conn_mark_dirty(struct shard *sh, struct conn *c);
-void conn_unmark_dirty(struct shard *sh, struct conn *c);
-void conn_flush_dirty(struct shard *sh);
-
-/* One PUBLISH. False: it is not sent, and the client must do without (too large, expired, no memory). */
-struct conn_publish {
-    struct msg *msg;
-    uint16_t id;
-    uint8_t qos;
-    bool dup, retain;
-    bool is_shared;    /* by a group: */
-    uint32_t share_id; /* the only subscription identifier that it gets; 0: none */
-};
-bool conn_send_publish(struct shard *sh, struct conn *c, const struct conn_publish *p);
-/* The same QoS 0 message to many: one call a receiver. The packet is built for the first of a protocol
- * version and copied for the others. From begin to end sh->found is what matches it. */
-void conn_fan_begin(struct shard *sh, struct msg *m);
-void conn_fan_end(struct shard *sh);
-void conn_fan_send(struct shard *sh, struct conn *c, bool retain);
-/* Adds a Reason String for this code to a packet of so many bytes, if the client wants and can take it. */
-void conn_give_reason(const struct conn *c, struct props *props, uint8_t code, uint32_t bytes);
-void conn_send_ack(struct shard *sh, struct conn *c, enum packet_type type, uint16_t id, uint8_t code);
 
 /* Bytes of its publishes that the journal has, so that a fast one cannot bury a slow disk. */
 void conn_journal_take(struct shard *sh, struct conn *c, const struct command *cmd);

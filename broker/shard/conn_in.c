@@ -5,6 +5,7 @@
 #include "shard/connect.h"
 #include "shard/guard.h"
 #include "shard/hooked.h"
+#include "shard/job.h"
 #include "shard/on_login.h"
 #include "shard/parked.h"
 #include "shard/shard_int.h"
@@ -14,12 +15,12 @@
 /*
  * Bytes from a peer into packets.
  *
- *   event -> conn_event -> read_more -> run_input -> run_packets -> dispatch
+ *   event -> conn_event -> (more) -> read_more -> run_input -> run_packets -> dispatch
  *
- * Two queues live longer than a turn: connections whose transport has more input than a read took, or that
- * have done their share of a turn's work and have packets left (`more`), which go on in the next turn, so
- * that one of them cannot hold the others up; and those whose handshake goes on (`shaking`), which share a
- * budget of time in each turn. They hold ids: one that is gone is not found.
+ * Two queues live longer than a turn. In `more` is who has input: who will have had least of the shard's
+ * work is the first, does its share, and comes again if it has packets left or its transport holds input
+ * back. A turn does only so much of it, so nobody can hold up who asks for less. In `shaking` are those whose
+ * handshake goes on, which share a budget of time in each turn. They hold ids: one that is gone is not found.
  */
 
 /* --- queues */
@@ -43,21 +44,35 @@ static void ids_drop_first(struct conn_ids *q, size_t n)
     if (q->count > 0) memmove(q->at, q->at + n, q->count * sizeof *q->at);
 }
 
-static void queue(struct shard *sh, struct conn *c, struct conn_ids *q)
+static void queue_shaking(struct shard *sh, struct conn *c)
 {
     if (c->is_queued) return;
-    c->is_queued = ids_put(q, c->id);
+    c->is_queued = ids_put(&sh->shaking, c->id);
     if (!c->is_queued) conn_doom(sh, c);
 }
 
+/* Who asked for nothing for a while has no claim to more now. What it asks for is not known, but what it was
+ * before. */
 void conn_queue(struct shard *sh, struct conn *c)
 {
-    queue(sh, c, &sh->more);
+    struct due *q = &sh->more;
+    if (c->is_queued) return;
+    c->is_queued = q->count < q->room || due_reserve(q, q->room * 2 + 64) == ERR_OK;
+    if (!c->is_queued) {
+        conn_doom(sh, c);
+        return;
+    }
+    if (c->had <= sh->had) c->had = ++sh->had; /* they come in order */
+    due_put(q, (struct due_entry){ c->had + c->asks, c->id });
+}
+
+/* What has been done since is this connection's. */
+static void note_work(const struct shard *sh, struct conn *c, uint64_t since)
+{
+    c->had += sh->work - since;
 }
 
 /* --- input */
-
-enum { WORK_BYTES = 1024 };
 
 static uint32_t packet_max(const struct conn *c)
 {
@@ -74,7 +89,7 @@ static bool is_read(const struct conn *c)
 static size_t run_packets(struct shard *sh, struct conn *c, struct bytes in, uint32_t *want)
 {
     size_t done = 0, packets = 0;
-    uint32_t before = sh->work;
+    uint64_t before = sh->work;
     *want = 0;
     c->has_rest = false;
     while (done < in.len && c->paused == 0 && is_read(c)) {
@@ -127,7 +142,7 @@ static bool in_store(struct conn *c, struct bytes b)
 {
     bool inside = c->in != NULL && b.at >= c->in && b.at < c->in + c->in_room;
     if (inside) {
-        memmove(c->in, b.at, b.len);
+        if (b.at != c->in) memmove(c->in, b.at, b.len); /* a large packet comes in many parts */
     } else {
         if (!in_make_room(c, b.len)) return false;
         memcpy(c->in, b.at, b.len);
@@ -187,14 +202,17 @@ static void run_input(struct shard *sh, struct conn *c, struct bytes in)
 {
     uint32_t want;
     uint64_t id = c->id;
-    uint32_t before = sh->work;
+    uint64_t before = sh->work;
+    sh->has_fanned_out = false;
     size_t done = run_packets(sh, c, in, &want);
     if (conn_find(sh, id) != c) return; /* handed over, or gone */
+    note_work(sh, c, before);
+    if (sh->has_fanned_out && is_read(c)) conn_wait_late(sh, c);
     in_keep(sh, c, bytes_of(in.at + done, in.len - done));
     note_packets(sh, c, done);
-    bool had_its_share = sh->work - before >= sh->work_of_one;
-    if (had_its_share && is_read(c)) queue(sh, c, &sh->more);
-    if (want > SCRATCH_BYTES / 2 && is_read(c)) {
+    if (c->has_rest && is_read(c)) conn_queue(sh, c);
+    bool is_full = c->in_room <= SCRATCH_BYTES / 2 || c->in_bytes == c->in_room;
+    if (want > SCRATCH_BYTES / 2 && is_full && is_read(c)) {
         size_t room = (size_t)c->in_bytes * 2 > SCRATCH_BYTES ? (size_t)c->in_bytes * 2 : SCRATCH_BYTES;
         if (room > want) room = want;
         if (!in_fits(sh, c, room))
@@ -210,7 +228,7 @@ static void heed(struct shard *sh, struct conn *c)
     if (c->state == CONN_CLOSED) return;
     if ((c->transport.needs & TRANSPORT_HAS_OUTPUT) != 0) conn_mark_dirty(sh, c);
     bool has_input = c->hung_up || (c->transport.needs & TRANSPORT_HAS_INPUT) != 0;
-    if (has_input && c->paused == 0) queue(sh, c, &sh->more);
+    if (has_input && c->paused == 0) conn_queue(sh, c);
     conn_watch_output(sh, c);
 }
 
@@ -240,6 +258,15 @@ static bool is_welcome(struct shard *sh, struct conn *c, size_t got)
     return false;
 }
 
+/* A header of some bytes is about as much as OVERHEAD_WORK_BYTES are to others. */
+static void work_of_headers(struct shard *sh, struct conn *c)
+{
+    enum { OVERHEAD_WORK_BYTES = 64 };
+    uint64_t before = sh->work;
+    sh->work += c->transport.overhead_bytes / OVERHEAD_WORK_BYTES;
+    note_work(sh, c, before);
+}
+
 static void read_more(struct shard *sh, struct conn *c)
 {
     bool shakes = (c->transport.needs & TRANSPORT_SHAKES) != 0;
@@ -253,9 +280,10 @@ static void read_more(struct shard *sh, struct conn *c)
     if (c->guard != NULL) room = guard_room(sh, c, room);
 
     CHECK(room > 0);
-    sh->work++;
+    note_work(sh, c, sh->work++);
     enum err rc = c->transport.ops->read(&c->transport, at + c->in_bytes, room, &got);
     if (shakes) count_handshake(sh, c, rc);
+    work_of_headers(sh, c);
     if (rc == ERR_AGAIN && c->hung_up) rc = ERR_CLOSED;
     if (rc != ERR_OK && rc != ERR_AGAIN) {
         conn_failed(sh, c, rc);
@@ -282,9 +310,9 @@ void conn_event(struct shard *sh, uint64_t id, uint32_t events)
     if (can_read && (c->is_queued || c->is_ready)) return; /* its turn comes */
     if (can_read && c->paused == 0) {
         if ((c->transport.needs & TRANSPORT_SHAKES) != 0)
-            queue(sh, c, &sh->shaking);
+            queue_shaking(sh, c);
         else
-            read_more(sh, c);
+            conn_queue(sh, c);
         return;
     }
     if ((events & (EPOLLERR | EPOLLHUP)) == 0) return;
@@ -294,11 +322,25 @@ void conn_event(struct shard *sh, uint64_t id, uint32_t events)
         conn_drop(sh, c);
 }
 
+/* The SUBSCRIBE or UNSUBSCRIBE that had more than a turn's share. */
+static void go_on_asking(struct shard *sh, struct conn *c)
+{
+    uint64_t before = sh->work;
+    enum mqtt_rc rc = subscribe_go_on(sh, c);
+    note_work(sh, c, before);
+    if (rc != MQTT_RC_OK) conn_end(sh, c, rc);
+    if (c->asking != NULL) conn_queue(sh, c);
+}
+
 static void read_queued(struct shard *sh, uint64_t id)
 {
     struct conn *c = conn_find(sh, id);
     if (c == NULL) return;
     c->is_queued = false;
+    if (c->asking != NULL) {
+        go_on_asking(sh, c);
+        return;
+    }
     if (c->hooked != NULL) parked_run(sh, c);
     if (c->state == CONN_CLOSED || c->paused != 0 || c->is_ready)
         return; /* what it has kept is run first, when it goes on */
@@ -310,13 +352,25 @@ static void read_queued(struct shard *sh, uint64_t id)
     if (conn_find(sh, id) == c) heed(sh, c);
 }
 
+/* The more there are, the less each does before the others. */
+static uint32_t share_of_one(const struct shard *sh)
+{
+    uint32_t each = WORK_A_TURN / (sh->more.count + 1);
+    if (each < WORK_OF_ONE_MIN) return WORK_OF_ONE_MIN;
+    return each < WORK_OF_ONE_MAX ? each : WORK_OF_ONE_MAX;
+}
+
 void conn_run_more(struct shard *sh)
 {
-    size_t count = sh->more.count, done = 0; /* what comes meanwhile is the next turn's */
-    uint32_t before = sh->work;
-    sh->work_of_one = WORK_OF_QUEUED;
-    while (done < count && sh->work - before < WORK_A_TURN) read_queued(sh, sh->more.at[done++]);
-    ids_drop_first(&sh->more, done);
+    uint64_t until = shard_stage_until(sh);
+    sh->work_of_one = share_of_one(sh);
+    for (uint32_t count = sh->more.count; count > 0 && sh->work < until; count--) {
+        uint64_t id = due_take(&sh->more).seq, before = sh->work;
+        struct conn *c = conn_find(sh, id);
+        if (c != NULL && c->had > sh->had) sh->had = c->had;
+        read_queued(sh, id);
+        if (conn_find(sh, id) == c && c != NULL) c->asks = (3 * c->asks + (sh->work - before)) / 4;
+    }
 }
 
 void conn_run_shaking(struct shard *sh)
@@ -327,6 +381,16 @@ void conn_run_shaking(struct shard *sh)
     do read_queued(sh, sh->shaking.at[done++]);
     while (done < sh->shaking.count && clock_mono_ms(sh->clock) < until);
     ids_drop_first(&sh->shaking, done);
+}
+
+/* What had come before the pause; in the queue, when this turn has done enough. */
+static void run_kept(struct shard *sh, struct conn *c)
+{
+    c->has_rest = sh->work >= sh->turn_until;
+    if (c->has_rest)
+        conn_queue(sh, c);
+    else
+        run_input(sh, c, bytes_of(c->in, c->in_bytes));
 }
 
 void conn_run_ready(struct shard *sh)
@@ -341,7 +405,7 @@ void conn_run_ready(struct shard *sh)
         c->part_ms = 0;
         uint64_t id = c->id;
         conn_watch(sh, c);
-        if (c->in_bytes > 0 && c->state != CONN_CLOSED) run_input(sh, c, bytes_of(c->in, c->in_bytes));
+        if (c->in_bytes > 0 && c->state != CONN_CLOSED) run_kept(sh, c);
         if (conn_find(sh, id) == c) heed(sh, c);
     }
 }
@@ -362,7 +426,7 @@ bool connect_hand_over(struct shard *sh, struct conn *c, const struct frame *f, 
         return true;
     }
     c->handed_over = true;
-    conn_unmark_dirty(sh, c); /* the other shard sees itself what is to be written */
+    conn_unmark_dirty(c); /* the other shard sees itself what is to be written */
     conn_leave(sh, c);
     shard_post(sh, to, &c->mail, MAIL_HANDOFF);
     return true;

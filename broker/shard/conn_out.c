@@ -12,18 +12,27 @@
 void conn_mark_dirty(struct shard *sh, struct conn *c)
 {
     if (c->is_dirty) return;
+    conn_unmark_dirty(c); /* it may have waited among the late */
     c->is_dirty = true;
-    c->next_dirty = sh->dirty;
-    sh->dirty = c;
+    list_add(&sh->dirty, &c->dirty);
+    sh->work += WORK_OF_WRITE;
 }
 
-void conn_unmark_dirty(struct shard *sh, struct conn *c)
+void conn_unmark_dirty(struct conn *c)
 {
-    if (!c->is_dirty) return;
-    struct conn **at = &sh->dirty;
-    while (*at != c) at = &(*at)->next_dirty;
-    *at = c->next_dirty;
+    list_remove(&c->dirty);
     c->is_dirty = false;
+}
+
+/* Something has been added to its output. */
+static void note_output(struct shard *sh, struct conn *c, size_t bytes)
+{
+    sh->work += bytes / WORK_BYTES;
+    metrics_add(sh->metrics, METRIC_packets_sent_total, 1);
+    if (!sh->fans_out)
+        conn_mark_dirty(sh, c);
+    else if (list_empty(&c->dirty))
+        list_add(&sh->dirty_late, &c->dirty);
 }
 
 uint8_t *conn_reserve(struct shard *sh, struct conn *c, size_t n)
@@ -36,8 +45,7 @@ uint8_t *conn_reserve(struct shard *sh, struct conn *c, size_t n)
 void conn_commit(struct shard *sh, struct conn *c, size_t n)
 {
     out_commit(&c->out, n);
-    metrics_add(sh->metrics, METRIC_packets_sent_total, 1);
-    conn_mark_dirty(sh, c);
+    note_output(sh, c, n);
 }
 
 /* Seconds left of a message's expiry, rounded up so that a live message never says 0. */
@@ -88,8 +96,7 @@ static bool write_publish(struct shard *sh, struct conn *c, const struct publish
     }
     out_commit(&c->out, copied);
     if (out_share(&c->out, m, tail) == ERR_OK) {
-        metrics_add(sh->metrics, METRIC_packets_sent_total, 1);
-        conn_mark_dirty(sh, c);
+        note_output(sh, c, total);
         return true;
     }
     /* Half a packet is in the stream: this connection is lost, its session is not. */
@@ -187,22 +194,25 @@ bool conn_send_allowed(struct shard *sh, struct conn *c, const struct conn_publi
     return c->doomed || (!has_expired(sh, p) && send(sh, c, p));
 }
 
-void conn_fan_begin(struct shard *sh, struct msg *m)
+void conn_fan_begin(struct shard *sh, struct msg *m, size_t receivers)
 {
     sh->fan_msg = sh->found_msg = m;
+    sh->fans_out = receivers > RECEIVERS_AT_ONCE;
+    sh->has_fanned_out |= sh->fans_out;
     sh->fan[0].bytes = sh->fan[1].bytes = 0;
 }
 
 void conn_fan_again(struct shard *sh, struct msg *m)
 {
     if (m == sh->fan_msg) return;
-    conn_fan_begin(sh, m);
+    conn_fan_begin(sh, m, 1);
     sh->found_msg = NULL;
 }
 
 void conn_fan_end(struct shard *sh)
 {
     sh->fan_msg = sh->found_msg = NULL;
+    sh->fans_out = false;
 }
 
 /* False: too large to be worth it, or expired. */

@@ -84,8 +84,8 @@ static void go_on(struct shard *sh)
     const struct due_entry *first = due_first(&d->due);
     sh->alarm_ms[ALARM_DELAYED] = 0;
     if (first == NULL || is_busy(d) || sh->closing) return; /* whatever it is, its end comes here */
-    if (first->due_ms > sh->wall_ms)
-        sh->alarm_ms[ALARM_DELAYED] = sh->now_ms + (first->due_ms - sh->wall_ms);
+    if (first->due > sh->wall_ms)
+        sh->alarm_ms[ALARM_DELAYED] = sh->now_ms + (first->due - sh->wall_ms);
     else
         ask(sh, d);
 }
@@ -149,7 +149,7 @@ static uint32_t move_rows(struct shard *sh, struct delayed *d)
         lost(sh);
     for (uint32_t i = moved; i < p->count && !is_busy(d); i++) {
         const struct due_entry *first = due_first(&d->due);
-        if (first == NULL || first->due_ms > sh->wall_ms) break;
+        if (first == NULL || first->due > sh->wall_ms) break;
         if (first->seq != p->rows[i].seq) continue;
         move(sh, due_take(&d->due), p->rows[i].msg);
         moved++;

@@ -24,7 +24,7 @@ enum err due_reserve(struct due *d, uint32_t room)
 
 static bool is_before(const struct due_entry *a, const struct due_entry *b)
 {
-    return a->due_ms < b->due_ms || (a->due_ms == b->due_ms && a->seq < b->seq);
+    return a->due < b->due || (a->due == b->due && a->seq < b->seq);
 }
 
 void due_put(struct due *d, struct due_entry e)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * due - what is due when: the earliest first, of the same time the first that came.
+ * due - what is due when, in milliseconds or whatever else counts: the earliest first, of the same time the
+ * one with the lowest number.
  *
  * A binary heap of 16 bytes an entry; put and take cost the logarithm of the count.
  *
@@ -17,7 +18,7 @@
 #include <stdint.h>
 
 struct due_entry {
-    uint64_t due_ms, seq;
+    uint64_t due, seq;
 };
 
 /* All zero is an empty one without room. */

@@ -40,6 +40,7 @@ bool job_has_id(const struct conn *c, uint16_t packet_id)
 static void leave_conn(struct subscribe_job *j)
 {
     if (j->conn == NULL) return;
+    if (j->is_taking) j->conn->asking = NULL;
     if (--j->conn->jobs_count < JOBS_WAITING_MAX / 2) conn_resume(j->shard, j->conn, PAUSE_JOBS);
     j->conn = NULL;
 }
@@ -70,6 +71,22 @@ static void free_if_held(struct subscribe_job *j)
     if (j->session == NULL && j->is_held && j->joins == 0) job_free(j);
 }
 
+/* Its connection is gone: of what it has not taken yet nobody has been told. */
+static void end_taking(struct subscribe_job *j)
+{
+    j->is_taking = false;
+    j->is_held = j->joins > 0;
+    if (j->session == NULL) {
+        if (!j->is_held) job_free(j);
+        return;
+    }
+    memmove(j->codes + j->taken, job_wants(j), j->taken);
+    j->count = j->taken;
+    j->command->data.len = j->taken_bytes;
+    subscribe_settle_codes(j);
+    job_begin(j->shard, j);
+}
+
 /* A parked job has nothing under way: nobody would come to free it, or to go on with it. */
 static void conn_gone(struct subscribe_job *j)
 {
@@ -78,6 +95,8 @@ static void conn_gone(struct subscribe_job *j)
     if (j->is_parked) {
         j->is_parked = false;
         retain_step(j->shard, j);
+    } else if (j->is_taking) {
+        end_taking(j);
     } else {
         free_if_held(j);
     }
@@ -113,13 +132,6 @@ static struct subscribe_job *before(const struct subscribe_job *j)
     return prev == &j->session->jobs ? NULL : CONTAINER(prev, struct subscribe_job, of_session);
 }
 
-void job_begin(struct shard *sh, struct subscribe_job *j)
-{
-    const struct subscribe_job *earlier = before(j);
-    j->is_held = j->joins > 0 || (earlier != NULL && earlier->is_held);
-    if (!j->is_held) fence_begin(sh, j);
-}
-
 /* What the groups refused must not stand in the journal. */
 static void release(struct shard *sh, struct subscribe_job *j)
 {
@@ -130,6 +142,13 @@ static void release(struct shard *sh, struct subscribe_job *j)
     }
     if (j->command->kind == COMMAND_SUBSCRIBE) command_mark_refused(j->command, bytes_of(j->codes, j->count));
     fence_begin(sh, j);
+}
+
+void job_begin(struct shard *sh, struct subscribe_job *j)
+{
+    const struct subscribe_job *earlier = before(j);
+    j->is_held = j->joins > 0 || (earlier != NULL && earlier->is_held);
+    if (!j->is_held) fence_begin(sh, j);
 }
 
 void job_joined(struct shard *sh, struct subscribe_job *j)

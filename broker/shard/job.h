@@ -2,13 +2,16 @@
 /*
  * job - a SUBSCRIBE or UNSUBSCRIBE whose answer waits for the journal, and the retained messages after it.
  *
- *   made -> (groups joined) -> (barrier) -> submitted -> applied: SUBACK -> page of retained messages -> gone
- *                                               |                           ^     | next page; or fenced
- *                                               |                           |     | again, when what came
- *                                               |                           +-----+ live is not known any
- * more
- *                                               +-> stale: submitted again as what the session has now ->
- * gone
+ *   made -> (filters taken) -> (groups joined) -> (barrier) -> submitted -> applied: SUBACK -+
+ *                                                             |                            |
+ *   stale: submitted again as what the session has now -> gone                             |
+ *                                                                                          |
+ *   gone <- page of retained messages <----------------------------------------------------+
+ *             |                   ^
+ *             +- the next page; or fenced again, when what came live is not known any more
+ *
+ * The filters are taken into the index at once, or with many of them so many a turn, while the connection is
+ * not read. If it goes meanwhile, the others are as if they had never come: nobody has been told of them.
  *
  * A job of a persistent session goes on without its connection: what SUBACK has promised goes into the queue.
  * QoS 0 has nobody to go to then. One of a clean session ends with the connection.
@@ -55,6 +58,9 @@ struct subscribe_job {
     uint32_t sub_id; /* subscription identifier of them all; 0: none */
     uint8_t version;
     uint16_t joins; /* groups that have not answered */
+    uint16_t taken; /* filters, so far: the index has them */
+    size_t taken_bytes;
+    bool is_taking; /* the others are taken in later turns, out of its command */
     bool is_unsubscribe;
     bool is_settling;           /* its command is subscribe_settle's */
     bool is_walking;            /* answered; retained messages are read */
@@ -85,6 +91,12 @@ bool job_has_id(const struct conn *c, uint16_t packet_id);
 void job_begin(struct shard *sh, struct subscribe_job *j);
 void job_joined(struct shard *sh, struct subscribe_job *j); /* its last group has answered */
 
+/* A mail to every other shard before a fence: see fence.c. */
+struct barrier {
+    struct mail mail;
+    uint16_t from, to;
+};
+
 /* fence.c: from here to the journal, behind a barrier. */
 void fence_begin(struct shard *sh, struct subscribe_job *j);
 void job_submitted(struct shard *sh, struct subscribe_job *j);
@@ -97,7 +109,11 @@ void retain_step(struct shard *sh, struct subscribe_job *j);
 /* The owner of topics answers so many of the questions that wait. */
 void retain_turn(struct shard *sh, size_t most);
 
-/* on_subscribe.c: a command that makes the journal say of the job's filters what the index says, as far as it
+/* on_subscribe.c: takes more of the filters of c->asking; that is NULL then, or another turn goes on. */
+enum mqtt_rc subscribe_go_on(struct shard *sh, struct conn *c);
+/* What was refused is not for the journal: once, when all filters are taken that will be. */
+void subscribe_settle_codes(struct subscribe_job *j);
+/* A command that makes the journal say of the job's filters what the index says, as far as it
  * is this job that said so. NULL: nothing to say, or no memory. */
 struct command *subscribe_settle(struct shard *sh, const struct subscribe_job *j);
 

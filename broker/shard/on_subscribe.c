@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/check.h"
 #include "codec/rd.h"
 #include "shard/hooked.h"
 #include "shard/job.h"
@@ -12,8 +13,8 @@
 /* SUBSCRIBE and UNSUBSCRIBE (sections 3.8 to 3.11). The index changes at once, so that nothing published from
  * now on is missed; the answer waits for the journal where something durable or retained hangs on it. */
 
-/* What a level of a filter takes at least, as work is counted. */
-enum { LEVEL_BYTES = 2 };
+/* Of a filter, as work is counted: the levels of one with wildcards are places in the index. */
+enum { EXACT_WORK_BYTES = 128, LEVELS_WORK_BYTES = 16 };
 
 static bool is_filter(const void *item, const void *key)
 {
@@ -127,14 +128,6 @@ static uint8_t subscribe_one(struct shard *sh, struct subscribe_job *j, uint16_t
     return wish.options.qos;
 }
 
-/* Unless plugins have refused it. */
-static uint8_t try_subscribe(struct shard *sh, struct subscribe_job *j, uint16_t index,
-                             const struct subscribe_filter *f)
-{
-    uint8_t refusal = parked_refusal(j->conn, index);
-    return refusal != 0 ? refusal : subscribe_one(sh, j, index, f);
-}
-
 /* What was refused is not unsubscribed from: the command says nothing of it. */
 static void leave_out_refused(struct command *c, const struct subscribe_job *j)
 {
@@ -151,17 +144,51 @@ static void leave_out_refused(struct command *c, const struct subscribe_job *j)
     c->data.len = (size_t)(to - c->data.at);
 }
 
+static uint8_t unsubscribe_one(struct shard *sh, struct session *s, struct bytes filter)
+{
+    if (!topic_filter_valid(filter)) return MQTT_RC_FILTER_INVALID; /* too long for us */
+    if (shares_unsubscribe(sh, s, filter)) return MQTT_RC_OK;
+    struct sub *sub = map_take(&s->subs, filter_hash(sh, filter), is_filter, &filter);
+    if (sub == NULL) return MQTT_RC_NO_SUBSCRIPTION;
+    set_id(s, sub, 0);
+    subs_remove(sh->all->subs, sh->index, sub);
+    free(sub);
+    metrics_sub(sh->metrics, METRIC_subscriptions, 1);
+    log_event(sh->log, EVENT_CLIENT_UNSUBSCRIBED, LOG_TEXT("client", session_client_id(s)),
+              LOG_TEXT("filter", filter));
+    return MQTT_RC_OK;
+}
+
 static struct command *new_command(const struct session *s, struct subscribe_job *j, struct bytes filters)
 {
     enum command_kind kind = j->is_unsubscribe ? COMMAND_UNSUBSCRIBE : COMMAND_SUBSCRIBE;
     struct command *c = journal_fenced(s, s->persistent ? kind : COMMAND_FENCE, filters);
     if (c == NULL) return NULL;
-    if (c->kind == COMMAND_SUBSCRIBE) command_mark_refused(c, bytes_of(j->codes, j->count));
-    if (j->is_unsubscribe) leave_out_refused(c, j);
     c->sub_id = j->sub_id;
     c->job = j;
     c->conn_id = j->conn->id;
     return c;
+}
+
+/* False without memory: its connection ends. */
+static bool begin_command(struct subscribe_job *j, struct bytes filters)
+{
+    if (j->command != NULL) return true;
+    j->command = new_command(j->session, j, filters);
+    if (j->command == NULL) {
+        j->is_held = j->joins > 0;
+        if (!j->is_held) job_free(j);
+        return false;
+    }
+    j->is_fenced = !j->is_unsubscribe;
+    if (j->is_fenced) session_fence_begin(j->session);
+    return true;
+}
+
+void subscribe_settle_codes(struct subscribe_job *j)
+{
+    if (j->command->kind == COMMAND_SUBSCRIBE) command_mark_refused(j->command, bytes_of(j->codes, j->count));
+    if (j->is_unsubscribe) leave_out_refused(j->command, j);
 }
 
 /* Answers now, or when the journal says so; never before what was asked earlier. */
@@ -175,16 +202,57 @@ static enum mqtt_rc finish(struct shard *sh, struct conn *c, struct subscribe_jo
         job_free(j);
         return MQTT_RC_OK;
     }
-    j->command = new_command(c->session, j, filters);
-    if (j->command == NULL) {
-        j->is_held = j->joins > 0;
-        if (!j->is_held) job_free(j);
-        return MQTT_RC_QUOTA_EXCEEDED;
-    }
-    j->is_fenced = !j->is_unsubscribe;
-    if (j->is_fenced) session_fence_begin(c->session);
+    if (!begin_command(j, filters)) return MQTT_RC_QUOTA_EXCEEDED;
+    subscribe_settle_codes(j);
     job_begin(sh, j);
     return MQTT_RC_OK;
+}
+
+/* As many of its filters as a share of a turn is for, one at least. True: that was the last one. */
+static bool take_some(struct shard *sh, struct subscribe_job *j, struct bytes filters)
+{
+    uint64_t until = sh->work + sh->work_of_one;
+    struct rd r = { filters.at + j->taken_bytes, filters.len - j->taken_bytes, false };
+    struct subscribe p = { .filters = r };
+    struct unsubscribe q = { .filters = r };
+    do {
+        struct subscribe_filter f = { 0 };
+        bool is_one =
+            j->is_unsubscribe ? unsubscribe_next(&q, &f.filter) : subscribe_next(&p, j->version, &f);
+        CHECK(is_one);
+        bool is_exact = topic_filter_is_exact(f.filter);
+        sh->work += 1 + f.filter.len / (is_exact ? EXACT_WORK_BYTES : LEVELS_WORK_BYTES);
+        uint8_t *code = &j->codes[j->taken];
+        if (*code == 0) /* plugins have not refused it */
+            *code = j->is_unsubscribe ? unsubscribe_one(sh, j->session, f.filter)
+                                      : subscribe_one(sh, j, j->taken, &f);
+        j->taken++;
+    } while (j->taken < j->count && sh->work < until);
+    j->taken_bytes = filters.len - (j->is_unsubscribe ? q.filters.left : p.filters.left);
+    return j->taken == j->count;
+}
+
+/* What is left of it waits for later turns, in a copy; and so does all that its client sends after it. */
+static enum mqtt_rc take(struct shard *sh, struct conn *c, struct subscribe_job *j, struct bytes filters)
+{
+    for (uint16_t i = 0; i < j->count; i++) j->codes[i] = parked_refusal(c, i);
+    if (take_some(sh, j, filters)) return finish(sh, c, j, filters);
+    if (!begin_command(j, filters)) return MQTT_RC_QUOTA_EXCEEDED;
+    j->is_taking = true;
+    c->asking = j;
+    conn_pause(sh, c, PAUSE_FILTERS);
+    conn_queue(sh, c);
+    return MQTT_RC_OK;
+}
+
+enum mqtt_rc subscribe_go_on(struct shard *sh, struct conn *c)
+{
+    struct subscribe_job *j = c->asking;
+    if (!take_some(sh, j, j->command->data)) return MQTT_RC_OK;
+    j->is_taking = false;
+    c->asking = NULL;
+    conn_resume(sh, c, PAUSE_FILTERS);
+    return finish(sh, c, j, j->command->data);
 }
 
 /* The client has used the id of a request that is not answered yet: this one is, with a refusal of it all. */
@@ -206,30 +274,10 @@ static enum mqtt_rc subscribe(struct shard *sh, struct conn *c, const struct fra
     bool is_in_use = job_has_id(c, p.id);
     struct subscribe_job *j = job_new(sh, c, p.id, p.count);
     if (j == NULL) return MQTT_RC_QUOTA_EXCEEDED;
-    sh->work += p.count + (uint32_t)p.filters.left / LEVEL_BYTES;
     if (is_in_use) return refuse_id(sh, c, j);
 
-    struct bytes filters = bytes_of(p.filters.at, p.filters.left);
     if (PROPS_HAS(&p.props, subscription_id)) j->sub_id = p.props.subscription_id;
-    struct subscribe_filter one;
-    for (uint16_t i = 0; i < p.count && subscribe_next(&p, c->version, &one); i++)
-        j->codes[i] = try_subscribe(sh, j, i, &one);
-    return finish(sh, c, j, filters);
-}
-
-static uint8_t unsubscribe_one(struct shard *sh, struct session *s, struct bytes filter)
-{
-    if (!topic_filter_valid(filter)) return MQTT_RC_FILTER_INVALID; /* too long for us */
-    if (shares_unsubscribe(sh, s, filter)) return MQTT_RC_OK;
-    struct sub *sub = map_take(&s->subs, filter_hash(sh, filter), is_filter, &filter);
-    if (sub == NULL) return MQTT_RC_NO_SUBSCRIPTION;
-    set_id(s, sub, 0);
-    subs_remove(sh->all->subs, sh->index, sub);
-    free(sub);
-    metrics_sub(sh->metrics, METRIC_subscriptions, 1);
-    log_event(sh->log, EVENT_CLIENT_UNSUBSCRIBED, LOG_TEXT("client", session_client_id(s)),
-              LOG_TEXT("filter", filter));
-    return MQTT_RC_OK;
+    return take(sh, c, j, bytes_of(p.filters.at, p.filters.left));
 }
 
 static enum mqtt_rc unsubscribe(struct shard *sh, struct conn *c, const struct frame *f)
@@ -246,13 +294,8 @@ static enum mqtt_rc unsubscribe(struct shard *sh, struct conn *c, const struct f
     struct subscribe_job *j = job_new(sh, c, p.id, p.count);
     if (j == NULL) return MQTT_RC_QUOTA_EXCEEDED;
     j->is_unsubscribe = true;
-    sh->work += p.count + (uint32_t)p.filters.left / LEVEL_BYTES;
     if (is_in_use) return refuse_id(sh, c, j);
-    for (uint16_t i = 0; i < p.count && unsubscribe_next(&p, &filter); i++) {
-        uint8_t refusal = parked_refusal(c, i);
-        j->codes[i] = refusal != 0 ? refusal : unsubscribe_one(sh, c->session, filter);
-    }
-    return finish(sh, c, j, filters);
+    return take(sh, c, j, filters);
 }
 
 static enum mqtt_rc mounted(struct shard *sh, struct conn *c, const struct frame *f,

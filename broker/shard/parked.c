@@ -134,7 +134,7 @@ static bool may_run(const struct conn *c)
 /* As much as of packets that have just come; the rest in a later turn. */
 void parked_run(struct shard *sh, struct conn *c)
 {
-    uint32_t before = sh->work;
+    uint64_t before = sh->work;
     while (may_run(c) && sh->work - before < sh->work_of_one) {
         struct parked *k = take_first(sh, c->hooked);
         sh->work++;

@@ -251,8 +251,8 @@ static void deliver_direct(struct shard *sh, struct msg *m, const struct command
         log_event(sh->log, EVENT_MEMORY_REFUSED, LOG_STR("for", "matching subscribers"));
         break;
     }
-    sh->work += (uint32_t)(sh->hits_count + sh->found.count);
-    conn_fan_begin(sh, m);
+    sh->work += sh->hits_count + sh->found.count;
+    conn_fan_begin(sh, m, sh->hits_count);
     for (size_t i = 0; i < sh->hits_count; i++) {
         if (m->retain) note_retained(sh, sh->hits[i].session, m, position);
         deliver(sh, &sh->hits[i], m);
@@ -268,17 +268,35 @@ static void keep_own(struct shard *sh, struct msg *m)
         log_event(sh->log, EVENT_MEMORY_REFUSED, LOG_TEXT("topic", msg_topic(m)));
 }
 
+static void give_credit(struct shard *sh, unsigned to, size_t bytes)
+{
+    struct credit *credit = &sh->all->at[to]->credit[sh->index];
+    if (credit_give(credit, bytes)) shard_post(sh, to, &credit->mail, MAIL_CREDIT);
+}
+
 void route_mail_publish(struct shard *sh, struct mail *mail)
 {
     struct msg_ride *ride = CONTAINER(mail, struct msg_ride, mail);
     struct msg *m = ride->msg;
     unsigned from = m->from_shard;
-    struct credit *credit = &sh->all->at[from]->credit[sh->index];
 
+    sh->has_fanned_out = false;
     if (m->retain) keep_own(sh, m);
     if (subs_find(sh->all->subs, msg_topic(m), &sh->found) == ERR_OK) deliver_direct(sh, m, NULL);
-    if (credit_give(credit, ride->credit_bytes)) shard_post(sh, from, &credit->mail, MAIL_CREDIT);
+    if (sh->has_fanned_out)
+        sh->late_credit[from] += ride->credit_bytes;
+    else
+        give_credit(sh, from, ride->credit_bytes);
     msg_unref(&m);
+}
+
+void route_late_gone(struct shard *sh)
+{
+    for (unsigned from = 0; from < sh->all->count; from++) {
+        size_t bytes = sh->late_credit[from];
+        sh->late_credit[from] = 0;
+        if (bytes > 0) give_credit(sh, from, bytes);
+    }
 }
 
 void route_mail_credit(struct shard *sh, struct mail *mail)
@@ -409,6 +427,8 @@ static enum err enqueue(struct shard *sh, struct msg *m, const struct route_in *
 static void apply_targets(struct shard *sh, const struct command_seat *seat)
 {
     const struct command *c = seat->command;
+    sh->work += seat->count;
+    sh->fans_out = seat->count > RECEIVERS_AT_ONCE;
     for (uint32_t i = seat->first; i < seat->first + seat->count; i++) {
         const struct command_target *t = &c->targets[i];
         struct session *s = sessions_find_no(sh, t->session_no);
@@ -423,6 +443,7 @@ static void apply_targets(struct shard *sh, const struct command_seat *seat)
         session_offer(s, &row);
         feed_pump(sh, s); /* also when it is left to the store: somebody must ask for it */
     }
+    sh->fans_out = false;
 }
 
 /* The retained message that put_retained() sent through the journal: void if a newer one has come before it.
@@ -573,7 +594,7 @@ enum route_result route_publish(struct shard *sh, const struct route_in *in)
         return ROUTE_FAILED;
     bool deferred = must_defer(sh, in);
     bool journaled = deferred || sh->targets_count > 0;
-    sh->work += (uint32_t)sh->targets_count;
+    sh->work += sh->targets_count;
     find_direct(sh, in->qos);
     uint16_t rides = deferred ? 0 : rides_needed(sh);
     bool here = !deferred && sh->direct[sh->index];

@@ -14,6 +14,13 @@
 #include "base/bytes.h"
 #include "shard/conn.h"
 
+/* One subscription that a match hit: a session and the best of its overlapping filters. */
+struct hit {
+    struct session *session;
+    uint8_t qos;
+    bool retain;
+};
+
 struct route_in {
     struct bytes topic, block, payload;
     struct bytes mid; /* the publisher's own id of it, to be de-duplicated by; empty: none */
@@ -45,5 +52,8 @@ bool route_delayed(struct shard *sh, struct msg *m, uint64_t seq, bool is_wanted
 void route_own(struct shard *sh, const struct route_in *in);
 
 enum route_result route_publish(struct shard *sh, const struct route_in *in);
+
+/* Output to many has gone: so has what other shards have sent for it, as far as their credit goes. */
+void route_late_gone(struct shard *sh);
 
 #endif

@@ -39,13 +39,21 @@ static void read_clocks(struct shard *sh)
     sh->wall_ms = clock_wall_ms(sh->clock);
 }
 
-static void run_mail(struct shard *sh)
+uint64_t shard_stage_until(const struct shard *sh)
 {
-    struct mail *m = mailbox_take(&sh->mailbox);
-    while (m != NULL) {
-        struct mail *next = m->next; /* m may be gone, or be on its way elsewhere, after its handler */
+    uint64_t least = sh->work + WORK_OF_STAGE;
+    return sh->turn_until > least ? sh->turn_until : least;
+}
+
+/* In order, so what has come since waits for what the last turn has left. */
+static void run_mail(struct shard *sh, uint64_t until)
+{
+    if (sh->mail_left == NULL) sh->mail_left = mailbox_take(&sh->mailbox);
+    while (sh->mail_left != NULL && sh->work < until) {
+        struct mail *m = sh->mail_left;
+        sh->mail_left = m->next; /* m may be gone, or be on its way elsewhere, after its handler */
+        sh->work++;
         mail_handlers[m->kind](sh, m);
-        m = next;
     }
 }
 
@@ -95,6 +103,15 @@ static void answer_when_home(struct shard *sh)
     sh->is_settled = true;
 }
 
+static void flush(struct shard *sh)
+{
+    while (!list_empty(&sh->dirty) || sh->ready != NULL) {
+        conn_flush_dirty(sh);
+        conn_run_ready(sh);
+        reads_turn(sh);
+    }
+}
+
 /* Commands go to the journal, and mail to other shards, before the writes: they work while we write. */
 static void end_turn(struct shard *sh)
 {
@@ -104,11 +121,9 @@ static void end_turn(struct shard *sh)
     shares_turn(sh);
     fence_turn(sh);
     hand_over(sh);
-    while (sh->dirty != NULL || sh->ready != NULL) {
-        conn_flush_dirty(sh);
-        conn_run_ready(sh);
-        reads_turn(sh);
-    }
+    flush(sh);
+    conn_flush_late(sh);
+    flush(sh);
     feed_turn(sh);
     shares_turn(sh);
     fence_turn(sh);
@@ -165,10 +180,16 @@ static uint64_t next_timer_ms(const struct shard *sh, uint64_t now, uint64_t wai
     return wait;
 }
 
+bool shard_has_more(const struct shard *sh)
+{
+    bool has_input = sh->more.count > 0 || sh->shaking.count > 0;
+    bool has_output = !list_empty(&sh->dirty_late), has_mail = sh->mail_left != NULL;
+    return has_input || has_output || has_mail || sh->rechecks || sh->asks != NULL || !list_empty(&sh->kicks);
+}
+
 static int wait_ms(struct shard *sh)
 {
-    if (sh->more.count > 0 || sh->shaking.count > 0 || sh->rechecks || sh->asks != NULL) return 0;
-    if (!list_empty(&sh->kicks)) return 0;
+    if (shard_has_more(sh)) return 0;
     uint64_t now = clock_mono_ms(sh->clock);
     uint64_t wait = longest_sleep_ms(sh, now);
     if (!sh->closing) wait = next_timer_ms(sh, now, wait);
@@ -188,21 +209,13 @@ static int sleep_for_events(struct shard *sh, struct epoll_event *events)
     return n < 0 ? 0 : n;
 }
 
-/* The more there are, the less each does before the others. */
-static void share_out_work(struct shard *sh, size_t connections)
-{
-    size_t each = WORK_A_TURN / (connections + 1);
-    if (each < WORK_OF_ONE_MIN) each = WORK_OF_ONE_MIN;
-    sh->work_of_one = each < WORK_OF_ONE_MAX ? (uint32_t)each : WORK_OF_ONE_MAX;
-}
-
 void shard_turn(struct shard *sh, const struct epoll_event *events, int count)
 {
     read_clocks(sh);
-    share_out_work(sh, (size_t)count);
+    sh->turn_until = sh->work + WORK_A_TURN;
     memory_turn(sh);
     run_events(sh, events, count);
-    run_mail(sh);
+    run_mail(sh, shard_stage_until(sh));
     conn_run_more(sh);
     retain_turn(sh, RETAINED_ASKS_A_TURN);
     recheck_turn(sh);
@@ -322,8 +335,8 @@ void shards_stop(struct shards *s)
         moved = false;
         for (unsigned i = 0; i < s->count; i++) {
             struct shard *sh = s->at[i];
-            moved |= !mailbox_empty(&sh->mailbox);
-            run_mail(sh);
+            moved |= sh->mail_left != NULL || !mailbox_empty(&sh->mailbox);
+            run_mail(sh, UINT64_MAX);
             hand_over(sh);
         }
     }
@@ -370,6 +383,7 @@ static void shard_free(struct shard *sh)
     if (sh->epoll_fd >= 0) close(sh->epoll_fd);
     free(sh->to);
     free(sh->credit);
+    free(sh->late_credit);
     free(sh->barriers);
     free(sh->direct);
     free(sh->slots);
@@ -377,7 +391,7 @@ static void shard_free(struct shard *sh)
     free(sh->hits);
     free(sh->targets);
     free(sh->listeners);
-    free(sh->more.at);
+    due_fini(&sh->more);
     free(sh->shaking.at);
     free(sh->slow.at);
     free(sh);
@@ -413,6 +427,9 @@ static enum err shard_new(struct shards *all, unsigned index)
     sh->metrics = metrics_shard(all->conf.metrics, index);
     sh->clock = all->conf.clock;
     sh->slots_free = UINT32_MAX;
+    list_init(&sh->dirty);
+    list_init(&sh->dirty_late);
+    list_init(&sh->late_waiters);
     list_init(&sh->credit_waiters);
     list_init(&sh->fencing);
     list_init(&sh->fence_next);
@@ -422,11 +439,12 @@ static enum err shard_new(struct shards *all, unsigned index)
     read_clocks(sh);
     sh->to = calloc(all->count, sizeof *sh->to);
     sh->credit = calloc(all->count, sizeof *sh->credit);
+    sh->late_credit = calloc(all->count, sizeof *sh->late_credit);
     sh->barriers = calloc(all->count, sizeof *sh->barriers);
     sh->direct = calloc(all->count, sizeof *sh->direct);
     sh->scratch = malloc(SCRATCH_BYTES);
     if (sh->to == NULL || sh->credit == NULL || sh->barriers == NULL) return ERR_NOMEM;
-    if (sh->direct == NULL || sh->scratch == NULL) return ERR_NOMEM;
+    if (sh->direct == NULL || sh->scratch == NULL || sh->late_credit == NULL) return ERR_NOMEM;
     for (unsigned i = 0; i < all->count; i++) credit_init(&sh->credit[i], CREDIT_BYTES_MAX);
     return shard_open(sh);
 }

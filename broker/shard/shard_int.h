@@ -22,12 +22,14 @@
 #include "shard/alarm.h"
 #include "shard/conn.h"
 #include "shard/conn_set.h"
+#include "shard/due.h"
 #include "shard/memory.h"
 #include "shard/plugin.h"
 #include "shard/reads.h"
 #include "shard/sessions.h"
 #include "shard/shard.h"
 #include "shard/shares.h"
+#include "shard/work.h"
 #include "sys/sys.h"
 
 enum mail_kind {
@@ -54,18 +56,8 @@ struct shards {
     struct plugin_words plugins;
 };
 
-/* One subscription that a match hit: a session and the best of its overlapping filters. */
-struct hit {
-    struct session *session;
-    uint8_t qos;
-    bool retain;
-};
-
-/* A mail to every other shard before a fence: see fence.c. */
-struct barrier {
-    struct mail mail;
-    uint16_t from, to;
-};
+struct barrier;
+struct hit;
 
 struct shard {
     struct shards *all;
@@ -79,20 +71,29 @@ struct shard {
     struct outbox to_journal, to_main;
     struct credit *credit;      /* what is under way from here to each shard */
     struct list credit_waiters; /* connections not read until credit comes */
+    struct list late_waiters;   /* and until dirty_late has gone */
+    size_t *late_credit;        /* to be given back to each shard then */
 
     uint64_t now_ms, wall_ms, asked_ms; /* of this turn; of the one in which main has asked */
     uint64_t alarm_ms[ALARMS];          /* 0: not set */
     struct wheel *conn_wheel, *session_wheel, *rate_wheel;
     struct conn_slot *slots;
     uint32_t slots_count, slots_free, conns_count;
-    struct conn *dirty;   /* with output from this turn */
-    struct conn *dead;    /* freed at the end of the turn */
-    struct conn *ready;   /* no longer paused, with input left */
-    uint32_t psk_waiting; /* handshakes that wait for a plugin */
-    struct conn_ids more, shaking;
+    struct list dirty;      /* connections with output from this turn */
+    struct list dirty_late; /* with output of messages to many */
+    struct conn *dead;      /* freed at the end of the turn */
+    struct conn *ready;     /* no longer paused, with input left */
+    uint32_t psk_waiting;   /* handshakes that wait for a plugin */
+    struct due more;        /* connections with input, by what they have had */
+    struct conn_ids shaking;
+    struct mail *mail_left; /* of what has been taken from the mailbox */
     struct slow_list slow;
     struct memory memory;
-    uint32_t work, work_of_one; /* done ever, see limits.h; and how much one connection may in this turn */
+    uint64_t work, turn_until; /* done ever, see work.h; and where this turn ends */
+    uint64_t had;              /* of it, by those whose turn it is: as conn.had */
+    uint32_t work_of_one;      /* how much one connection may do in this turn */
+    bool has_fanned_out;       /* somebody has, since this was cleared */
+    bool fans_out;             /* what is written now goes to many */
     struct out_pool pool;
     struct msg *fan_msg, *found_msg; /* what is being delivered to many; what `found` is about */
     struct fan_packet fan[2];        /* for version 3, for version 5 */
@@ -169,6 +170,7 @@ static inline uint64_t client_hash(const struct shard *sh, const struct session 
 #undef MAIL
 
 /* shard.c */
+uint64_t shard_stage_until(const struct shard *sh); /* up to where a stage of this turn works */
 void shard_submit(struct shard *sh); /* what this turn has for the other shards, then for the journal */
 void shard_pause_accepting(struct shard *sh, uint32_t for_ms);
 

@@ -23,4 +23,7 @@ void shards_prepare(struct shards *s, const struct journal *journal, const struc
 /* One turn of the loop, with what epoll would have said. The shard is on line in the epoch. */
 void shard_turn(struct shard *sh, const struct epoll_event *events, int count);
 
+/* Has it left something that the next turn is to go on with at once? */
+bool shard_has_more(const struct shard *sh);
+
 #endif

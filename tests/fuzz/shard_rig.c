@@ -473,9 +473,7 @@ void rig_turn(unsigned shard)
 
 static bool has_work(struct shard *sh)
 {
-    if (!mailbox_empty(&sh->mailbox) || sh->asks != NULL || sh->more.count > 0 || sh->shaking.count > 0 ||
-        !list_empty(&sh->kicks))
-        return true;
+    if (!mailbox_empty(&sh->mailbox) || shard_has_more(sh)) return true;
     for (int i = 0; i < RIG_LINKS; i++)
         if (links[i].epoll_fd == sh->epoll_fd && events_of(&links[i]) != 0) return true;
     return false;
@@ -583,9 +581,9 @@ static bool is_shard_empty(const struct shard *sh)
 {
     bool is_empty = sh->by_id.count == 0 && sh->by_no.count == 0 && sh->orphans == 0;
     is_empty &= list_empty(&sh->credit_waiters) && list_empty(&sh->fencing) && list_empty(&sh->fence_next);
-    is_empty &= sh->barrier_open == 0 && sh->acking == NULL && sh->dirty == NULL && sh->dead == NULL;
+    is_empty &= sh->barrier_open == 0 && sh->acking == NULL && list_empty(&sh->dirty) && sh->dead == NULL;
     is_empty &= sh->ready == NULL && outbox_empty(&sh->to_journal);
-    is_empty &= sh->asks == NULL && sh->more.count == 0;
+    is_empty &= !shard_has_more(sh);
     const struct shares *groups = &sh->shares;
     is_empty &= groups->by_text.count == 0 && groups->by_no.count == 0 && groups->members.count == 0;
     is_empty &= list_empty(&groups->dirty) && list_empty(&groups->ended);

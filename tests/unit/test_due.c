@@ -12,14 +12,14 @@ static struct due with_room(uint32_t room)
     return d;
 }
 
-static void check_take(struct due *d, uint64_t due_ms, uint64_t seq)
+static void check_take(struct due *d, uint64_t due, uint64_t seq)
 {
     const struct due_entry *first = due_first(d);
     assert_non_null(first);
-    CHECK_INT(due_ms, first->due_ms);
+    CHECK_INT(due, first->due);
     CHECK_INT(seq, first->seq);
     struct due_entry taken = due_take(d);
-    CHECK_INT(due_ms, taken.due_ms);
+    CHECK_INT(due, taken.due);
     CHECK_INT(seq, taken.seq);
 }
 
@@ -64,7 +64,7 @@ TEST(what_was_put_stays_when_there_is_more_room)
 static int by_time(const void *a, const void *b)
 {
     const struct due_entry *x = a, *y = b;
-    if (x->due_ms != y->due_ms) return x->due_ms < y->due_ms ? -1 : 1;
+    if (x->due != y->due) return x->due < y->due ? -1 : 1;
     return (x->seq > y->seq) - (x->seq < y->seq);
 }
 
@@ -84,12 +84,12 @@ TEST(many_come_out_sorted_whatever_their_order_was)
         due_put(&d, all[kept++]);
         if (i % 3 != 0) continue;
         qsort(all, kept, sizeof *all, by_time);
-        check_take(&d, all[0].due_ms, all[0].seq);
+        check_take(&d, all[0].due, all[0].seq);
         all[0] = all[--kept];
     }
     CHECK_INT(kept, d.count);
     qsort(all, kept, sizeof *all, by_time);
-    for (uint32_t i = 0; i < kept; i++) check_take(&d, all[i].due_ms, all[i].seq);
+    for (uint32_t i = 0; i < kept; i++) check_take(&d, all[i].due, all[i].seq);
     assert_null(due_first(&d));
     free(all);
     due_fini(&d);

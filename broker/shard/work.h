@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * work - how much of what there is to do a turn of a shard's loop does, and each connection of it.
+ *
+ * Work is what packets, deliveries and writes make of it (shard.work): one is about a microsecond. Counted
+ * and not measured, it is the same on every machine and in every test.
+ *
+ * Thread:  none; constants.
+ * Memory:  none.
+ * Limits:  a turn ends behind what has exceeded it: one packet at most.
+ * Errors:  none.
+ * Tests:   tests/unit/test_share_of_turn.c
+ */
+#ifndef SHARD_WORK_H
+#define SHARD_WORK_H
+
+enum {
+    /* A turn, and what each stage of it (mail, input, output to many) does at least. */
+    WORK_A_TURN = 1024,
+    WORK_OF_STAGE = 512,
+
+    /* Of input one connection has a share, the smaller the more there are; then who will have had least is
+     * the next. A newcomer is believed to want so much. */
+    WORK_OF_ONE_MIN = 128,
+    WORK_OF_ONE_MAX = 512,
+    WORK_OF_NEWCOMER = 64,
+
+    WORK_OF_ACCEPT = 16,
+    WORK_OF_WRITE = 8,
+    WORK_BYTES = 512, /* that are one: of packets, or of output */
+
+    /* A message to more has its output when the others' has gone; its publisher goes on when all of it has.
+     */
+    RECEIVERS_AT_ONCE = 64,
+};
+
+#endif
