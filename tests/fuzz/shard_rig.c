@@ -514,6 +514,11 @@ int64_t rig_metric(enum metric m)
     return metrics_sum(metrics, m);
 }
 
+void rig_set_hooks(struct hooks *hooks)
+{
+    door.hooks = hooks;
+}
+
 struct hook_broker rig_broker(void)
 {
     return shards_hook_broker(all);

@@ -56,7 +56,8 @@ void rig_end(void);
 const struct config *rig_config(void);
 uint64_t rig_now_ms(void);
 int64_t rig_metric(enum metric m);
-struct hook_broker rig_broker(void); /* what plugins may ask */
+struct hook_broker rig_broker(void);     /* what plugins may ask */
+void rig_set_hooks(struct hooks *hooks); /* as a reload does */
 
 /* A connection that the broker accepts; -1: there are RIG_LINKS already. */
 int rig_open(unsigned shard);

@@ -118,6 +118,24 @@ TEST(plugins_that_care_no_more_are_asked_no_more_and_the_order_stays)
     reads_end();
 }
 
+TEST(a_reload_that_gives_a_door_other_hooks_does_not_change_the_order)
+{
+    reads_begin(1, 0);
+    unsigned a = reads_connect("5 -a", 0);
+    reads_subscribe(a, "t", 0);
+    reads_publish(a, "t", "1", 0);
+    struct hooks others = { .ops = reads_host.hooks.ops };
+    ref_init(&others.ref, 1);
+    rig_set_hooks(&others);
+    reads_host.at_once = reads_allow;
+    reads_publish(a, "t", "2", 0);
+    check_heard("", a);
+    reads_answer(reads_allow);
+    reads_publish(a, "t", "3", 0);
+    check_heard("1 2 3", a);
+    reads_end();
+}
+
 /* --- the window */
 
 static void deny_the_second(const char *who, uint8_t qos, const char *first, const char *then)
