@@ -44,12 +44,12 @@ class Test(access_kit.Test):
             tool("passwd", "--db", "-I", "4096", "-b", path, name, PASSWORD)
         return path
 
-    def auth(self, anonymous=False, conf="", **options):
+    def auth(self, anonymous=False, conf="", listener="listener 0 127.0.0.1", **options):
         """A broker with the plugin. An option with a list is given once for each."""
         lines = [f"plugin {PLUGIN}"]
         for name, values in options.items():
             lines += [f"plugin_opt_{name} {v}" for v in (values if isinstance(values, list) else [values])]
-        return self.access(anonymous=anonymous, conf="\n".join([conf, *lines, ""]))
+        return self.access(anonymous=anonymous, conf="\n".join([conf, *lines, ""]), listener=listener)
 
     def come(self, b, client_id="", code=0, **more):
         """A client that tries to come in, and what it is told."""

@@ -4,6 +4,7 @@
 import os
 
 import auth_kit
+import edge_kit
 import kit
 from auth_kit import (MAXIMUM_CONNECT_TIME, NOT_AUTHORIZED, PASSWORD, QUOTA_EXCEEDED, SECRET, Scram, auth_with,
                       connect_with, data_of, token, tool)
@@ -124,9 +125,30 @@ class Tokens(auth_kit.Test):
     def test_a_connection_ends_with_its_token(self):
         b = self.auth(jwt_secret_file=self.secret, jwt_leeway_seconds=0, acl_default="allow")
         long = self.come(b, "long", user="x", password=token(sub="dora"))
-        short = self.come(b, "short", user="x", password=token(sub="dora", lives_s=2))
+        short = self.come(b, "short", user="x", password=token(sub="dora", lives_s=5))
         self.told_to_go(short, MAXIMUM_CONNECT_TIME)
         long.ping()
+
+
+class Certificates(auth_kit.Test):
+    def test_the_name_in_a_certificate_is_the_user_unless_the_account_is_disabled(self):
+        path, p = self.database("bob"), edge_kit.pki()
+        tool("accounts", path, "disable", "bob")
+        tool("accounts", path, "allow", "both", "home/%u/#")
+        listener = f"listener 0 127.0.0.1\n{p.server.lines()}cafile {p.ca.crt}\nrequire_certificate true\n"
+        b = self.auth(accounts_db=path, listener=listener)
+
+        def come(pair, code=0, **more):
+            c = edge_kit.TlsClient(b.port, p.trust(pair))
+            self.addCleanup(c.close)
+            self.assertEqual(c.join("c1", **more)[1], code)
+            return c
+
+        c = come(p.client, user="other", password="whatever")
+        self.assertIn(c.publish("home/alice/x", b"", 1), (0, NO_SUBSCRIBERS))
+        self.assertEqual(c.publish("home/other/x", b"", 1), NOT_AUTHORIZED)
+        come(p.client2, NOT_AUTHORIZED)
+        come(p.client_nameless, NOT_AUTHORIZED)
 
 
 class Scrams(auth_kit.Test):
