@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/acks.h"
 #include "shard/alias.h"
+#include "shard/hooked.h"
 #include "shard/mount.h"
 #include "shard/on_login.h"
 #include "shard/shard_int.h"
@@ -260,7 +261,9 @@ void conn_give_reason(const struct conn *c, struct props *props, uint8_t code, u
 {
     /* Its identifier and length; and what the packet's lengths, and the property length, may grow by. */
     enum { REFUSAL_MIN = 0x80, MORE_BYTES = 3 + 3 + 4 };
-    struct bytes text = bytes_of_text(mqtt_rc_advice(code));
+    const char *own = c->hooked != NULL ? c->hooked->why : NULL;
+    struct bytes text = bytes_of_text(own != NULL ? own : mqtt_rc_advice(code));
+    if (own != NULL && (text.len > UINT16_MAX || utf8_scan(text) != 0)) return;
     if (!c->wants_reasons || code < REFUSAL_MIN || text.len == 0) return;
     if (bytes + text.len + MORE_BYTES <= c->max_packet) PROPS_SET(props, reason_string, text);
 }

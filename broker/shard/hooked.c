@@ -207,7 +207,10 @@ static enum mqtt_rc login_refuse(struct shard *sh, struct conn *c, const struct 
         metrics_add(sh->metrics, METRIC_logins_failed_total, 1);
         login_log_failed(sh, c, bytes_of_text(l->q.username != NULL ? l->q.username : ""));
     }
-    return connack_refuse(sh, c, refusal(a));
+    c->hooked->why = a->reason;
+    enum mqtt_rc rc = connack_refuse(sh, c, refusal(a));
+    c->hooked->why = NULL;
+    return rc;
 }
 
 /* p is what body says. */

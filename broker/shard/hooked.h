@@ -31,6 +31,7 @@ struct hooked {
     struct hook_gone *gone;           /* the same */
     struct hooked_login *login;       /* while plugins are asked */
     char *name_before;                /* its user name, until a plugin has given it another one */
+    const char *why;                  /* a plugin's words, while its client is refused; NULL: none */
     bool was_in;                      /* CONNACK has said so */
     bool is_allowed;                  /* by a plugin: no password file is asked */
     struct {                          /* shard/parked.h */

@@ -253,7 +253,10 @@ static void act(struct shard *sh, struct conn *c)
     if (verdict != HOOK_MORE) a->is_on = false;
     bool goes_on = verdict == HOOK_MORE || verdict == HOOK_ALLOW;
     enum mqtt_rc rc = goes_on ? go_on(sh, c, verdict) : why_not(c, answer);
-    if (rc != MQTT_RC_OK) fail(sh, c, rc);
+    if (rc == MQTT_RC_OK) return;
+    c->hooked->why = goes_on ? NULL : answer->reason;
+    fail(sh, c, rc);
+    c->hooked->why = NULL;
 }
 
 void auth_mail_answer(struct shard *sh, struct mail *m)

@@ -79,6 +79,10 @@ class Later(Case):
         self.assertEqual(self.login(b, "two", "bad")[1], 0x87)
         self.assertEqual(self.login(b, "two", "bad", V311)[1], 5)
         self.assertEqual(self.login(b, "two", "banned")[1], 0x8A)
+        c = kit.Client(b.port)
+        self.addCleanup(c.close)
+        c.join("two", user="later", password="banned", answer=False)
+        self.assertTrue(c.receive().body.endswith(b"\x1f" + text("go away")))
         self.assertEqual(self.login(b, "two", "rename")[1], 0)
         self.said("connected one later present=0 here=1 data=one", "connected two renamed present=0 here=1 data=two")
 
@@ -150,6 +154,7 @@ class Auth(Case):
                                    ("good", "OTHER", 0x8C)):
             p = self.exchange(b, "one", data, method)[1]
             self.assertEqual((p.kind, p.body[1]), (kit.CONNACK, code), data)
+            self.assertEqual(p.body.endswith(b"\x1f" + text("go away")), data == "banned")
 
     def test_the_name_that_a_plugin_gives_is_the_one_that_rules_know(self):
         rules = os.path.join(pki().dir, "rules")

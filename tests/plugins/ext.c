@@ -64,6 +64,7 @@ static int word(const void *data, size_t n, struct longlink_details *d)
     d->auth_data_len = strlen(d->auth_data);
     if (strcmp(text, "rename") == 0) d->username = "renamed";
     if (strcmp(text, "banned") == 0) d->reason_code = 0x8A;
+    if (strcmp(text, "banned") == 0) d->reason = "go away";
     if (strcmp(text, "banned") == 0 || strcmp(text, "bad") == 0) return MOSQ_ERR_AUTH;
     if (strcmp(text, "defer") == 0) return MOSQ_ERR_PLUGIN_DEFER;
     if (strcmp(text, "more") == 0) return MOSQ_ERR_AUTH_CONTINUE;
