@@ -280,6 +280,7 @@ static void bury(struct shard *sh, struct conn *c)
     hooked_gone(sh, c);
     conn_leave(sh, c);
     conn_unmark_dirty(c);
+    sh->work += WORK_OF_CLOSE;
     c->is_dead = true;
     c->next_dead = sh->dead;
     sh->dead = c;

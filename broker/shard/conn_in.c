@@ -51,8 +51,11 @@ static void queue_shaking(struct shard *sh, struct conn *c)
     if (!c->is_queued) conn_doom(sh, c);
 }
 
-/* Who asked for nothing for a while has no claim to more now. What it asks for is not known, but what it was
- * before. */
+/* Those with as much come in order; what they have had has room for years of work. */
+enum { ARRIVAL_BITS = 16 };
+
+/* Who asked for nothing for a while has no claim to more now than WORK_OF_ONE_MAX. What it asks for is not
+ * known, but what it was before. */
 void conn_queue(struct shard *sh, struct conn *c)
 {
     struct due *q = &sh->more;
@@ -62,8 +65,9 @@ void conn_queue(struct shard *sh, struct conn *c)
         conn_doom(sh, c);
         return;
     }
-    if (c->had <= sh->had) c->had = ++sh->had; /* they come in order */
-    due_put(q, (struct due_entry){ c->had + c->asks, c->id });
+    if (c->had < sh->had) c->had = sh->had;
+    uint64_t place = (c->had + c->asks) << ARRIVAL_BITS | sh->arrivals++;
+    due_put(q, (struct due_entry){ place, c->id });
 }
 
 /* What has been done since is this connection's. */
@@ -360,14 +364,21 @@ static uint32_t share_of_one(const struct shard *sh)
     return each < WORK_OF_ONE_MAX ? each : WORK_OF_ONE_MAX;
 }
 
+/* Of those who wait nobody has had less than this one will have had, but for what they ask for. */
+static void note_served(struct shard *sh, uint64_t place)
+{
+    if (place > sh->had + WORK_OF_ONE_MAX) sh->had = place - WORK_OF_ONE_MAX;
+}
+
 void conn_run_more(struct shard *sh)
 {
     uint64_t until = shard_stage_until(sh);
     sh->work_of_one = share_of_one(sh);
     for (uint32_t count = sh->more.count; count > 0 && sh->work < until; count--) {
-        uint64_t id = due_take(&sh->more).seq, before = sh->work;
+        struct due_entry e = due_take(&sh->more);
+        uint64_t id = e.seq, before = sh->work;
         struct conn *c = conn_find(sh, id);
-        if (c != NULL && c->had > sh->had) sh->had = c->had;
+        note_served(sh, e.due >> ARRIVAL_BITS);
         read_queued(sh, id);
         if (conn_find(sh, id) == c && c != NULL) c->asks = (3 * c->asks + (sh->work - before)) / 4;
     }

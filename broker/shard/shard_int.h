@@ -90,7 +90,8 @@ struct shard {
     struct slow_list slow;
     struct memory memory;
     uint64_t work, turn_until; /* done ever, see work.h; and where this turn ends */
-    uint64_t had;              /* of it, by those whose turn it is: as conn.had */
+    uint64_t had;              /* of it, by everybody who waits, at least: see conn.had */
+    uint16_t arrivals;         /* in `more`, of 2^16 */
     uint32_t work_of_one;      /* how much one connection may do in this turn */
     bool has_fanned_out;       /* somebody has, since this was cleared */
     bool fans_out;             /* what is written now goes to many */

@@ -26,6 +26,7 @@ enum {
     WORK_OF_NEWCOMER = 64,
 
     WORK_OF_ACCEPT = 16,
+    WORK_OF_CLOSE = 32, /* with the kernel's */
     WORK_OF_WRITE = 8,
     WORK_BYTES = 512, /* that are one: of packets, or of output */
 
