@@ -109,6 +109,47 @@ bool plugins_any(const struct config *c, size_t listener)
     return any;
 }
 
+/* Where a secret is, is none. */
+static bool is_path(const char *key)
+{
+    static const char *const endings[] = { "file", "path", "dir" };
+    size_t bytes = strlen(key);
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        size_t n = strlen(endings[i]);
+        if (bytes >= n && strcasecmp(key + bytes - n, endings[i]) == 0) return true;
+    }
+    return false;
+}
+
+/* "scheme://user:password@host" */
+static bool has_password(const char *value)
+{
+    const char *authority = strstr(value, "://");
+    if (authority == NULL) return false;
+    authority += 3;
+    const char *at = memchr(authority, '@', strcspn(authority, "/?#"));
+    return at != NULL && memchr(authority, ':', (size_t)(at - authority)) != NULL;
+}
+
+/* What a plugin's option means only the plugin knows; its name may say that nobody else is to see it. */
+static bool is_secret(const char *key, const char *value)
+{
+    static const char *const words[] = { "pass", "pwd", "secret", "token", "key", "credential" };
+    bool says_so = false;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        says_so = says_so || strcasestr(key, words[i]) != NULL;
+    return (says_so && !is_path(key)) || has_password(value);
+}
+
+/* Of a secret a comment, so that what is printed, used as a file, lacks it rather than has another one. */
+static void print_opt(const char *key, const char *value, FILE *to)
+{
+    if (is_secret(key, value))
+        fprintf(to, "#plugin_opt_%s  # is set, and not shown\n", key);
+    else
+        fprintf(to, "plugin_opt_%s %s\n", key, value);
+}
+
 void plugins_print(const struct config *c, size_t listener, FILE *to)
 {
     for (size_t i = 0; i < c->plugins_count; i++) {
@@ -116,7 +157,7 @@ void plugins_print(const struct config *c, size_t listener, FILE *to)
         const char *at = p->opts, *key, *value;
         if (!config_plugin_serves(p, listener)) continue;
         fprintf(to, "plugin %s  # %s\n", p->path, p->origin);
-        while (config_plugin_next(p, &at, &key, &value)) fprintf(to, "plugin_opt_%s %s\n", key, value);
+        while (config_plugin_next(p, &at, &key, &value)) print_opt(key, value, to);
     }
 }
 

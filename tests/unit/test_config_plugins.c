@@ -132,6 +132,25 @@ TEST(the_effective_configuration_shows_plugins_where_they_are)
     bench_free(b);
 }
 
+TEST(what_is_printed_has_no_secrets_of_plugins)
+{
+    static char text[64 * 1024];
+    struct bench *b = bench_read("listener 1884\nplugin /a.so\nplugin_opt_db_password hidden1\n"
+                                 "plugin_opt_API-Key hidden2\nplugin_opt_token hidden3\n"
+                                 "plugin_opt_redis_url redis://me:hidden4@host:1/\n"
+                                 "plugin_opt_password_file /p\nplugin_opt_tls_keyfile /k\n"
+                                 "plugin_opt_http_url http://host:80/a@b:c\nplugin_opt_mail a:b@c\n");
+    print_to(&b->config, text, sizeof text);
+    assert_null(strstr(text, "hidden"));
+    assert_non_null(strstr(text, "\n#plugin_opt_db_password  # is set, and not shown\n"));
+    assert_non_null(strstr(text, "\n#plugin_opt_API-Key  # "));
+    assert_non_null(strstr(text, "\n#plugin_opt_token  # "));
+    assert_non_null(strstr(text, "\n#plugin_opt_redis_url  # "));
+    assert_non_null(strstr(text, "\nplugin_opt_password_file /p\nplugin_opt_tls_keyfile /k\n"));
+    assert_non_null(strstr(text, "\nplugin_opt_http_url http://host:80/a@b:c\nplugin_opt_mail a:b@c\n"));
+    bench_free(b);
+}
+
 /* --- a reload */
 
 struct told {
