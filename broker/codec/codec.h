@@ -31,6 +31,9 @@ enum packet_type {
 #undef PACKET
 };
 
+/* May this packet carry that reason code in v5? */
+bool reason_fits(enum packet_type type, uint8_t code);
+
 /* "CONNECT" and so on; "RESERVED" for a number that is none. */
 const char *packet_name(enum packet_type type);
 

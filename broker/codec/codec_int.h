@@ -30,9 +30,6 @@ size_t varint_parse(const uint8_t *at, size_t left, uint32_t *value);
 /* Writes the fixed header, when the whole packet fits; else poisons. */
 void packet_open(struct wr *w, enum packet_type type, uint8_t flags, size_t remaining);
 
-/* May this packet carry that reason code in v5? */
-bool reason_fits(enum packet_type type, uint8_t code);
-
 /* Properties with their length, for v5; nothing, for v3. */
 static inline size_t props_size(uint8_t version, const struct props *p)
 {

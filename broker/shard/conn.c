@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "net/address.h"
 #include "net/listener.h"
+#include "shard/acks.h"
 #include "shard/alias.h"
 #include "shard/change.h"
 #include "shard/connect.h"
@@ -140,7 +141,7 @@ void conn_destroy(struct shard *sh, struct conn *c)
     out_clear(&c->out, &sh->pool);
     c->transport.ops->close(&c->transport);
     free(c->in);
-    free(c->acks);
+    conn_acks_free(c);
     auth_conn_gone(c);
     login_conn_gone(c);
     share_reader_unref(&c->reader);

@@ -257,28 +257,33 @@ void conn_fan_send(struct shard *sh, struct conn *c, bool retain)
     note_sent(sh, sh->fan_msg);
 }
 
+static struct bytes why(const struct conn *c, uint8_t code)
+{
+    bool has_own = c->hooked != NULL && c->hooked->why != NULL;
+    return bytes_of_text(has_own ? c->hooked->why : mqtt_rc_advice(code));
+}
+
 void conn_give_reason(const struct conn *c, struct props *props, uint8_t code, uint32_t bytes)
 {
     /* Its identifier and length; and what the packet's lengths, and the property length, may grow by. */
     enum { REFUSAL_MIN = 0x80, MORE_BYTES = 3 + 3 + 4 };
-    const char *own = c->hooked != NULL ? c->hooked->why : NULL;
-    struct bytes text = bytes_of_text(own != NULL ? own : mqtt_rc_advice(code));
-    if (own != NULL && (text.len > UINT16_MAX || utf8_scan(text) != 0)) return;
+    struct bytes text = why(c, code);
     if (!c->wants_reasons || code < REFUSAL_MIN || text.len == 0) return;
     if (bytes + text.len + MORE_BYTES <= c->max_packet) PROPS_SET(props, reason_string, text);
 }
 
 void conn_send_ack(struct shard *sh, struct conn *c, enum packet_type type, uint16_t id, uint8_t code)
 {
-    enum { ACK_BARE_BYTES = 5, ACK_BYTES_MAX = 16 + ADVICE_BYTES_MAX };
-    uint8_t *at = conn_reserve(sh, c, ACK_BYTES_MAX);
+    enum { ACK_BARE_BYTES = 5, ACK_BYTES_MAX = 16 };
+    struct ack a = { .id = id, .code = code };
+    conn_give_reason(c, &a.props, code, ACK_BARE_BYTES);
+    size_t room = ACK_BYTES_MAX + a.props.reason_string.len;
+    uint8_t *at = conn_reserve(sh, c, room);
     if (at == NULL) {
         conn_doom(sh, c);
         return;
     }
-    struct wr w = { .at = at, .left = ACK_BYTES_MAX };
-    struct ack a = { .id = id, .code = code };
-    conn_give_reason(c, &a.props, code, ACK_BARE_BYTES);
+    struct wr w = { .at = at, .left = room };
     ack_encode(&w, c->version, type, &a);
     conn_commit(sh, c, (size_t)(w.at - at));
 }
@@ -294,6 +299,7 @@ static bool acks_make_room(struct conn *c)
     a->head = c->acks == NULL ? 0 : c->acks->head;
     a->tail = c->acks == NULL ? 0 : c->acks->tail;
     a->pubacks = c->acks == NULL ? 0 : c->acks->pubacks;
+    a->texts = c->acks == NULL ? NULL : c->acks->texts;
     for (uint32_t i = a->head; i != a->tail; i++) a->slots[i & (bigger - 1)] = c->acks->slots[i & (room - 1)];
     free(c->acks);
     c->acks = a;
@@ -311,14 +317,57 @@ enum err conn_ack_wait(struct shard *sh, struct conn *c, enum packet_type type, 
     return ERR_OK;
 }
 
+void conn_acks_free(struct conn *c)
+{
+    while (c->acks != NULL && c->acks->texts != NULL) {
+        struct acks_text *t = c->acks->texts;
+        c->acks->texts = t->next;
+        free(t);
+    }
+    free(c->acks);
+    c->acks = NULL;
+}
+
+/* Keeps what hooked_say says, if anything, until this one goes. Without memory for it the client gets our
+ * text. */
+static void note_text(struct conn *c, uint32_t ticket)
+{
+    const char *text = c->hooked == NULL ? NULL : c->hooked->why;
+    size_t bytes = text == NULL ? 0 : strlen(text) + 1;
+    struct acks_text *t = text == NULL ? NULL : malloc(sizeof *t + bytes), **last = &c->acks->texts;
+    if (t == NULL) return;
+    t->next = NULL;
+    t->ticket = ticket;
+    memcpy(t->text, text, bytes);
+    while (*last != NULL) last = &(*last)->next;
+    *last = t;
+}
+
+/* Of the first that waits; NULL: none. */
+static struct acks_text *take_text(struct acks *a)
+{
+    struct acks_text *t = a->texts;
+    if (t == NULL || t->ticket != a->head) return NULL;
+    a->texts = t->next;
+    return t;
+}
+
+static void send_first_ack(struct shard *sh, struct conn *c)
+{
+    struct acks *a = c->acks;
+    struct acks_text *t = take_text(a);
+    const struct acks_slot *s = &a->slots[a->head++ & (a->room - 1)];
+    if (s->type == PACKET_PUBACK) a->pubacks--;
+    hooked_say(c, t == NULL ? NULL : t->text);
+    conn_send_ack(sh, c, s->type, s->id, s->code);
+    hooked_say(c, NULL);
+    free(t);
+}
+
 static void send_done_acks(struct shard *sh, struct conn *c)
 {
     struct acks *a = c->acks;
-    while (a->head != a->tail && a->slots[a->head & (a->room - 1)].done) {
-        struct acks_slot *s = &a->slots[a->head++ & (a->room - 1)];
-        if (s->type == PACKET_PUBACK) a->pubacks--;
-        conn_send_ack(sh, c, s->type, s->id, s->code);
-    }
+    while (a->head != a->tail && a->slots[a->head & (a->room - 1)].done) send_first_ack(sh, c);
     if ((c->paused & PAUSE_ACKS) != 0 && a->tail - a->head < ACKS_WAITING_MAX / 2)
         conn_resume(sh, c, PAUSE_ACKS);
 }
@@ -370,8 +419,10 @@ void conn_ack_now(struct shard *sh, struct conn *c, enum packet_type type, uint1
         conn_send_ack(sh, c, type, id, code);
         return;
     }
-    if (conn_ack_wait(sh, c, type, id, &ticket) == ERR_OK)
-        conn_ack_done(sh, c, ticket, code);
-    else
+    if (conn_ack_wait(sh, c, type, id, &ticket) != ERR_OK) {
         conn_doom(sh, c);
+        return;
+    }
+    note_text(c, ticket);
+    conn_ack_done(sh, c, ticket, code);
 }

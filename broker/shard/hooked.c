@@ -117,6 +117,15 @@ void hooked_reason(struct conn *c, uint8_t reason)
     if (h != NULL && h->gone != NULL && h->gone->reason == HOOK_REASON_LOST) h->gone->reason = reason;
 }
 
+void hooked_say(struct conn *c, const char *why)
+{
+    struct hooked *h = c->hooked;
+    if (h == NULL) return;
+    struct bytes text = why != NULL ? bytes_of_text(why) : (struct bytes){ 0 };
+    bool may = text.len > 0 && text.len <= HOOKED_WHY_BYTES_MAX && (utf8_scan(text) & UTF8_ILL_FORMED) == 0;
+    h->why = may ? why : NULL;
+}
+
 void hooked_gone(struct shard *sh, struct conn *c)
 {
     struct hooked *h = c->hooked;
@@ -197,7 +206,8 @@ static enum mqtt_rc refusal(const struct hook_ask *a)
     enum { REFUSAL_MIN = 0x80 };
     if (a->verdict == HOOK_BUSY) return MQTT_RC_SERVER_BUSY;
     if (a->verdict == HOOK_LATE) return MQTT_RC_SERVER_UNAVAILABLE;
-    return a->code >= REFUSAL_MIN ? a->code : MQTT_RC_NOT_AUTHORIZED;
+    bool fits = a->code >= REFUSAL_MIN && reason_fits(PACKET_CONNACK, a->code);
+    return fits ? a->code : MQTT_RC_NOT_AUTHORIZED;
 }
 
 static enum mqtt_rc login_refuse(struct shard *sh, struct conn *c, const struct hooked_login *l)
@@ -207,9 +217,9 @@ static enum mqtt_rc login_refuse(struct shard *sh, struct conn *c, const struct 
         metrics_add(sh->metrics, METRIC_logins_failed_total, 1);
         login_log_failed(sh, c, bytes_of_text(l->q.username != NULL ? l->q.username : ""));
     }
-    c->hooked->why = a->reason;
+    hooked_say(c, a->reason);
     enum mqtt_rc rc = connack_refuse(sh, c, refusal(a));
-    c->hooked->why = NULL;
+    hooked_say(c, NULL);
     return rc;
 }
 

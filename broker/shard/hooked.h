@@ -31,7 +31,7 @@ struct hooked {
     struct hook_gone *gone;           /* the same */
     struct hooked_login *login;       /* while plugins are asked */
     char *name_before;                /* its user name, until a plugin has given it another one */
-    const char *why;                  /* a plugin's words, while its client is refused; NULL: none */
+    const char *why;                  /* hooked_say; NULL: nothing */
     bool was_in;                      /* CONNACK has said so */
     bool is_allowed;                  /* by a plugin: no password file is asked */
     struct {                          /* shard/parked.h */
@@ -76,6 +76,11 @@ struct hook_gone *hooked_gone_new(struct hooks *hooks, struct hook_client *clien
 
 /* Why it is about to end; the first one counts. Without any, the network has gone. */
 void hooked_reason(struct conn *c, uint8_t reason);
+
+/* Until the next call: what a plugin has to say to a refusal, in place of our own text. A text that no client
+ * may be sent, and one of more than HOOKED_WHY_BYTES_MAX, count as NULL, which is ours. */
+enum { HOOKED_WHY_BYTES_MAX = 1024 };
+void hooked_say(struct conn *c, const char *why);
 
 /* It has ended. */
 void hooked_gone(struct shard *sh, struct conn *c);

@@ -254,9 +254,9 @@ static void act(struct shard *sh, struct conn *c)
     bool goes_on = verdict == HOOK_MORE || verdict == HOOK_ALLOW;
     enum mqtt_rc rc = goes_on ? go_on(sh, c, verdict) : why_not(c, answer);
     if (rc == MQTT_RC_OK) return;
-    c->hooked->why = goes_on ? NULL : answer->reason;
+    hooked_say(c, goes_on ? NULL : answer->reason);
     fail(sh, c, rc);
-    c->hooked->why = NULL;
+    hooked_say(c, NULL);
 }
 
 void auth_mail_answer(struct shard *sh, struct mail *m)

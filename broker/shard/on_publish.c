@@ -269,7 +269,17 @@ static void remember(struct shard *sh, struct conn *c, struct bytes topic, enum 
 static uint8_t denial_of(const struct hook_publish *said)
 {
     enum { REFUSAL_MIN = 0x80 };
-    return said != NULL && said->ask.code >= REFUSAL_MIN ? said->ask.code : MQTT_RC_NOT_AUTHORIZED;
+    uint8_t code = said == NULL ? 0 : said->ask.code;
+    return code >= REFUSAL_MIN && reason_fits(PACKET_PUBACK, code) ? code : MQTT_RC_NOT_AUTHORIZED;
+}
+
+static enum mqtt_rc deny_as(struct shard *sh, struct conn *c, const struct publish *p,
+                            const struct hook_publish *said)
+{
+    hooked_say(c, said == NULL ? NULL : said->ask.reason);
+    enum mqtt_rc rc = deny(sh, c, p, denial_of(said));
+    hooked_say(c, NULL);
+    return rc;
 }
 
 enum mqtt_rc publish_go_on(struct shard *sh, struct conn *c, const struct publish *came,
@@ -283,8 +293,8 @@ enum mqtt_rc publish_go_on(struct shard *sh, struct conn *c, const struct publis
     enum hook_verdict verdict = verdict_of(sh, c, &p, said);
     if (said != NULL && said->asks_acl) remember(sh, c, p.topic, verdict);
     if (verdict == HOOK_LATE) return too_late(sh, c, &p);
-    if (verdict == HOOK_DENY) return deny(sh, c, &p, denial_of(said));
-    if (verdict != HOOK_ALLOW) return MQTT_RC_IMPLEMENTATION;
+    if (verdict == HOOK_DENY) return deny_as(sh, c, &p, said);
+    if (verdict != HOOK_ALLOW) return MQTT_RC_UNSPECIFIED; /* a callback has failed */
     if (c->hooked != NULL && hooked_is_control(p.topic)) return controlled(sh, c, &p);
     if (said == NULL) return publish(sh, c, &p, &in);
     /* What plugins have made of it. */

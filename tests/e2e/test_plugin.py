@@ -48,6 +48,14 @@ class Plugin(kit.Test):
             self.assertEqual(ack[2] if len(ack) > 2 else 0, NOT_AUTHORIZED if "@" in topic else 0)
         self.assertEqual([reader.message().topic for t in topics if "@" not in t], [t for t in topics if "@" not in t])
 
+    def test_a_plugin_says_why_it_denies(self):
+        b = self.plugged()
+        c = self.client(b, "c")
+        why = b"\x1f" + kit.text("because")
+        for id, (topic, payload) in enumerate((("$CONTROL/a/v1", b"reason 151"), (f"t/@am={ACL_DENIED}", b"set a reason 151"))):
+            c.send(kit.packet(kit.PUBLISH, 2, kit.text(topic) + (id + 1).to_bytes(2, "big") + b"\0" + payload))
+            self.assertEqual(c.expect(kit.PUBACK).body, (id + 1).to_bytes(2, "big") + b"\x97" + bytes([len(why)]) + why)
+
     def test_a_filter_that_is_denied_is_refused(self):
         b = self.plugged()
         c = self.client(b, "c")

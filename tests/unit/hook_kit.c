@@ -125,7 +125,15 @@ void expect_asked(const char *want)
 }
 
 /* Question number i, from 0, is answered, and the shard has heard it. */
-void answer(unsigned i, enum hook_verdict verdict)
+void say(unsigned i, uint8_t code, const char *why)
+{
+    char *text = why == NULL ? NULL : malloc(strlen(why) + 1); /* what the rig counts */
+    if (text != NULL) memcpy(text, why, strlen(why) + 1);
+    plugins.asked[i]->code = code;
+    plugins.asked[i]->reason = text;
+}
+
+void answer_unheard(unsigned i, enum hook_verdict verdict)
 {
     CHECK(i < plugins.count && plugins.asked[i] != NULL);
     struct hook_ask *a = plugins.asked[i];
@@ -133,6 +141,11 @@ void answer(unsigned i, enum hook_verdict verdict)
     kit_give(a, (uint8_t)verdict);
     a->mail.kind = a->kind;
     mailbox_send(a->to, &a->mail);
+}
+
+void answer(unsigned i, enum hook_verdict verdict)
+{
+    answer_unheard(i, verdict);
     rig_settle();
 }
 
@@ -231,6 +244,28 @@ void expect_ack(unsigned link, uint8_t version, enum packet_type type, uint16_t 
     CHECK_INT(MQTT_RC_OK, ack_decode(&f, version, &a));
     CHECK_INT(id, a.id);
     CHECK_INT(code, a.code);
+}
+
+static void expect_text(const struct props *props, const char *text)
+{
+    CHECK_INT(text != NULL, PROPS_HAS(props, reason_string));
+    if (text != NULL) CHECK_TRUE(bytes_equal(bytes_of_text(text), props->reason_string));
+}
+
+void expect_ack_text(unsigned link, enum packet_type type, uint16_t id, const char *text)
+{
+    struct ack a;
+    struct frame f = next(link, type);
+    CHECK_INT(MQTT_RC_OK, ack_decode(&f, MQTT_V5, &a));
+    CHECK_INT(id, a.id);
+    expect_text(&a.props, text);
+}
+
+void expect_connack_text(unsigned link, const char *text)
+{
+    struct connack a;
+    CHECK_INT(MQTT_RC_OK, connack_decode(next(link, PACKET_CONNACK).body, MQTT_V5, &a));
+    expect_text(&a.props, text);
 }
 
 void expect_publish(unsigned link, uint8_t version, const char *topic, const char *payload)

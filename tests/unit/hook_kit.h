@@ -47,8 +47,13 @@ void kit_begin(uint32_t wants, struct access *access, void (*options)(struct con
 /* What they have been asked since the last time. */
 void expect_asked(const char *want);
 
+/* What the answer to question number i is to say; why: NULL, or a text for the client. */
+void say(unsigned i, uint8_t code, const char *why);
 /* Question number i, from 0, is answered, and the shard has heard it. */
 void answer(unsigned i, enum hook_verdict verdict);
+
+/* The same, and the shard hears it in its next turn. */
+void answer_unheard(unsigned i, enum hook_verdict verdict);
 
 /* --- clients */
 
@@ -66,6 +71,9 @@ bool hears_nothing(unsigned link);
 struct frame next(unsigned link, enum packet_type type);
 void expect_connack(unsigned link, uint8_t version, uint8_t code);
 void expect_ack(unsigned link, uint8_t version, enum packet_type type, uint16_t id, uint8_t code);
+/* The same, with a Reason String; NULL: without. */
+void expect_ack_text(unsigned link, enum packet_type type, uint16_t id, const char *text);
+void expect_connack_text(unsigned link, const char *text);
 void expect_publish(unsigned link, uint8_t version, const char *topic, const char *payload);
 void expect_disconnect(unsigned link, enum mqtt_rc code);
 /* codes: so many. */

@@ -76,6 +76,7 @@ TEST(a_refusal_has_the_code_of_its_reason)
     } rows[] = { { HOOK_DENY, 0, MQTT_RC_NOT_AUTHORIZED, 5 },
                  { HOOK_DENY, MQTT_RC_BAD_USERNAME_PASSWORD, MQTT_RC_BAD_USERNAME_PASSWORD, 4 },
                  { HOOK_DENY, MQTT_RC_BANNED, MQTT_RC_BANNED, 5 },
+                 { HOOK_DENY, MQTT_RC_KEEPALIVE_TIMEOUT, MQTT_RC_NOT_AUTHORIZED, 5 }, /* no CONNACK has it */
                  { HOOK_BUSY, 0, MQTT_RC_SERVER_BUSY, 3 },
                  { HOOK_LATE, 0, MQTT_RC_SERVER_UNAVAILABLE, 3 },
                  { HOOK_END, 0, MQTT_RC_NOT_AUTHORIZED, 5 } };
@@ -88,6 +89,19 @@ TEST(a_refusal_has_the_code_of_its_reason)
         expect_connack(link, version, version == MQTT_V5 ? rows[i / 2].v5 : rows[i / 2].v3);
         rig_end();
     }
+}
+
+TEST(a_plugin_may_say_why_a_client_is_not_let_in)
+{
+    kit_begin(HOOK_EVENT_LOGIN, NULL, anonymous);
+    unsigned link = try(MQTT_V5, "phone", "me", "wrong");
+    say(0, MQTT_RC_BANNED, "until Monday");
+    answer(0, HOOK_DENY);
+    expect_connack_text(link, "until Monday");
+    link = try(MQTT_V5, "phone", "me", "wrong");
+    answer(1, HOOK_DENY);
+    expect_connack_text(link, mqtt_rc_advice(MQTT_RC_NOT_AUTHORIZED));
+    rig_end();
 }
 
 TEST(when_all_defer_a_name_that_no_file_knows_is_refused_and_nobody_is_welcome)

@@ -85,7 +85,85 @@ TEST(a_plugin_may_say_with_which_code_it_denies)
     plugins.asked[0]->code = MQTT_RC_QUOTA_EXCEEDED;
     answer(0, HOOK_DENY);
     expect_ack(link, MQTT_V5, PACKET_PUBACK, 7, MQTT_RC_QUOTA_EXCEEDED);
+    publish_text(link, MQTT_V5, "t", 1, 8);
+    say(1, MQTT_RC_KEEPALIVE_TIMEOUT, NULL);
+    answer(1, HOOK_DENY);
+    expect_ack(link, MQTT_V5, PACKET_PUBACK, 8, MQTT_RC_NOT_AUTHORIZED); /* it has no such code */
     rig_end();
+}
+
+TEST(a_plugin_may_say_why_it_denies_to_clients_that_want_to_know)
+{
+    char much[1026];
+    memset(much, 'x', sizeof much - 1);
+    much[sizeof much - 1] = '\0';
+    const char *const bad[] = { "\xc0\x80", "", much };
+    struct connect quiet = { .version = MQTT_V5, .client_id = bytes_of_text("quiet") };
+    PROPS_SET(&quiet.props, request_problem_info, 0);
+    begin(HOOK_EVENT_MESSAGE);
+    unsigned wants = join(MQTT_V5, "writer"), wants_not = join_with(&quiet);
+    publish_text(wants, MQTT_V5, "t", 1, 1);
+    publish_text(wants_not, MQTT_V5, "t", 1, 1);
+    for (unsigned i = 0; i < 2; i++) say(i, MQTT_RC_QUOTA_EXCEEDED, "no more today");
+    for (unsigned i = 0; i < 2; i++) answer(i, HOOK_DENY);
+    expect_ack_text(wants, PACKET_PUBACK, 1, "no more today");
+    expect_ack_text(wants_not, PACKET_PUBACK, 1, NULL);
+    for (unsigned i = 0; i < 3; i++) { /* what no client may be sent is as if nothing had been said */
+        publish_text(wants, MQTT_V5, "t", 2, (uint16_t)(i + 2));
+        say(i + 2, MQTT_RC_QUOTA_EXCEEDED, bad[i]);
+        answer(i + 2, HOOK_DENY);
+        expect_ack_text(wants, PACKET_PUBREC, (uint16_t)(i + 2), mqtt_rc_advice(MQTT_RC_QUOTA_EXCEEDED));
+    }
+    rig_end();
+}
+
+/* Whoever publishes there with QoS 1 waits for the journal. */
+static unsigned keep(const char *topic)
+{
+    uint8_t packet[64];
+    struct wr w = { .at = packet, .left = sizeof packet };
+    struct connect p = { .version = MQTT_V5, .client_id = bytes_of_text("kept") };
+    PROPS_SET(&p.props, session_expiry, 1000);
+    unsigned link = join_with(&p);
+    struct subscribe_filter f = { .filter = bytes_of_text(topic), .qos = 1 };
+    subscribe_encode(&w, MQTT_V5, 1, &f, 1);
+    send_bytes(link, packet, (size_t)(w.at - packet));
+    next(link, PACKET_SUBACK);
+    return link;
+}
+
+TEST(why_a_publish_was_denied_goes_with_its_own_acknowledgement_when_that_waits_behind_others)
+{
+    static const char *const texts[] = { NULL, NULL, "second", NULL, "fourth" };
+    begin(HOOK_EVENT_MESSAGE);
+    keep("kept");
+    unsigned link = join(MQTT_V5, "writer");
+    publish_text(link, MQTT_V5, "kept", 1, 1);
+    for (uint16_t id = 2; id < 7; id++) publish_text(link, MQTT_V5, "t", 1, id);
+    for (unsigned i = 0; i < 5; i++) say(i, MQTT_RC_QUOTA_EXCEEDED, texts[i]);
+    for (unsigned i = 0; i < 6; i++) answer_unheard(i, i % 2 == 0 && i > 0 ? HOOK_DENY : HOOK_ALLOW);
+    rig_turn(0);
+    CHECK_TRUE(hears_nothing(link)); /* the first is not in the journal yet */
+    rig_settle();
+    for (uint16_t i = 0; i < 5; i++) expect_ack_text(link, PACKET_PUBACK, (uint16_t)(i + 1), texts[i]);
+    expect_ack_text(link, PACKET_PUBACK, 6, NULL);
+    rig_end();
+}
+
+TEST(why_a_publish_was_denied_is_forgotten_with_its_client)
+{
+    begin(HOOK_EVENT_MESSAGE);
+    keep("kept");
+    unsigned link = join(MQTT_V5, "writer");
+    publish_text(link, MQTT_V5, "kept", 1, 1);
+    publish_text(link, MQTT_V5, "t", 1, 2);
+    say(1, MQTT_RC_QUOTA_EXCEEDED, "for nobody");
+    answer_unheard(0, HOOK_ALLOW);
+    answer_unheard(1, HOOK_DENY);
+    rig_turn(0);
+    CHECK_TRUE(hears_nothing(link));
+    rig_break(link);
+    rig_end(); /* which counts blocks */
 }
 
 TEST(acknowledgements_leave_in_the_order_of_the_publishes_whichever_answer_comes_first)
@@ -234,7 +312,7 @@ TEST(a_callback_that_fails_ends_the_connection)
     publish_text(link, MQTT_V5, "t", 1, 1);
     publish_text(link, MQTT_V5, "t", 1, 2);
     answer(0, HOOK_END);
-    expect_disconnect(link, MQTT_RC_IMPLEMENTATION);
+    expect_disconnect(link, MQTT_RC_UNSPECIFIED);
     answer(1, HOOK_ALLOW); /* of a connection that is gone */
     rig_end();
 }
