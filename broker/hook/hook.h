@@ -154,8 +154,9 @@ struct hook_connected {
 
 struct hook_gone {
     struct hook_ask ask;
-    int reason;  /* an MQTT 5 reason code, or HOOK_REASON_LOST */
-    bool was_in; /* CONNACK said so; else it was only asked about */
+    int reason;         /* an MQTT 5 reason code, or HOOK_REASON_LOST */
+    bool was_in;        /* CONNACK said so; else it was only asked about */
+    bool session_stays; /* without a connection */
 };
 
 /* --- from shards to plugins */

@@ -78,12 +78,18 @@ static bool is_control(const char *topic)
     return topic != NULL && strncmp(topic, prefix, sizeof prefix - 1) == 0;
 }
 
+static bool is_supported(int event)
+{
+    return (event > 0 && event <= MOSQ_EVT_DISCONNECT) || event == PLUGIN_EVT_CONNECT ||
+           event == PLUGIN_EVT_CLIENT_OFFLINE;
+}
+
 /* MOSQ_ERR_SUCCESS: *conf is filled in. */
 static int look(struct plugin_callback_conf *conf, int event, const void *event_data)
 {
     enum { CONTROL_BYTES_MIN = 13 }; /* "$CONTROL/A/v1" */
     conf->event = event;
-    if (event <= 0 || event > MOSQ_EVT_DISCONNECT) return MOSQ_ERR_NOT_SUPPORTED;
+    if (!is_supported(event)) return MOSQ_ERR_NOT_SUPPORTED;
     if (event != MOSQ_EVT_CONTROL) return MOSQ_ERR_SUCCESS;
     conf->topic = event_data;
     if (!is_control(conf->topic)) return MOSQ_ERR_INVAL;
@@ -109,7 +115,7 @@ int mosquitto_callback_unregister(mosquitto_plugin_id_t *identifier, int event,
     struct plugin *p = caller(identifier);
     if (p == NULL || cb_func == NULL) return MOSQ_ERR_INVAL;
     conf.event = event;
-    if (event <= 0 || event > MOSQ_EVT_DISCONNECT) return MOSQ_ERR_NOT_SUPPORTED;
+    if (!is_supported(event)) return MOSQ_ERR_NOT_SUPPORTED;
     if (event == MOSQ_EVT_CONTROL && !is_control(event_data)) return MOSQ_ERR_INVAL;
     if (event == MOSQ_EVT_CONTROL) conf.topic = event_data;
     return plugin_callback_remove(p, &conf);

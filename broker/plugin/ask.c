@@ -93,7 +93,7 @@ static int event_of(struct hook_ask *a)
     case HOOK_AUTH_AGAIN: return MOSQ_EVT_EXT_AUTH_START;
     case HOOK_AUTH_MORE: return MOSQ_EVT_EXT_AUTH_CONTINUE;
     case HOOK_PSK: return MOSQ_EVT_PSK_KEY;
-    case HOOK_CONNECTED: return PLUGIN_EVT_CONNECTED;
+    case HOOK_CONNECTED: return PLUGIN_EVT_CONNECT;
     case HOOK_GONE: return MOSQ_EVT_DISCONNECT;
     default: break;
     }
@@ -342,9 +342,9 @@ static bool visit_item(struct plugin *p, struct hook_ask *a, size_t item, bool i
     return seen != SEEN_GONE;
 }
 
-static void tell(struct plugin *p, struct hook_ask *a)
+static void tell(struct plugin *p, struct hook_ask *a, int event)
 {
-    struct plugin_step *s = plugin_step_new(p, a, event_of(a));
+    struct plugin_step *s = plugin_step_new(p, a, event);
     if (s == NULL) return;
     s->is_own = true;
     fill_step(s, a);
@@ -360,20 +360,29 @@ static bool knows(struct plugin *p, const struct hook_client *client)
     return is;
 }
 
+/* Who knows CLIENT_OFFLINE hears that in place of DISCONNECT when the session stays. */
+static int gone_event(const struct plugin *p, const struct hook_gone *gone)
+{
+    bool is_offline = gone->session_stays && plugin_is_registered(p, PLUGIN_EVT_CLIENT_OFFLINE);
+    return is_offline ? PLUGIN_EVT_CLIENT_OFFLINE : MOSQ_EVT_DISCONNECT;
+}
+
 /* DISCONNECT, also of a client that was asked about and not let in, as mosquitto says it: a plugin may have
  * memory for it. Then the client is not known any more. */
 static void visit_gone(struct plugin *p, struct hook_ask *a)
 {
     plugin_later_end(p, a->client);
-    bool is_told = CONTAINER(a, struct hook_gone, ask)->was_in || knows(p, a->client);
-    if (is_told && plugin_is_registered(p, MOSQ_EVT_DISCONNECT)) tell(p, a);
+    const struct hook_gone *gone = CONTAINER(a, struct hook_gone, ask);
+    bool is_told = gone->was_in || knows(p, a->client);
+    int event = gone_event(p, gone);
+    if (is_told && plugin_is_registered(p, event)) tell(p, a, event);
     plugin_client_gone(p, a->client);
 }
 
 /* True: this plugin has said what it has to say. */
 static bool visit(struct plugin *p, struct hook_ask *a, bool is_own)
 {
-    if (a->about == HOOK_CONNECTED) tell(p, a);
+    if (a->about == HOOK_CONNECTED) tell(p, a, event_of(a));
     if (a->about == HOOK_GONE) visit_gone(p, a);
     if (plugin_is_news(a)) return true;
     struct hook_ask *held = a; /* whatever becomes of it: it stays memory until this returns */

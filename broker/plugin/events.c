@@ -153,10 +153,13 @@ bool plugin_event_make(struct plugin_step *s)
         };
         return true;
     case MOSQ_EVT_DISCONNECT:
+    case PLUGIN_EVT_CLIENT_OFFLINE:
         s->event_data.disconnect =
             (struct mosquitto_evt_disconnect){ .client = writable(s->client), .reason = s->reason };
         return true;
-    case PLUGIN_EVT_CONNECTED: return true; /* ext_connected.c has it from the step */
+    case PLUGIN_EVT_CONNECT:
+        s->event_data.connect = (struct plugin_evt_connect){ .client = writable(s->client) };
+        return true;
     default: return false;
     }
 }
@@ -350,7 +353,7 @@ bool plugin_event_take(struct plugin_step *s, int rc)
     case MOSQ_EVT_CONTROL: return take_control(s, rc);
     case MOSQ_EVT_MESSAGE: return take_message(s, rc);
     case MOSQ_EVT_PSK_KEY: return take_psk(s, rc);
-    default: return false; /* RELOAD, TICK and DISCONNECT ask nothing */
+    default: return false; /* the others ask nothing */
     }
 }
 

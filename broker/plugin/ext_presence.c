@@ -32,10 +32,8 @@ int longlink_on_connected(mosquitto_plugin_id_t *id, longlink_connected_fn *fn, 
     struct plugin *p = plugin_ext_own(id);
     if (p == NULL) return MOSQ_ERR_INVAL;
     struct plugin_ext *e = plugin_ext_of(p);
-    struct plugin_callback_conf conf = { .event = PLUGIN_EVT_CONNECTED,
-                                         .run = tell_connected,
-                                         .userdata = e };
-    bool is_registered = plugin_is_registered(p, PLUGIN_EVT_CONNECTED);
+    struct plugin_callback_conf conf = { .event = PLUGIN_EVT_CONNECT, .run = tell_connected, .userdata = e };
+    bool is_registered = e->connected != NULL; /* by us: the plugin may have callbacks of its own */
     int rc = MOSQ_ERR_SUCCESS;
     if (fn != NULL && !is_registered) rc = plugin_callback_add(p, &conf);
     if (fn == NULL && is_registered) rc = plugin_callback_remove(p, &conf);

@@ -140,7 +140,9 @@ const char *plugin_event_name(int event)
         [MOSQ_EVT_PSK_KEY] = "psk_key",
         [MOSQ_EVT_TICK] = "tick",
         [MOSQ_EVT_DISCONNECT] = "disconnect",
-        [PLUGIN_EVT_CONNECTED] = "connected",
+        [PLUGIN_EVT_CONNECT] = "connected",
+        [PLUGIN_EVT_CLIENT_OFFLINE] = "client_offline",
     };
-    return event > 0 && event < PLUGIN_EVENTS_COUNT ? names[event] : names[0];
+    bool is_known = event > 0 && event < PLUGIN_EVENTS_COUNT && names[event] != NULL;
+    return names[is_known ? event : 0];
 }

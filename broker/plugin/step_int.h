@@ -33,8 +33,9 @@
 struct plugin;
 
 enum {
-    PLUGIN_EVT_CONNECTED = MOSQ_EVT_DISCONNECT + 1, /* longlink_on_connected's; no number of the ABI */
-    PLUGIN_EVENTS_COUNT,                            /* by number; 0 is none */
+    PLUGIN_EVT_CONNECT = 11, /* these two: of mosquitto 2.1; the first is longlink_on_connected's, too */
+    PLUGIN_EVT_CLIENT_OFFLINE = 28,
+    PLUGIN_EVENTS_COUNT, /* by number; 0 is none, and so are some others */
     PLUGIN_CALLBACKS_MAX = 1000,
     PLUGIN_LATER = 0x4C4C, /* LONGLINK_VERDICT_LATER */
 };
@@ -75,6 +76,13 @@ bool plugin_is_registered(const struct plugin *p, int event);
 
 /* --- a step */
 
+/* As mosquitto 2.1 has it; CLIENT_OFFLINE is like DISCONNECT. */
+struct plugin_evt_connect {
+    void *future;
+    struct mosquitto *client;
+    void *future2[4];
+};
+
 union plugin_event_data {
     struct mosquitto_evt_reload reload;
     struct mosquitto_evt_acl_check acl_check;
@@ -85,6 +93,7 @@ union plugin_event_data {
     struct mosquitto_evt_psk_key psk_key;
     struct mosquitto_evt_tick tick;
     struct mosquitto_evt_disconnect disconnect;
+    struct plugin_evt_connect connect;
 };
 
 /* What callbacks have decided. Memory is of malloc: the result's, until the question has it. */

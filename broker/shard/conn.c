@@ -302,6 +302,7 @@ static void leave_session(struct shard *sh, struct conn *c)
     struct session *s = c->session;
     if (s == NULL) return;
     login_check_will(sh, c);
+    if (s->persistent && s->expiry_s > 0) hooked_session_stays(c);
     conn_cut(sh, c);
     log_event(sh->log, EVENT_CLIENT_CLOSED, LOG_TEXT("client", session_client_id(s)));
     sessions_offline(sh, s, c);

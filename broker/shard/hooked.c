@@ -117,6 +117,12 @@ void hooked_reason(struct conn *c, uint8_t reason)
     if (h != NULL && h->gone != NULL && h->gone->reason == HOOK_REASON_LOST) h->gone->reason = reason;
 }
 
+void hooked_session_stays(struct conn *c)
+{
+    struct hooked *h = c->hooked;
+    if (h != NULL && h->gone != NULL) h->gone->session_stays = true;
+}
+
 void hooked_say(struct conn *c, const char *why)
 {
     struct hooked *h = c->hooked;

@@ -82,6 +82,9 @@ void hooked_reason(struct conn *c, uint8_t reason);
 enum { HOOKED_WHY_BYTES_MAX = 1024 };
 void hooked_say(struct conn *c, const char *why);
 
+/* Its session stays when it has gone. */
+void hooked_session_stays(struct conn *c);
+
 /* It has ended. */
 void hooked_gone(struct shard *sh, struct conn *c);
 void hooked_free(struct conn *c);

@@ -106,6 +106,29 @@ class Life(Case):
         self.assertRegex(self.said(), r"b 10 disconnect client=client-1\b")
         self.assertNotRegex(self.said(), r"a 10 .*client-1|b 10 .*client-0")
 
+    def test_of_newer_events_those_are_raised_that_fit_and_the_others_refused_by_name(self):
+        b = self.broker(f"plugin {so('newer')}\nplugin_opt_out {self.out}")
+        for name, clean in (("short", True), ("kept", False)):
+            c = self.client(b, name, version=kit.V311, clean=clean)
+            c.leave()
+        self.client(b, "kept", version=kit.V311, clean=False)
+        self.client(b, "kept", version=kit.V311, clean=False)  # takes over: the session is not off line
+        b.is_over = True
+        self.assertEqual(b.stop(), 0)
+        said = self.said()
+        fit, not_supported = (10, 11, 28), 10
+        for event in range(10, 32):
+            result = 0 if event in fit else not_supported
+            self.assertIn(f"\nregister {event}: {result}\n", "\n" + said)
+            self.assertIn(f"\nunregister {event}: {result}\n", said)
+        events = re.findall(r"^event (.*)$", said, re.M)
+        self.assertEqual([e for e in events if " short" in e], ["11 short", "10 short 0"])
+        self.assertEqual([e.rsplit(" ", 1)[0] if e[:2] != "11" else e for e in events if " kept" in e],
+                         ["11 kept", "28 kept", "11 kept", "10 kept", "11 kept", "28 kept"])
+        self.assertRegex(b.text(), r'plugin-event-unknown plugin="newer" event=12 name="SUBSCRIBE"')
+        self.assertRegex(b.text(), r'plugin-event-unknown plugin="newer" event=30 name="PERSIST_WILL_DELETE"')
+        self.assertRegex(b.text(), r'plugin-event-unknown plugin="newer" event=31 name="unknown"')
+
     def test_metrics_are_those_of_each_plugin_and_event(self):
         b = self.broker(self.transcript("a", "plugin_opt_events t"))
         kit.wait_until(lambda: " 9 tick" in self.said(), "a tick")

@@ -44,7 +44,8 @@ static void kit_note_ask(struct hook_ask *a)
         kit_note_filters((const struct hook_filters *)(void *)a, text, sizeof text);
     } else {
         const struct hook_gone *q = (const struct hook_gone *)(void *)a;
-        snprintf(text, sizeof text, "%s gone %d%s", id, q->reason, q->was_in ? "" : " never in");
+        snprintf(text, sizeof text, "%s gone %d%s%s", id, q->reason, q->was_in ? "" : " never in",
+                 q->session_stays ? " for now" : "");
     }
     kit_note(text);
 }

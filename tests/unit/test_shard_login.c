@@ -175,6 +175,29 @@ TEST(plugins_hear_why_a_client_has_gone)
     rig_end();
 }
 
+TEST(plugins_hear_whose_session_stays)
+{
+    struct connect p = { .version = MQTT_V5, .client_id = bytes_of_text("kept") };
+    static const uint8_t now[] = {
+        0xe0, 7, 0, 5, 0x11, 0, 0, 0, 0
+    }; /* DISCONNECT: Session Expiry Interval 0 */
+    kit_begin(HOOK_EVENT_DISCONNECT, NULL, anonymous);
+    PROPS_SET(&p.props, session_expiry, 1000);
+    rig_break(try_connect(&p));
+    rig_settle();
+    unsigned old = try_connect(&p), new = try_connect(&p);
+    expect_connack(new, MQTT_V5, 0);
+    send_bytes(new, now, sizeof now);
+    rig_break(try(MQTT_V311, "older", NULL, NULL));
+    rig_settle();
+    (void)old;
+    char want[128];
+    (void)snprintf(want, sizeof want, "kept gone -1 for now\nkept gone %d\nkept gone 0\nolder gone -1\n",
+                   MQTT_RC_TAKEN_OVER);
+    expect_asked(want);
+    rig_end();
+}
+
 /* A rule of the ACL file is for the name that the plugin has given. */
 TEST(the_name_that_a_plugin_gives_is_the_clients)
 {
