@@ -78,8 +78,7 @@ struct hook_ask {
 
     /* The host's, from ask to answer. */
     uint16_t at;
-    uint8_t phase;
-    uint8_t walkers;
+    uint8_t phase, walkers;
     uint32_t open;
 
     /* The answer. */
