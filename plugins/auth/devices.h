@@ -19,11 +19,15 @@
 struct devices;
 struct device_group;
 
+/* Of those with one client id the newest counts, if it is not going. When it leaves before the one that it
+ * took over from, that one has not been taken over, and counts again. */
 struct device {
-    struct list link;           /* of its group; or of those that are to go */
-    struct device_group *group; /* NULL: not in */
-    const char *client_id;      /* the caller's */
-    bool is_going;              /* counted no more */
+    struct list link;             /* of its group: of those who stay, or of those who go */
+    struct device_group *group;   /* NULL: not in */
+    struct device *older, *newer; /* of the same client id; NULL: none */
+    const char *client_id;        /* the caller's */
+    uint64_t hash;                /* of the group and the client id */
+    bool is_going;                /* it has been told to */
 };
 
 struct device_place {
@@ -36,8 +40,8 @@ struct device_place {
 enum err devices_new(struct devices **out);
 void devices_free(struct devices **owner); /* when all have left */
 
-/* Comes in, last of its group. Devices of the same client id are taken over, and no longer counted. Those
- * that must go are marked, and `go` is called for each. */
+/* Comes in, last of its group, in the place of the one with the same client id. Those that must go are
+ * marked, and `go` is called for each. A failed call changes nothing. */
 enum err devices_enter(struct devices *d, struct device *dev, const struct device_place *place,
                        void (*go)(struct device *dev));
 

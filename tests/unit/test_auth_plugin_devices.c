@@ -103,6 +103,55 @@ TEST(the_same_client_id_is_a_takeover_and_not_one_more)
     devices_free(&d);
 }
 
+/* Who logs in, and is gone before he takes over, has not made room for others. */
+TEST(a_takeover_that_comes_to_nothing_leaves_the_one_that_is_there_counted)
+{
+    struct devices *d = made();
+    struct device a = { 0 }, b = { 0 }, c = { 0 }, e = { 0 };
+    CHECK_INT(ERR_OK, enter(d, &a, "anna phone p1", 1, LIMIT_REFUSE_NEWER));
+    CHECK_INT(ERR_OK, enter(d, &b, "anna phone p1", 1, LIMIT_REFUSE_NEWER));
+    CHECK_INT(ERR_OK, enter(d, &c, "anna phone p1", 1, LIMIT_REFUSE_NEWER));
+    devices_leave(d, &b);
+    devices_leave(d, &c);
+    CHECK_INT(ERR_FULL, enter(d, &e, "anna phone p2", 1, LIMIT_REFUSE_NEWER));
+    CHECK_INT(ERR_OK, enter(d, &b, "anna phone p2", 1, LIMIT_KICK_OLDER));
+    CHECK_TRUE(gone_count == 1 && gone[0] == &a);
+    devices_leave(d, &a);
+    CHECK_INT(ERR_FULL, enter(d, &e, "anna phone p3", 1, LIMIT_REFUSE_NEWER));
+    devices_leave(d, &b);
+    devices_free(&d);
+}
+
+TEST(one_that_is_refused_takes_over_from_nobody)
+{
+    struct devices *d = made();
+    struct device a = { 0 }, b = { 0 }, c = { 0 };
+    CHECK_INT(ERR_OK, enter(d, &a, "anna phone p1", 0, LIMIT_REFUSE_NEWER));
+    CHECK_INT(ERR_OK, enter(d, &b, "anna phone p2", 0, LIMIT_REFUSE_NEWER));
+    CHECK_INT(ERR_FULL, enter(d, &c, "anna phone p1", 1, LIMIT_REFUSE_NEWER));
+    CHECK_INT(ERR_FULL, enter(d, &c, "anna phone p2", 1, LIMIT_REFUSE_NEWER));
+    devices_leave(d, &a);
+    devices_leave(d, &b);
+    devices_free(&d);
+}
+
+TEST(one_that_goes_and_took_over_before_leaves_the_other_one_counted)
+{
+    struct devices *d = made();
+    struct device a = { 0 }, b = { 0 }, c = { 0 }, e = { 0 };
+    CHECK_INT(ERR_OK, enter(d, &a, "anna phone p1", 2, LIMIT_KICK_OLDER));
+    CHECK_INT(ERR_OK, enter(d, &b, "anna phone p1", 2, LIMIT_KICK_OLDER));
+    CHECK_INT(ERR_OK, enter(d, &c, "anna phone p2", 1, LIMIT_KICK_OLDER));
+    CHECK_TRUE(gone_count == 1 && gone[0] == &b);
+    devices_leave(d, &b);
+    CHECK_INT(ERR_FULL, enter(d, &e, "anna phone p3", 2, LIMIT_REFUSE_NEWER));
+    devices_leave(d, &a);
+    CHECK_INT(ERR_OK, enter(d, &e, "anna phone p3", 2, LIMIT_REFUSE_NEWER));
+    devices_leave(d, &c);
+    devices_leave(d, &e);
+    devices_free(&d);
+}
+
 TEST(a_class_is_read_of_four_words)
 {
     struct device_class c;
