@@ -35,6 +35,25 @@ const char *login_barred(const struct world *w, const char *username)
     return c != NULL && !account_is_enabled(c) ? "the account is disabled" : NULL;
 }
 
+bool login_lives(const struct login_answer *a, uint64_t now_s, uint64_t *left_s)
+{
+    *left_s = a->expires_s > now_s ? a->expires_s - now_s : 0;
+    return a->expires_s == 0 || *left_s > 0;
+}
+
+static bool has_source(const struct world *w, enum source which)
+{
+    const struct settings *s = w->settings;
+    for (size_t i = 0; i < s->order_count; i++)
+        if (s->order[i] == which) return true;
+    return false;
+}
+
+bool login_has_scram(const struct world *w)
+{
+    return w->settings->options->scram != 0 && w->accounts != NULL && has_source(w, SOURCE_SQLITE);
+}
+
 bool login_still(const struct world *w, enum source source, const char *username)
 {
     struct bytes name = text_of(username);
@@ -58,10 +77,7 @@ static bool ask_certificate(const struct world *w, const struct login_ask *ask, 
 /* What looks like a token is one, and no password: who has an account may come with either. */
 static bool is_for_jwt(const struct world *w, const struct login_ask *ask)
 {
-    const struct settings *s = w->settings;
-    for (size_t i = 0; i < s->order_count; i++)
-        if (s->order[i] == SOURCE_JWT) return jwt_is_token(text_of(ask->password));
-    return false;
+    return has_source(w, SOURCE_JWT) && jwt_is_token(text_of(ask->password));
 }
 
 static bool ask_file(const struct world *w, const struct login_ask *ask, struct login_answer *a)
@@ -141,8 +157,9 @@ static void nobody_knows(const struct world *w, const struct login_ask *ask, str
         return;
     }
     if (!a->has_hashed && has_passwords(w)) secret_check(text_of(nobodys), text_of(ask->password));
-    a->is = o->unknown == UNKNOWN_DENIES ? LOGIN_DENY : LOGIN_DEFER;
-    a->why = "nobody knows this user name";
+    const char *barred = login_barred(w, ask->username);
+    a->is = barred != NULL || o->unknown == UNKNOWN_DENIES ? LOGIN_DENY : LOGIN_DEFER;
+    a->why = barred != NULL ? barred : "nobody knows this user name";
 }
 
 void login_check(const struct world *w, const struct login_ask *ask, size_t from, struct login_answer *a)

@@ -48,6 +48,12 @@ void login_answer_fini(struct login_answer *answer);
 /* NULL: the account may log in, or there is none of that name. */
 const char *login_barred(const struct world *w, const char *username);
 
+/* How much longer that holds what allowed somebody in; 0: for ever. False: no longer. */
+bool login_lives(const struct login_answer *answer, uint64_t now_s, uint64_t *left_s);
+
+/* May accounts of the database log in by SCRAM? */
+bool login_has_scram(const struct world *w);
+
 /* Is who was let in by this source under this name still allowed? */
 bool login_still(const struct world *w, enum source source, const char *username);
 

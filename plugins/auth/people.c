@@ -127,7 +127,8 @@ static enum err enter_locked(struct person *q, const struct person_entry *e)
                                   .connections = e->limit.connections,
                                   .policy = e->limit.policy };
     if (e->account != NULL) place.account = bytes_of_text(e->account);
-    enum err rc = e->account == NULL ? ERR_OK : devices_enter(p->devices, &q->device, &place, go);
+    bool is_counted = e->account != NULL && e->class != NULL;
+    enum err rc = is_counted ? devices_enter(p->devices, &q->device, &place, go) : ERR_OK;
     if (rc != ERR_OK) return rc;
     q->is_in = true;
     q->source = e->source;

@@ -61,7 +61,7 @@ void person_unref(struct person **owner);
 struct person_entry {
     enum source source;
     const char *account; /* NULL: none */
-    const char *class;
+    const char *class;   /* NULL: it is not counted */
     struct account_limit limit;
     struct grants **grants; /* taken when all is well; NULL: none */
     uint64_t expires_ms;    /* of now_ms's clock; 0: never */

@@ -86,10 +86,10 @@ static struct outcome refused(const char *why, uint8_t code)
 }
 
 /* Who was looked up before a reload, and came in after it, is judged by what holds now. */
-static bool still(struct plugin *p, const struct login_answer *a)
+static bool still(struct plugin *p, enum source source, const char *username)
 {
     struct world_slot *slot = plugin_look(p);
-    bool is_so = login_still(slot->world, a->source, a->username);
+    bool is_so = login_still(slot->world, source, username);
     plugin_look_end(slot);
     return is_so;
 }
@@ -101,15 +101,28 @@ static struct outcome let_in(struct plugin *p, const struct world *w, struct per
     struct person_entry e = {
         .source = a->source, .account = a->username, .class = class, .grants = &a->grants
     };
+    uint64_t left_s;
     if (a->username != NULL) e.limit = world_limit(w, bytes_of_text(a->username), class);
-    if (a->expires_s > now_s) e.expires_ms = clock_mono_ms(&clock_system) + (a->expires_s - now_s) * 1000;
+    if (!login_lives(a, now_s, &left_s)) return refused("it has expired meanwhile", 0);
+    if (left_s > 0) e.expires_ms = clock_mono_ms(&clock_system) + left_s * 1000;
     switch (people_enter(q, &e)) {
     case ERR_OK:
-        return still(p, a) ? (struct outcome){ .rc = MOSQ_ERR_SUCCESS } : refused("the account is gone", 0);
+        return still(p, a->source, a->username) ? (struct outcome){ .rc = MOSQ_ERR_SUCCESS }
+                                                : refused("the account is gone", 0);
     case ERR_FULL: return refused("the account has as many devices of this class as it may", RC_QUOTA);
     case ERR_CLOSED: return refused("the client has gone", 0);
     default: return refused("out of memory", RC_BUSY);
     }
+}
+
+/* Somebody else may let it in under this name. It is looked after then, but takes nobody's place: it has not
+ * shown us that the name is its own. */
+static struct outcome defer(struct plugin *p, struct person *q, const char *username)
+{
+    struct person_entry e = { .source = SOURCES, .account = username };
+    if (username != NULL && people_enter(q, &e) == ERR_NOMEM) return refused("out of memory", RC_BUSY);
+    return still(p, SOURCES, username) ? (struct outcome){ .rc = MOSQ_ERR_PLUGIN_DEFER }
+                                       : refused("the account is disabled", 0);
 }
 
 static struct outcome outcome_of(struct job *j, struct login_answer *a, uint64_t now_s)
@@ -117,7 +130,7 @@ static struct outcome outcome_of(struct job *j, struct login_answer *a, uint64_t
     switch (a->is) {
     case LOGIN_ALLOW: return let_in(j->plugin, j->world, j->person, a, now_s);
     case LOGIN_DENY: return refused(a->why, 0);
-    default: return (struct outcome){ .rc = MOSQ_ERR_PLUGIN_DEFER };
+    default: return defer(j->plugin, j->person, j->username);
     }
 }
 
@@ -303,14 +316,26 @@ static void scram_end(struct person *q)
     q->scram = NULL;
 }
 
-static int auth_refuse(struct plugin *p, struct person *q, struct mosquitto *client, const char *why)
+static int auth_refuse(struct plugin *p, struct person *q, struct mosquitto_evt_extended_auth *e,
+                       const struct outcome *o)
 {
     struct say_who who = { q->scram == NULL ? NULL : q->scram->username, q->client_id,
-                           mosquitto_client_address(client) };
+                           mosquitto_client_address(e->client) };
+    struct longlink_details d = { .size = sizeof d, .reason_code = o->code };
     longlink_metric_add(p->refused, 1);
-    plugin_say_refused(p, &who, SOURCE_SQLITE, why);
+    plugin_say_refused(p, &who, SOURCE_SQLITE, o->why);
     scram_end(q);
-    return MOSQ_ERR_AUTH;
+    struct longlink_verdict *v = o->code == 0 ? NULL : longlink_verdict_later(e);
+    if (v == NULL) return MOSQ_ERR_AUTH;
+    longlink_verdict(v, MOSQ_ERR_AUTH, &d);
+    return LONGLINK_VERDICT_LATER;
+}
+
+static int auth_wrong(struct plugin *p, struct person *q, struct mosquitto_evt_extended_auth *e,
+                      const char *why)
+{
+    struct outcome o = refused(why, 0);
+    return auth_refuse(p, q, e, &o);
 }
 
 static bool auth_say(struct mosquitto_evt_extended_auth *e, const char *text)
@@ -338,7 +363,7 @@ static bool find_keys(struct plugin *p, const char *username, struct scram_keys 
 static bool is_ours(struct plugin *p, const char *wanted)
 {
     struct world_slot *slot = plugin_look(p);
-    bool is_on = slot->world->settings->options->scram != 0 && slot->world->accounts != NULL;
+    bool is_on = login_has_scram(slot->world);
     plugin_look_end(slot);
     return is_on && wanted != NULL && strcmp(wanted, method) == 0;
 }
@@ -357,17 +382,17 @@ int plugin_auth_start(int event, void *event_data, void *userdata)
     q->scram = calloc(1, sizeof *q->scram);
     if (q->scram == NULL) return MOSQ_ERR_NOMEM;
     const char *why = scram_first(q->scram, bytes_of(e->data_in, e->data_in_len));
-    if (why != NULL) return auth_refuse(p, q, e->client, why);
+    if (why != NULL) return auth_wrong(p, q, e, why);
     bool is_known = find_keys(p, q->scram->username, &keys);
     nonce_make(nonce);
     why = scram_challenge(q->scram, &keys, is_known, nonce);
     explicit_bzero(&keys, sizeof keys);
-    if (why != NULL) return auth_refuse(p, q, e->client, why);
+    if (why != NULL) return auth_wrong(p, q, e, why);
     return auth_say(e, q->scram->answer) ? MOSQ_ERR_AUTH_CONTINUE : MOSQ_ERR_NOMEM;
 }
 
 /* Who has proved to know the password comes in by the same rules as everybody. */
-static const char *auth_enter(struct plugin *p, struct person *q)
+static struct outcome auth_enter(struct plugin *p, struct person *q)
 {
     struct login_answer a = { .is = LOGIN_ALLOW, .source = SOURCE_SQLITE };
     struct world *w = plugin_world(p);
@@ -376,10 +401,10 @@ static const char *auth_enter(struct plugin *p, struct person *q)
         why = "the client is in by another name";
     a.username = strdup(q->scram->username);
     if (why == NULL && a.username == NULL) why = "out of memory";
-    if (why == NULL) why = let_in(p, w, q, &a, 0).why;
+    struct outcome o = why == NULL ? let_in(p, w, q, &a, 0) : refused(why, 0);
     login_answer_fini(&a);
     world_unref(&w);
-    return why;
+    return o;
 }
 
 int plugin_auth_continue(int event, void *event_data, void *userdata)
@@ -391,8 +416,9 @@ int plugin_auth_continue(int event, void *event_data, void *userdata)
     struct person *q = longlink_client_data(p->id, e->client);
     if (q == NULL || q->scram == NULL) return MOSQ_ERR_PLUGIN_DEFER;
     const char *why = scram_final(q->scram, bytes_of(e->data_in, e->data_in_len), text);
-    if (why == NULL) why = auth_enter(p, q);
-    if (why != NULL) return auth_refuse(p, q, e->client, why);
+    if (why != NULL) return auth_wrong(p, q, e, why);
+    struct outcome o = auth_enter(p, q);
+    if (o.rc != MOSQ_ERR_SUCCESS) return auth_refuse(p, q, e, &o);
     if (!auth_say(e, text)) return MOSQ_ERR_NOMEM;
     int rc = mosquitto_set_username(e->client, q->scram->username);
     scram_end(q);

@@ -76,6 +76,16 @@ class Accounts(auth_kit.Test):
         anna.ping()
         self.rewrite(path, line["anna"])
 
+    def test_a_disabled_account_that_somebody_else_has_let_in_is_ended_too(self):
+        path = self.database()
+        tool("accounts", path, "add", "bob")
+        passwords = self.file(f"bob:{auth_kit.access_kit.hash_7(PASSWORD)}\n")
+        b = self.auth(accounts_db=path, unknown="defer", conf=f"password_file {passwords}")
+        bob = self.come(b, "b", user="bob", password=PASSWORD)
+        tool("accounts", path, "disable", "bob")
+        self.told_to_go(bob, NOT_AUTHORIZED)
+        self.come(b, "b", NOT_AUTHORIZED, user="bob", password=PASSWORD)
+
     def test_wrong_options_keep_the_broker_from_starting(self):
         for option, said in (("threads 99", "1 8"), ("nothing x", "no such option"),
                              ("jwt_key_file /nowhere", "/nowhere")):
@@ -178,12 +188,20 @@ class Scrams(auth_kit.Test):
         for user, password in (("anna", "wrong"), ("nobody", PASSWORD), ("bob", PASSWORD)):
             self.assertEqual(self.start(b, user, password)[2].body[1], NOT_AUTHORIZED)
 
-    def test_it_can_be_turned_off(self):
-        b = self.auth(accounts_db=self.database("anna"), scram="false")
-        c, s = kit.Client(b.port), Scram("anna", PASSWORD)
-        self.addCleanup(c.close)
-        c.send(connect_with(s.METHOD, s.first()))
-        self.assertEqual(c.expect(kit.CONNACK).body[1], 0x8C)
+    def test_it_can_be_turned_off_and_is_off_where_the_database_lets_nobody_in(self):
+        path = self.database("anna")
+        for options in ({"scram": "false"}, {"sources": "jwt"}):
+            b = self.auth(accounts_db=path, **options)
+            c, s = kit.Client(b.port), Scram("anna", PASSWORD)
+            self.addCleanup(c.close)
+            c.send(connect_with(s.METHOD, s.first()))
+            self.assertEqual(c.expect(kit.CONNACK).body[1], 0x8C)
+
+    def test_one_device_too_many_is_told_so(self):
+        b = self.auth(accounts_db=self.database("anna"), connections=1, connections_policy="refuse-newer")
+        first = self.start(b, "anna", PASSWORD, "c1")[0]
+        self.assertEqual(self.start(b, "anna", PASSWORD, "c2")[2].body[1], QUOTA_EXCEEDED)
+        first.ping()
 
 
 class Limits(auth_kit.Test):

@@ -98,6 +98,50 @@ TEST(who_is_unknown_or_anonymous_is_dealt_with_as_the_options_say)
     world_unref(&w);
 }
 
+TEST(a_disabled_account_without_a_password_is_left_to_nobody_else)
+{
+    static const struct option_given given[] = { { "accounts_db", "/nowhere" }, { "unknown", "defer" } };
+    struct accounts *a;
+    struct account_conf carl = { 3, bytes_of_text("carl"), { 0 }, false };
+    CHECK_INT(ERR_OK, accounts_new(&a));
+    CHECK_INT(ERR_OK, accounts_add(a, &carl));
+    accounts_finish(a);
+    struct world *w = world_of(given, 2, a);
+    CHECK_INT(LOGIN_DENY, ask(w, "carl", "x"));
+    CHECK_INT(LOGIN_DEFER, ask(w, "dora", "x"));
+    world_unref(&w);
+}
+
+/* Between the check and the entry a second may begin. */
+TEST(what_ends_by_the_time_of_the_entry_lets_nobody_in)
+{
+    struct login_answer a = { .is = LOGIN_ALLOW };
+    uint64_t left_s;
+    CHECK_TRUE(login_lives(&a, NOW, &left_s) && left_s == 0);
+    a.expires_s = NOW + 1;
+    CHECK_TRUE(login_lives(&a, NOW, &left_s) && left_s == 1);
+    CHECK_TRUE(!login_lives(&a, NOW + 1, &left_s));
+    CHECK_TRUE(!login_lives(&a, NOW + 2, &left_s));
+}
+
+TEST(scram_is_for_those_who_are_let_in_by_the_database)
+{
+    static const struct option_given rules_only[] = { { "accounts_db", "/nowhere" }, { "sources", "jwt" } };
+    static const struct option_given off[] = { { "accounts_db", "/nowhere" }, { "scram", "false" } };
+    struct world *w = world_of(with_db, 1, accounts());
+    CHECK_TRUE(login_has_scram(w));
+    world_unref(&w);
+    w = world_of(rules_only, 2, accounts());
+    CHECK_TRUE(!login_has_scram(w));
+    world_unref(&w);
+    w = world_of(off, 2, accounts());
+    CHECK_TRUE(!login_has_scram(w));
+    world_unref(&w);
+    w = world_of(NULL, 0, NULL);
+    CHECK_TRUE(!login_has_scram(w));
+    world_unref(&w);
+}
+
 TEST(the_first_source_that_knows_a_name_decides)
 {
     char hash[ACCESS_HASH_BYTES], text[256];
