@@ -113,6 +113,16 @@ bool grants_covers(struct bytes filter, struct bytes asked)
     return !topic_level_next(&a, &other);
 }
 
+/* Is the name, which stands at the begin of the filter, one that no wildcard at this place means? */
+static bool is_own(const struct rule *r, const struct rule_who *who)
+{
+    struct bytes name = { 0 };
+    if (r->filter_bytes < 2 || r->filter[0] != '%') return false;
+    if (r->filter[1] == 'c') name = who->client_id;
+    if (r->filter[1] == 'u') name = who->username;
+    return name.len > 0 && name.at[0] == '$';
+}
+
 static bool is_dangerous(struct bytes name)
 {
     for (size_t i = 0; i < name.len; i++)
@@ -159,8 +169,9 @@ static bool speaks(const struct rule *r, const struct rule_who *who, bool is_fil
     uint8_t room[ROOM], *at = room;
     if (!r->has_user && !r->has_client) return fits(bytes_of(r->filter, r->filter_bytes), is_filter, topic);
     if (r->has_user && who->username.at == NULL) return false;
-    if ((r->has_user && is_dangerous(who->username)) || (r->has_client && is_dangerous(who->client_id)))
-        return r->denies;
+    bool is_bad_user = r->has_user && is_dangerous(who->username),
+         is_bad_client = r->has_client && is_dangerous(who->client_id);
+    if (is_bad_user || is_bad_client || is_own(r, who)) return r->denies;
     size_t n = expanded_bytes(r, who);
     if (n > TOPIC_BYTES_MAX) return false;
     if (n > ROOM) at = malloc(n);

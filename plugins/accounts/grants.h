@@ -5,8 +5,8 @@
  *
  * Of the rules that speak of a topic the one with the highest priority counts; of several, a denial. To
  * subscribe to a filter a rule must cover all of it; what one has subscribed to is judged again, topic by
- * topic, when it is delivered. A name with '+', '#' or '/' is never put into a filter that allows, and is
- * denied what a denial with it may mean.
+ * topic, when it is delivered. A name with '+', '#' or '/', and at the begin of a filter one with '$' at its
+ * own, is never put into a filter that allows, and is denied what a denial with it may mean.
  *
  * Thread:  made on one; then any, for nothing in it changes.
  * Memory:  owns copies.

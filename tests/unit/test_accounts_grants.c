@@ -151,3 +151,26 @@ TEST(what_is_no_filter_is_refused)
     CHECK_INT(0, grants_count(r));
     grants_free(&r);
 }
+
+/* Who calls himself "$SYS" or "$CONTROL" must not have what no wildcard gives him [MQTT-4.7.2-1]. */
+TEST(a_name_that_begins_with_a_dollar_sign_begins_no_filter)
+{
+    struct grants *r;
+    struct rule_conf own = { RULE_BOTH, false, 0, bytes_of_text("%c/#") },
+                     below = { RULE_BOTH, false, 0, bytes_of_text("home/%c/#") },
+                     shut = { RULE_PUBLISH, true, 1, bytes_of_text("%u/shut") };
+    struct rule_who sys = { bytes_of_text("anna"), bytes_of_text("$CONTROL") },
+                    named = { bytes_of_text("$SYS"), bytes_of_text("c") };
+    CHECK_INT(ERR_OK, grants_new(&r));
+    CHECK_INT(ERR_OK, grants_add(r, &own));
+    CHECK_INT(ERR_OK, grants_add(r, &below));
+    CHECK_INT(ERR_OK, grants_add(r, &shut));
+    grants_sort(r);
+    struct bytes control = bytes_of_text("$CONTROL/x/v1"), home = bytes_of_text("home/$CONTROL/x");
+    CHECK_INT(RULE_SILENT, grants_ask(r, &sys, RULE_MAY_PUBLISH, control).answer);
+    CHECK_INT(RULE_SILENT, grants_ask(r, &sys, RULE_MAY_RECEIVE, control).answer);
+    CHECK_INT(RULE_SILENT, grants_ask(r, &sys, RULE_MAY_SUBSCRIBE, bytes_of_text("$CONTROL/#")).answer);
+    CHECK_INT(RULE_ALLOWED, grants_ask(r, &sys, RULE_MAY_PUBLISH, home).answer);
+    CHECK_INT(RULE_DENIED, grants_ask(r, &named, RULE_MAY_PUBLISH, bytes_of_text("c/x")).answer);
+    grants_free(&r);
+}
