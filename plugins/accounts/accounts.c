@@ -29,6 +29,8 @@ struct accounts {
     struct map by_name, by_id, teams;
     struct grants *everybody;
     size_t rules;
+    const struct account *usual; /* NULL: nobody has a secret */
+    uint8_t unknown[ACCOUNTS_SEED_BYTES];
 };
 
 static struct bytes name_of(const struct account *c)
@@ -70,6 +72,7 @@ enum err accounts_new(struct accounts **out)
     if (a == NULL) return ERR_NOMEM;
     ref_init(&a->ref, 1);
     a->seed = rng_u64();
+    rng_fill(a->unknown, sizeof a->unknown);
     map_init(&a->by_name);
     map_init(&a->by_id);
     map_init(&a->teams);
@@ -163,9 +166,37 @@ enum err accounts_add_limit(struct accounts *a, int64_t account_id, const struct
     return ERR_OK;
 }
 
+void accounts_set_seed(struct accounts *a, const uint8_t seed[ACCOUNTS_SEED_BYTES])
+{
+    memcpy(a->unknown, seed, ACCOUNTS_SEED_BYTES);
+}
+
+/* What of a secret says how long it takes: kind and iterations, as in "$7$101$" or "SCRAM-SHA-256$20000:". */
+static struct bytes way_of(const struct account *c)
+{
+    struct bytes text = account_secret(c);
+    uint8_t end = text.len > 0 && text.at[0] == '$' ? '$' : ':';
+    size_t n = 0;
+    for (unsigned signs = end == '$' ? 3 : 1; n < text.len && signs > 0; n++)
+        if (text.at[n] == end) signs--;
+    return bytes_of(text.at, n);
+}
+
+/* The way that more than half of them have, if there is one: the vote needs no table. */
+static void find_usual(struct accounts *a)
+{
+    size_t at = 0, votes = 0;
+    for (struct account *c = map_next(&a->by_name, &at); c != NULL; c = map_next(&a->by_name, &at)) {
+        if (!c->has_secret) continue;
+        if (votes == 0) a->usual = c;
+        votes = bytes_equal(way_of(c), way_of(a->usual)) ? votes + 1 : votes - 1;
+    }
+}
+
 void accounts_finish(struct accounts *a)
 {
     size_t at = 0;
+    find_usual(a);
     for (struct account *c = map_next(&a->by_name, &at); c != NULL; c = map_next(&a->by_name, &at))
         if (c->rules != NULL) grants_sort(c->rules);
     at = 0;
@@ -205,6 +236,16 @@ void accounts_unref(struct accounts **owner)
 size_t accounts_count(const struct accounts *a)
 {
     return a->by_name.count;
+}
+
+const uint8_t *accounts_seed(const struct accounts *a)
+{
+    return a->unknown;
+}
+
+struct bytes accounts_usual_secret(const struct accounts *a)
+{
+    return a->usual == NULL ? (struct bytes){ 0 } : account_secret(a->usual);
 }
 
 const struct account *accounts_find(const struct accounts *a, struct bytes name)

@@ -19,7 +19,12 @@ struct accounts;
 struct account;
 struct team;
 
-enum { ACCOUNTS_MAX = 1000 * 1000, ACCOUNTS_CLASS_BYTES = 64, ACCOUNTS_NOTE_BYTES = 512 };
+enum {
+    ACCOUNTS_MAX = 1000 * 1000,
+    ACCOUNTS_CLASS_BYTES = 64,
+    ACCOUNTS_NOTE_BYTES = 512,
+    ACCOUNTS_SEED_BYTES = 32
+};
 
 enum limit_policy { LIMIT_KICK_OLDER, LIMIT_REFUSE_NEWER };
 
@@ -46,6 +51,7 @@ struct rule_owner {
     int64_t account_id, team_id;
 };
 enum err accounts_add_rule(struct accounts *a, struct rule_owner owner, const struct rule_conf *rule);
+void accounts_set_seed(struct accounts *a, const uint8_t seed[ACCOUNTS_SEED_BYTES]);
 enum err accounts_add_limit(struct accounts *a, int64_t account_id, const struct account_limit *limit);
 void accounts_finish(struct accounts *a);
 
@@ -54,6 +60,11 @@ void accounts_finish(struct accounts *a);
 struct accounts *accounts_ref(struct accounts *a);
 void accounts_unref(struct accounts **owner);
 size_t accounts_count(const struct accounts *a);
+
+/* For names that nobody has, which must look as if somebody had them: what to make their salts of (random, if
+ * it was not set), and a secret that takes as long to check as most do (at NULL: there is none). */
+const uint8_t *accounts_seed(const struct accounts *a);
+struct bytes accounts_usual_secret(const struct accounts *a);
 
 /* NULL: there is none. What is found lives as long as the accounts. */
 const struct account *accounts_find(const struct accounts *a, struct bytes name);

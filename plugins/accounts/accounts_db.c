@@ -6,14 +6,17 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { BUSY_MS = 2000, SHOWN_BYTES = 100 };
+enum { BUSY_MS = 2000, HURRY_MS = 20, SHOWN_BYTES = 100 };
 
 struct accounts_db {
     sqlite3 *handle;
     sqlite3_stmt *version;
     int64_t seen;
+    char *path;
+    struct stat file; /* that was there when it was opened */
     char error[ACCOUNTS_NOTE_BYTES];
 };
 
@@ -24,7 +27,9 @@ const char *accounts_db_error(const struct accounts_db *db)
 
 static enum err fail(struct accounts_db *db, const char *doing)
 {
-    snprintf(db->error, sizeof db->error, "%s: %s", doing, sqlite3_errmsg(db->handle));
+    int why = sqlite3_errcode(db->handle) == SQLITE_CANTOPEN ? sqlite3_system_errno(db->handle) : 0;
+    snprintf(db->error, sizeof db->error, "%s: %s%s%s", doing, sqlite3_errmsg(db->handle),
+             why == 0 ? "" : ": ", why == 0 ? "" : strerror(why));
     switch (sqlite3_errcode(db->handle) & 0xff) {
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT: return ERR_SYNTAX;
@@ -53,7 +58,7 @@ static enum err user_version(struct accounts_db *db, int *version)
 }
 
 /* The version is read again inside: another process may have been faster. */
-static enum err step_up(struct accounts_db *db)
+static enum err step_up(struct accounts_db *db, int newest)
 {
     char set[48];
     int from;
@@ -61,7 +66,7 @@ static enum err step_up(struct accounts_db *db)
     if (rc != ERR_OK) return rc;
     rc = user_version(db, &from);
     snprintf(set, sizeof set, "PRAGMA user_version = %d", from + 1);
-    if (rc == ERR_OK && schema_auth[from] != NULL) {
+    if (rc == ERR_OK && from >= 0 && from < newest) {
         rc = execute(db, schema_auth[from]);
         if (rc == ERR_OK) rc = execute(db, set);
     }
@@ -75,13 +80,13 @@ static enum err migrate(struct accounts_db *db)
     int version, newest = 0;
     while (schema_auth[newest] != NULL) newest++;
     enum err rc = user_version(db, &version);
-    if (rc == ERR_OK && version > newest) {
+    if (rc == ERR_OK && (version > newest || version < 0)) {
         snprintf(db->error, sizeof db->error, "its schema is version %d; this program knows up to %d",
                  version, newest);
         return ERR_UNKNOWN;
     }
     while (rc == ERR_OK && version < newest) {
-        rc = step_up(db);
+        rc = step_up(db, newest);
         if (rc == ERR_OK) rc = user_version(db, &version);
     }
     return rc;
@@ -101,7 +106,13 @@ enum err accounts_db_open(struct accounts_db **out, const char *path, enum accou
     *out = db;
     if (db == NULL) return ERR_NOMEM;
     db->seen = -1;
+    db->path = strdup(path);
+    if (db->path == NULL) {
+        accounts_db_close(out);
+        return ERR_NOMEM;
+    }
     if (mode == ACCOUNTS_DB_CREATE) make_file(path);
+    if (stat(path, &db->file) != 0) db->file = (struct stat){ 0 }; /* SQLite says why */
     if (sqlite3_open_v2(path, &db->handle, flags, NULL) != SQLITE_OK) return fail(db, "open");
     sqlite3_busy_timeout(db->handle, BUSY_MS);
     enum err rc = execute(db, "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;");
@@ -115,7 +126,20 @@ void accounts_db_close(struct accounts_db **owner)
     if (db == NULL) return;
     sqlite3_finalize(db->version);
     sqlite3_close(db->handle);
+    free(db->path);
     free(db);
+}
+
+void accounts_db_hurry(struct accounts_db *db)
+{
+    sqlite3_busy_timeout(db->handle, HURRY_MS);
+}
+
+bool accounts_db_is_replaced(const struct accounts_db *db)
+{
+    struct stat now;
+    if (stat(db->path, &now) != 0) return false;
+    return now.st_ino != db->file.st_ino || now.st_dev != db->file.st_dev;
 }
 
 bool accounts_db_changed(struct accounts_db *db)
@@ -167,9 +191,15 @@ static enum err load_team(struct load *l, sqlite3_stmt *s)
     return accounts_add_team(l->to, sqlite3_column_int64(s, 0));
 }
 
+/* What is of an account or a team that is not there says nothing of anybody. */
+static enum err of_nobody(enum err rc)
+{
+    return rc == ERR_NOTFOUND ? ERR_OK : rc;
+}
+
 static enum err load_member(struct load *l, sqlite3_stmt *s)
 {
-    return accounts_add_member(l->to, sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1));
+    return of_nobody(accounts_add_member(l->to, sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1)));
 }
 
 static enum rule_action action_of(struct bytes word)
@@ -185,7 +215,7 @@ static enum err load_rule(struct load *l, sqlite3_stmt *s)
                               .denies = bytes_equal(column(s, 3), bytes_of_text("deny")),
                               .action = action_of(column(s, 4)),
                               .filter = column(s, 5) };
-    enum err rc = accounts_add_rule(l->to, owner, &conf);
+    enum err rc = of_nobody(accounts_add_rule(l->to, owner, &conf));
     if (rc != ERR_SYNTAX) return rc;
     return wrong(l, conf.filter,
                  "is no topic filter; allowed: levels, '+' alone in one, '#' alone as the last");
@@ -198,7 +228,14 @@ static enum err load_limit(struct load *l, sqlite3_stmt *s)
     if (class.len >= sizeof limit.class) return wrong(l, class, "a class of devices has at most 63 bytes");
     if (class.len > 0) memcpy(limit.class, class.at, class.len);
     if (bytes_equal(column(s, 3), bytes_of_text("refuse-newer"))) limit.policy = LIMIT_REFUSE_NEWER;
-    return accounts_add_limit(l->to, sqlite3_column_int64(s, 0), &limit);
+    return of_nobody(accounts_add_limit(l->to, sqlite3_column_int64(s, 0), &limit));
+}
+
+static enum err load_seed(struct load *l, sqlite3_stmt *s)
+{
+    const void *seed = sqlite3_column_blob(s, 0);
+    if (seed != NULL && sqlite3_column_bytes(s, 0) == ACCOUNTS_SEED_BYTES) accounts_set_seed(l->to, seed);
+    return ERR_OK;
 }
 
 static const struct {
@@ -210,6 +247,7 @@ static const struct {
     { "SELECT team_id, account_id FROM member", load_member },
     { "SELECT account_id, team_id, priority, verdict, action, filter FROM rule", load_rule },
     { "SELECT account_id, class, connections, policy FROM connection_limit", load_limit },
+    { "SELECT seed FROM pretence", load_seed },
 };
 
 static enum err load_table(struct load *l, size_t which)
@@ -231,11 +269,11 @@ enum err accounts_db_load(struct accounts_db *db, struct accounts **out)
     db->error[0] = '\0';
     *out = NULL;
     enum err rc = execute(db, "BEGIN");
-    if (rc != ERR_OK) return rc;
-    rc = accounts_new(&l.to);
+    if (rc == ERR_OK) rc = accounts_new(&l.to);
     for (size_t i = 0; rc == ERR_OK && i < sizeof tables / sizeof tables[0]; i++) rc = load_table(&l, i);
     sqlite3_exec(db->handle, "COMMIT", NULL, NULL, NULL);
     if (rc != ERR_OK) {
+        if (rc != ERR_SYNTAX) db->seen = -1; /* it may do better the next time */
         if (db->error[0] == '\0') snprintf(db->error, sizeof db->error, "%s", err_text(rc));
         accounts_unref(&l.to);
         return rc;
@@ -247,7 +285,15 @@ enum err accounts_db_load(struct accounts_db *db, struct accounts **out)
 
 /* --- changing */
 
-/* Each text of args in its place; one that begins nowhere is NULL. */
+static enum err missing(struct accounts_db *db, struct bytes what)
+{
+    int shown = what.len > SHOWN_BYTES ? SHOWN_BYTES : (int)what.len;
+    snprintf(db->error, sizeof db->error, "there is no '%.*s'", shown, (const char *)what.at);
+    return ERR_NOTFOUND;
+}
+
+/* Each text of args in its place; one that begins nowhere is NULL. When nothing is changed, what the last one
+ * names is missing. */
 static enum err change(struct accounts_db *db, const char *sql, const struct bytes *args, int count)
 {
     sqlite3_stmt *s;
@@ -258,8 +304,7 @@ static enum err change(struct accounts_db *db, const char *sql, const struct byt
     enum err rc = sqlite3_step(s) == SQLITE_DONE ? ERR_OK : fail(db, "change");
     sqlite3_finalize(s);
     if (rc != ERR_OK || sqlite3_changes(db->handle) > 0) return rc;
-    snprintf(db->error, sizeof db->error, "there is none of that name");
-    return ERR_NOTFOUND;
+    return missing(db, args[count - 1]);
 }
 
 enum err accounts_db_put(struct accounts_db *db, struct bytes name, struct bytes secret)
@@ -291,9 +336,8 @@ enum err accounts_db_enable(struct accounts_db *db, struct bytes name, bool is_e
                   &name, 1);
 }
 
-enum err accounts_db_join(struct accounts_db *db, struct bytes team, struct bytes name)
+static enum err join(struct accounts_db *db, const struct bytes args[2])
 {
-    const struct bytes args[] = { team, name };
     enum err rc =
         change(db, "INSERT INTO team (name) VALUES (?1) ON CONFLICT (name) DO UPDATE SET name = ?1", args, 1);
     if (rc != ERR_OK) return rc;
@@ -302,6 +346,17 @@ enum err accounts_db_join(struct accounts_db *db, struct bytes team, struct byte
                   "WHERE team.name = ?1 AND account.name = ?2 "
                   "ON CONFLICT (team_id, account_id) DO UPDATE SET team_id = excluded.team_id",
                   args, 2);
+}
+
+enum err accounts_db_join(struct accounts_db *db, struct bytes team, struct bytes name)
+{
+    const struct bytes args[] = { team, name };
+    enum err rc = execute(db, "BEGIN IMMEDIATE");
+    if (rc != ERR_OK) return rc;
+    rc = join(db, args);
+    if (rc == ERR_OK) rc = execute(db, "COMMIT");
+    if (rc != ERR_OK) sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+    return rc;
 }
 
 enum err accounts_db_leave(struct accounts_db *db, struct bytes team, struct bytes name)
@@ -331,10 +386,11 @@ enum err accounts_db_add_rule(struct accounts_db *db, const struct accounts_db_r
     if (rc == ERR_OK) rc = grants_add(probe, c);
     grants_free(&probe);
     if (rc != ERR_OK) {
-        snprintf(db->error, sizeof db->error, "no topic filter");
+        snprintf(db->error, sizeof db->error, "'%.*s' is no topic filter",
+                 c->filter.len > SHOWN_BYTES ? SHOWN_BYTES : (int)c->filter.len, (const char *)c->filter.at);
         return rc;
     }
-    return change(
+    rc = change(
         db,
         "INSERT INTO rule (account_id, team_id, priority, verdict, action, filter) SELECT "
         "(SELECT account_id FROM account WHERE name = ?1), (SELECT team_id FROM team WHERE name = ?2), "
@@ -342,6 +398,7 @@ enum err accounts_db_add_rule(struct accounts_db *db, const struct accounts_db_r
         "WHERE (?1 IS NULL OR EXISTS (SELECT 1 FROM account WHERE name = ?1)) "
         "AND (?2 IS NULL OR EXISTS (SELECT 1 FROM team WHERE name = ?2))",
         args, 6);
+    return rc == ERR_NOTFOUND ? missing(db, rule->account.at != NULL ? rule->account : rule->team) : rc;
 }
 
 enum err accounts_db_remove_rule(struct accounts_db *db, int64_t id)

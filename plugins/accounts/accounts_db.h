@@ -24,8 +24,14 @@ enum err accounts_db_open(struct accounts_db **out, const char *path, enum accou
 void accounts_db_close(struct accounts_db **owner);
 const char *accounts_db_error(const struct accounts_db *db);
 
-/* Has anybody else changed it since the last time? True the first time. */
+/* From now on does not wait for long while others write. */
+void accounts_db_hurry(struct accounts_db *db);
+
+/* Has anybody else changed it since the last time, or could it not be read then? True the first time. */
 bool accounts_db_changed(struct accounts_db *db);
+
+/* Is another file in its place? Then this one is nobody's any more. A missing one is not another one. */
+bool accounts_db_is_replaced(const struct accounts_db *db);
 
 enum err accounts_db_load(struct accounts_db *db, struct accounts **out);
 

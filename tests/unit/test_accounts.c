@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "accounts/accounts.h"
 #include "kit/test.h"
+#include <stdio.h>
 
 static struct accounts *made(void)
 {
@@ -110,5 +111,26 @@ TEST(many_accounts_members_and_rules_are_all_there)
     CHECK_INT(RULE_ALLOWED, ask(a, "user1000", "user1000"));
     CHECK_INT(RULE_ALLOWED, ask(a, "user500", "t/user500"));
     CHECK_INT(RULE_SILENT, ask(a, "user500", "user501"));
+    accounts_unref(&a);
+}
+
+/* It is what an unknown name's password is compared with: so it takes as long. */
+TEST(the_usual_secret_is_of_the_kind_that_most_have)
+{
+    static const char *const secrets[] = { "SCRAM-SHA-256$4096:YQ==$a", "SCRAM-SHA-256$20000:YQ==$a",
+                                           "SCRAM-SHA-256$20000:Yg==$b", "$7$101$YQ==$a",
+                                           "SCRAM-SHA-256$20000:Yw==$c" };
+    struct accounts *a;
+    CHECK_INT(ERR_OK, accounts_new(&a));
+    CHECK_TRUE(accounts_usual_secret(a).at == NULL);
+    for (int64_t i = 0; i < 5; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "n%d", (int)i);
+        struct account_conf conf = { i + 1, bytes_of_text(name), bytes_of_text(secrets[i]), true };
+        CHECK_INT(ERR_OK, accounts_add(a, &conf));
+    }
+    accounts_finish(a);
+    struct bytes usual = accounts_usual_secret(a);
+    CHECK_TRUE(usual.len > 19 && memcmp(usual.at, "SCRAM-SHA-256$20000", 19) == 0);
     accounts_unref(&a);
 }
