@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/login.h"
-#include "accounts/secret.h"
+#include "auth/scram.h"
 #include <stdlib.h>
 
-/* What an unknown name's password is compared with: of nobody's, and as slow as what longlink passwd makes.
- */
+/* What an unknown name's password is compared with where nobody has one: as slow as what longlink passwd
+ * makes. */
 static const char nobodys[] = "SCRAM-SHA-256$20000:bG9uZ2xpbmstbm9ib2R5IQ==$"
                               "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"
                               "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
@@ -52,6 +52,20 @@ static bool has_source(const struct world *w, enum source which)
 bool login_has_scram(const struct world *w)
 {
     return w->settings->options->scram != 0 && w->accounts != NULL && has_source(w, SOURCE_SQLITE);
+}
+
+bool login_scram_keys(const struct world *w, const char *username, struct scram_keys *out)
+{
+    struct scram_keys usual;
+    struct bytes name = text_of(username);
+    const struct account *c = accounts_find(w->accounts, name);
+    bool has_usual = secret_keys(accounts_usual_secret(w->accounts), &usual);
+    bool is_known = c != NULL && secret_keys(account_secret(c), out);
+    if (!is_known)
+        scram_pretend(out, accounts_seed(w->accounts), has_usual ? usual.iterations : SECRET_ITERATIONS_USUAL,
+                      name);
+    explicit_bzero(&usual, sizeof usual);
+    return is_known;
 }
 
 bool login_still(const struct world *w, enum source source, const char *username)
@@ -142,9 +156,15 @@ static bool (*const sources[SOURCES])(const struct world *, const struct login_a
 
 /* --- all of them */
 
-static bool has_passwords(const struct world *w)
+/* Takes as long as it would with a name that somebody has. */
+static void compare_with_nobodys(const struct world *w, const struct login_ask *ask)
 {
-    return w->accounts != NULL || access_has_accounts(w->settings->files);
+    struct bytes password = text_of(ask->password),
+                 usual = w->accounts == NULL ? (struct bytes){ 0 } : accounts_usual_secret(w->accounts);
+    if (usual.at == NULL && access_has_accounts(w->settings->files))
+        access_verify(w->settings->files, bytes_of_text(""), password);
+    else if (usual.at != NULL || w->accounts != NULL)
+        secret_check(usual.at != NULL ? usual : text_of(nobodys), password);
 }
 
 static void nobody_knows(const struct world *w, const struct login_ask *ask, struct login_answer *a)
@@ -156,7 +176,7 @@ static void nobody_knows(const struct world *w, const struct login_ask *ask, str
         a->why = "a client without a user name is not allowed";
         return;
     }
-    if (!a->has_hashed && has_passwords(w)) secret_check(text_of(nobodys), text_of(ask->password));
+    if (!a->has_hashed) compare_with_nobodys(w, ask);
     const char *barred = login_barred(w, ask->username);
     a->is = barred != NULL || o->unknown == UNKNOWN_DENIES ? LOGIN_DENY : LOGIN_DEFER;
     a->why = barred != NULL ? barred : "nobody knows this user name";

@@ -11,6 +11,7 @@
 #ifndef AUTH_LOGIN_H
 #define AUTH_LOGIN_H
 
+#include "accounts/secret.h"
 #include "auth/world.h"
 
 struct login_ask {
@@ -53,6 +54,9 @@ bool login_lives(const struct login_answer *answer, uint64_t now_s, uint64_t *le
 
 /* May accounts of the database log in by SCRAM? */
 bool login_has_scram(const struct world *w);
+
+/* If they may: the keys of that name. False: nobody has it, and these only look like some. */
+bool login_scram_keys(const struct world *w, const char *username, struct scram_keys *out);
 
 /* Is who was let in by this source under this name still allowed? */
 bool login_still(const struct world *w, enum source source, const char *username);

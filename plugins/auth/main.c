@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/plugin_int.h"
 #include "base/clock.h"
-#include "base/rng.h"
 #include <stdlib.h>
 
 /* longlink_auth.so: what the host loads. Rules are asked on the event loops, at once; the rest is the
@@ -63,20 +62,12 @@ static int tick(int event, void *event_data, void *userdata)
     return MOSQ_ERR_SUCCESS;
 }
 
-static bool use_http(struct plugin *p)
-{
-    const struct http_conf *conf = &p->here.settings->http;
-    if (p->http != NULL) return http_change(p->http, conf) == ERR_OK;
-    return conf->url[0] == '\0' || http_start(&p->http, conf) == ERR_OK;
-}
-
 static int reload(int event, void *event_data, void *userdata)
 {
     struct plugin *p = userdata;
     const struct mosquitto_evt_reload *e = event_data;
     (void)event;
     if (!plugin_load(p, e->options, e->option_count)) return MOSQ_ERR_SUCCESS; /* the log has said why */
-    use_http(p);
     plugin_review(p);
     return MOSQ_ERR_SUCCESS;
 }
@@ -117,13 +108,11 @@ static void stop(struct plugin *p)
     plugin_unload(p);
     for (unsigned i = 0; i < WORLD_SLOTS; i++) pthread_mutex_destroy(&p->slots[i].lock);
     people_unref(&p->people);
-    explicit_bzero(p->seed, sizeof p->seed);
     free(p);
 }
 
 static bool start(struct plugin *p, const struct mosquitto_opt *options, int count)
 {
-    rng_fill(p->seed, sizeof p->seed);
     for (unsigned i = 0; i < WORLD_SLOTS; i++) pthread_mutex_init(&p->slots[i].lock, NULL);
     p->logins =
         longlink_metric_new(p->id, "logins_total", LONGLINK_COUNTER, "clients", "Clients that were let in.");
@@ -132,7 +121,7 @@ static bool start(struct plugin *p, const struct mosquitto_opt *options, int cou
     if (!plugin_load(p, options, count)) return false;
     const struct options *o = p->here.settings->options;
     return people_new(&p->people, &ops, clock_mono_ms(&clock_system)) == ERR_OK &&
-           pool_start(&p->pool, o->threads, o->waiting) == ERR_OK && use_http(p);
+           pool_start(&p->pool, o->threads, o->waiting) == ERR_OK;
 }
 
 SEEN int mosquitto_plugin_init(mosquitto_plugin_id_t *id, void **userdata, struct mosquitto_opt *options,

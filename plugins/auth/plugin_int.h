@@ -36,7 +36,6 @@ struct plugin {
     struct people *people;
     struct pool *pool;
     struct http *http; /* NULL: there has been no http_url yet */
-    uint8_t seed[SCRAM_KEY_BYTES];
     struct longlink_metric *logins, *refused;
 
     struct {
@@ -57,7 +56,7 @@ struct world *plugin_world(struct plugin *p); /* a reference */
 /* What the options and the database say becomes the world. False: nothing has changed, and the log says why.
  */
 bool plugin_load(struct plugin *p, const struct mosquitto_opt *options, int count);
-/* Reads the database again if somebody has changed it. */
+/* Reads the database again if somebody has changed it, or put another one in its place. */
 void plugin_look_at_db(struct plugin *p, time_t now_s);
 /* Ends who is allowed no longer. */
 void plugin_review(struct plugin *p);

@@ -351,12 +351,9 @@ static bool auth_say(struct mosquitto_evt_extended_auth *e, const char *text)
 /* The keys of the name that the client has said, or what looks like some. */
 static bool find_keys(struct plugin *p, const char *username, struct scram_keys *keys)
 {
-    struct bytes name = bytes_of_text(username);
     struct world_slot *slot = plugin_look(p);
-    const struct account *c = accounts_find(slot->world->accounts, name);
-    bool is_known = c != NULL && account_secret(c).at != NULL && secret_keys(account_secret(c), keys);
+    bool is_known = login_scram_keys(slot->world, username, keys);
     plugin_look_end(slot);
-    if (!is_known) scram_pretend(keys, p->seed, name);
     return is_known;
 }
 

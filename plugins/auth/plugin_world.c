@@ -90,40 +90,67 @@ static void say_db(struct plugin *p, const char *path, const struct accounts_db 
     plugin_say(p, MOSQ_LOG_ERR, "accounts-unreadable", text);
 }
 
-static bool open_db(struct plugin *p, const char *path, struct accounts_db **db, struct accounts **accounts)
+/* A database, and what is in it. */
+struct read_db {
+    struct accounts_db *db; /* NULL: none */
+    struct accounts *accounts;
+};
+
+static void read_db_fini(struct read_db *r)
 {
-    *db = NULL;
-    *accounts = NULL;
+    accounts_unref(&r->accounts);
+    accounts_db_close(&r->db);
+}
+
+static bool open_db(struct plugin *p, const char *path, enum accounts_db_mode mode, struct read_db *out)
+{
+    *out = (struct read_db){ 0 };
     if (path[0] == '\0') return true;
-    enum err rc = accounts_db_open(db, path, ACCOUNTS_DB_CREATE);
+    enum err rc = accounts_db_open(&out->db, path, mode);
     if (rc == ERR_OK) {
-        accounts_db_changed(*db); /* before it is read: so no change goes by */
-        rc = accounts_db_load(*db, accounts);
+        accounts_db_changed(out->db); /* before it is read: so no change goes by */
+        rc = accounts_db_load(out->db, &out->accounts);
     }
-    if (rc == ERR_OK) return true;
-    say_db(p, path, *db);
-    accounts_db_close(db);
+    if (rc == ERR_OK) {
+        accounts_db_hurry(out->db); /* logins wait for this thread */
+        return true;
+    }
+    say_db(p, path, out->db);
+    read_db_fini(out);
     return false;
 }
 
+/* Takes it, if all is well. */
+static bool use_db(struct plugin *p, struct settings *settings, struct read_db *r)
+{
+    if (!set_world(p, settings, r->accounts)) return false;
+    accounts_unref(&p->here.accounts);
+    accounts_db_close(&p->here.db);
+    p->here.accounts = r->accounts;
+    p->here.db = r->db;
+    return true;
+}
+
+static bool use_http(struct plugin *p, const struct http_conf *conf)
+{
+    if (p->http != NULL) return http_change(p->http, conf) == ERR_OK;
+    return conf->url[0] == '\0' || http_start(&p->http, conf) == ERR_OK;
+}
+
+/* The back end is there before a login can know of it. */
 bool plugin_load(struct plugin *p, const struct mosquitto_opt *options, int count)
 {
-    struct accounts_db *db = NULL;
-    struct accounts *accounts = NULL;
+    struct read_db r = { 0 };
     struct settings *s = read_settings(p, options, count);
     if (s == NULL) return false;
-    bool is_good = open_db(p, s->options->accounts_db, &db, &accounts) && set_world(p, s, accounts);
+    bool is_good = open_db(p, s->options->accounts_db, ACCOUNTS_DB_CREATE, &r) && use_http(p, &s->http) &&
+                   use_db(p, s, &r);
     if (!is_good) {
-        accounts_unref(&accounts);
-        accounts_db_close(&db);
+        read_db_fini(&r);
         settings_unref(&s);
         return false;
     }
-    accounts_unref(&p->here.accounts);
-    accounts_db_close(&p->here.db);
     settings_unref(&p->here.settings);
-    p->here.accounts = accounts;
-    p->here.db = db;
     p->here.settings = s;
     return true;
 }
@@ -139,13 +166,9 @@ void plugin_review(struct plugin *p)
     plugin_say(p, MOSQ_LOG_NOTICE, "clients-ended", text);
 }
 
-/* The first second in which it is asked, and each later one. */
-void plugin_look_at_db(struct plugin *p, time_t now_s)
+static void read_again(struct plugin *p)
 {
     struct accounts *accounts;
-    if (p->here.db == NULL || p->here.looked_s == now_s) return;
-    p->here.looked_s = now_s;
-    if (!accounts_db_changed(p->here.db)) return;
     if (accounts_db_load(p->here.db, &accounts) != ERR_OK) {
         say_db(p, p->here.settings->options->accounts_db, p->here.db);
         return;
@@ -157,6 +180,27 @@ void plugin_look_at_db(struct plugin *p, time_t now_s)
         plugin_review(p);
     }
     accounts_unref(&accounts);
+}
+
+static void open_again(struct plugin *p)
+{
+    struct read_db r;
+    if (!open_db(p, p->here.settings->options->accounts_db, ACCOUNTS_DB_OPEN, &r)) return;
+    if (use_db(p, p->here.settings, &r))
+        plugin_review(p);
+    else
+        read_db_fini(&r);
+}
+
+/* The first second in which it is asked, and each later one. */
+void plugin_look_at_db(struct plugin *p, time_t now_s)
+{
+    if (p->here.db == NULL || p->here.looked_s == now_s) return;
+    p->here.looked_s = now_s;
+    if (accounts_db_is_replaced(p->here.db))
+        open_again(p);
+    else if (accounts_db_changed(p->here.db))
+        read_again(p);
 }
 
 void plugin_unload(struct plugin *p)

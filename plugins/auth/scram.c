@@ -138,9 +138,10 @@ void scram_wipe(struct scram *s)
     explicit_bzero(s, sizeof *s);
 }
 
-void scram_pretend(struct scram_keys *k, const uint8_t seed[SCRAM_KEY_BYTES], struct bytes username)
+void scram_pretend(struct scram_keys *k, const uint8_t seed[SCRAM_KEY_BYTES], uint32_t iterations,
+                   struct bytes username)
 {
-    *k = (struct scram_keys){ .iterations = SECRET_ITERATIONS_USUAL, .salt_bytes = SCRAM_SALT_BYTES_USUAL };
+    *k = (struct scram_keys){ .iterations = iterations, .salt_bytes = SCRAM_SALT_BYTES_USUAL };
     uint8_t mac[SCRAM_KEY_BYTES];
     scram_hmac(seed, username, mac);
     memcpy(k->salt, mac, k->salt_bytes);

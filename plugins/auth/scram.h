@@ -40,7 +40,8 @@ const char *scram_final(struct scram *s, struct bytes message, char answer[SCRAM
 
 void scram_wipe(struct scram *s);
 
-/* Keys that look like an account's, always the same for one name. */
-void scram_pretend(struct scram_keys *k, const uint8_t seed[SCRAM_KEY_BYTES], struct bytes username);
+/* Keys that look like an account's, always the same for one name, seed, and number of iterations. */
+void scram_pretend(struct scram_keys *k, const uint8_t seed[SCRAM_KEY_BYTES], uint32_t iterations,
+                   struct bytes username);
 
 #endif

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """longlink_auth.so: accounts of a database, tokens, SCRAM, rules, limits of connections, and changes while it runs."""
+import contextlib
 import os
+import shutil
+import sqlite3
 
 import auth_kit
 import edge_kit
@@ -85,6 +88,27 @@ class Accounts(auth_kit.Test):
         tool("accounts", path, "disable", "bob")
         self.told_to_go(bob, NOT_AUTHORIZED)
         self.come(b, "b", NOT_AUTHORIZED, user="bob", password=PASSWORD)
+
+    def test_a_database_in_the_place_of_another_one_holds_and_one_that_is_locked_holds_up_nobody(self):
+        path, other = self.database("anna", "bob"), self.database("anna", "carl")
+        b = self.auth(accounts_db=path, acl_default="allow")
+        anna, bob = (self.come(b, n, user=n, password=PASSWORD) for n in ("anna", "bob"))
+        shutil.copy(other, other + ".new")
+        os.rename(other + ".new", path)
+        self.told_to_go(bob, NOT_AUTHORIZED)
+        self.come(b, "carl", user="carl", password=PASSWORD)
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute("BEGIN EXCLUSIVE")
+            db.execute("UPDATE account SET enabled = 0 WHERE name = 'carl'")
+            kit.wait_until(lambda: "accounts-unreadable" in b.text(), "the lock in the log")
+            began = b.text().count("accounts-unreadable")
+            for i in range(10):
+                self.come(b, f"d{i}", user="anna", password=PASSWORD)
+            kit.wait_until(lambda: b.text().count("accounts-unreadable") > began, "that it tries on")
+            db.execute("COMMIT")
+        kit.wait_until(lambda: "clients-ended" in b.text().split("accounts-unreadable")[-1], "the change in the end")
+        self.come(b, "carl", NOT_AUTHORIZED, user="carl", password=PASSWORD)
+        anna.ping()
 
     def test_wrong_options_keep_the_broker_from_starting(self):
         for option, said in (("threads 99", "1 8"), ("nothing x", "no such option"),
@@ -196,6 +220,19 @@ class Scrams(auth_kit.Test):
             self.addCleanup(c.close)
             c.send(connect_with(s.METHOD, s.first()))
             self.assertEqual(c.expect(kit.CONNACK).body[1], 0x8C)
+
+    def test_an_unknown_name_is_answered_after_a_restart_as_before(self):
+        path, said = self.database("anna"), []
+        for _ in range(2):
+            b = self.auth(accounts_db=path)
+            for user in ("anna", "nobody"):
+                c, s = kit.Client(b.port), Scram(user, PASSWORD)
+                c.send(connect_with(s.METHOD, s.first()))
+                said.append(data_of(c.expect(auth_kit.AUTH).body).split(b",", 1)[1])
+                c.close()
+            self.assertEqual(b.stop(), 0)
+        self.assertEqual(said[:2], said[2:])
+        self.assertEqual({s.split(b",")[1] for s in said}, {b"i=4096"})
 
     def test_one_device_too_many_is_told_so(self):
         b = self.auth(accounts_db=self.database("anna"), connections=1, connections_policy="refuse-newer")
