@@ -71,7 +71,7 @@ TEST(a_queue_of_thousands_comes_in_order_wherever_it_begins)
         struct session *s = open_session();
         session_attach(s, &conn, WINDOW);
         offer_some(s, 1, done_before + 1); /* never empty, so its beginning moves */
-        uint16_t id;
+        uint16_t id = 0;
         uint64_t seq = done_before + 1, acked = 0;
         CHECK_INT(seq, send_all(s, &id));
         for (; acked < done_before; acked++) CHECK_TRUE(session_acked(s, (uint16_t)(id + acked)));
