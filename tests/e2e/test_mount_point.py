@@ -150,6 +150,7 @@ class MountPoint(kit.Test):
         c = self.client(self.t, "moves", clean=False, expiry=HOUR)
         self.assertEqual(self.got(c, 1), [("x", b"inside")])
         c.close()
+        self.b.wait_metric("clients_connected", lambda n: n == 1)  # and its acknowledgement has come
         c = self.client(self.b, "moves", clean=False, expiry=HOUR)
         self.nothing_more(c)
 
