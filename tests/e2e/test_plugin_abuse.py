@@ -91,14 +91,14 @@ class Abuse(kit.Test):
         c.send(c.publish_bytes("do/kick", b"x", 1))
         packets = c.expect_closed()
         self.assertEqual((14, 0x98), (packets[-1].kind, packets[-1].body[0]))
-        self.assertEqual(["kick: 0"], self.said())
+        kit.wait_until(lambda: self.said() == ["kick: 0"], "the plugin to say that it has")
         self.lives()
 
     def test_events_that_are_not_known_are_refused_by_number_and_name(self):
         c = self.client(self.b, "c")
-        self.assertEqual(["event 11: 10", "event 4711: 10", "no id: 3", "no plugin's id: 3"],
+        self.assertEqual(["event 14: 10", "event 4711: 10", "no id: 3", "no plugin's id: 3"],
                          self.asked(c, "do/event")[0])
-        self.wait_log(r' plugin-event-unknown plugin="abuse" event=11 name="CONNECT"')
+        self.wait_log(r' plugin-event-unknown plugin="abuse" event=14 name="PERSIST_RESTORE"')
         self.wait_log(r' plugin-event-unknown plugin="abuse" event=4711 name="unknown"')
         self.lives()
 

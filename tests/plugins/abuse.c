@@ -139,7 +139,7 @@ static int on_message(int event, void *data, void *user)
     if (strcmp(topic, "do/kick") == 0)
         say("kick", mosquitto_kick_client_by_clientid(mosquitto_client_id(e->client), true));
     if (strcmp(topic, "do/event") == 0) {
-        say("event 11", mosquitto_callback_register(id, 11, on_nothing, NULL, NULL));
+        say("event 14", mosquitto_callback_register(id, 14, on_nothing, NULL, NULL));
         say("event 4711", mosquitto_callback_register(id, 4711, on_nothing, NULL, NULL));
         say("no id", mosquitto_callback_register(NULL, MOSQ_EVT_TICK, on_nothing, NULL, NULL));
         say("no plugin's id",
