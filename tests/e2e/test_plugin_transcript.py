@@ -71,8 +71,6 @@ DIFFERENCES = [Difference(*row) for row in (
      "longlinkd looks for the client after the call"),
     (MOSQUITTO, "count", r" subs=2 ", " subs=1 ", "mosquitto does not count down"),
     # Messages of plugins.
-    (LONGLINK, "broker_publish", r"^. 2 acl read client=other ", None,
-     "mosquitto does not ask about a message to one client, though its header says so"),
     (MOSQUITTO, "broker_publish", r" $", "", "the topic alias of a plugin is no subscriber's"),
     (MOSQUITTO, "broker_publish", r"^(. publish bad): SUCCESS", r"\1: INVAL", "a Reason String in a PUBLISH"),
     # Reload.
