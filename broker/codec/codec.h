@@ -69,6 +69,7 @@ struct connect {
     struct props props;
     struct bytes client_id, username, password;
     struct will will;
+    struct bytes body; /* what it was read from */
 };
 
 struct connack {

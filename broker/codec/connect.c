@@ -84,7 +84,7 @@ enum mqtt_rc connect_decode(struct bytes body, struct connect *out)
 {
     struct rd r = rd_of(body);
 
-    *out = (struct connect){ 0 };
+    *out = (struct connect){ .body = body };
     enum mqtt_rc rc = version_decode(&r, out);
     if (rc == MQTT_RC_OK) rc = flags_decode(rd_u8(&r), out);
     if (rc != MQTT_RC_OK) return rc;

@@ -8,6 +8,7 @@
 #include "shard/change.h"
 #include "shard/connect.h"
 #include "shard/guard.h"
+#include "shard/heir.h"
 #include "shard/hooked.h"
 #include "shard/on_login.h"
 #include "shard/parked.h"
@@ -144,6 +145,7 @@ void conn_destroy(struct shard *sh, struct conn *c)
     conn_acks_free(c);
     auth_conn_gone(c);
     login_conn_gone(c);
+    heir_free(c);
     share_reader_unref(&c->reader);
     free(c->username);
     alias_in_free(&c->alias_in);
@@ -180,6 +182,7 @@ void conn_begin(struct shard *sh, const struct transport *t, struct shards_liste
     list_init(&c->credit_waiter);
     list_init(&c->late_waiter);
     list_init(&c->dirty);
+    list_init(&c->heirs);
     enum err rc = guard_attach(sh, c);
     if (rc != ERR_OK) guard_refused(sh, c, rc);
     if (rc != ERR_OK || !conn_join(sh, c)) conn_destroy(sh, c);
@@ -294,6 +297,7 @@ void conn_cut(struct shard *sh, struct conn *c)
     list_remove(&c->credit_waiter);
     list_remove(&c->late_waiter);
     if (c->session != NULL) jobs_conn_gone(c->session);
+    heirs_wake(sh, c);
     c->session = NULL;
 }
 
@@ -418,8 +422,11 @@ static uint64_t part_due_ms(const struct shard *sh, const struct conn *c)
 static uint64_t keepalive_due_ms(const struct shard *sh, const struct conn *c)
 {
     if (c->keepalive_s == 0) return UINT64_MAX;
-    /* Who is not read through no fault of its own is not silent. */
-    bool is_held = (c->paused & ~PAUSE_OUTPUT) != 0;
+    /* Who is not read through no fault of its own is not silent. Who takes nothing is, though packets of it
+     * wait for plugins: they stay where they are until it does. */
+    unsigned its_own = PAUSE_OUTPUT;
+    if ((c->paused & PAUSE_OUTPUT) != 0) its_own |= PAUSE_HOOKS;
+    bool is_held = (c->paused & ~its_own) != 0;
     return (is_held ? sh->now_ms : c->seen_ms) + silence_ms(c);
 }
 

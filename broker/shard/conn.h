@@ -6,7 +6,7 @@
  *     \________________\______________________________/
  *
  *   NEW      no CONNECT yet; perhaps handed to the shard of its client id
- *   AUTH     its password is checked; or its authentication method asks for more, or has not answered yet
+ *   AUTH     its password is checked, or what its method says, or it waits for who has its session (heir.h)
  *   WAITING  CONNACK waits for the journal; nothing more is read
  *   OPEN     in its session
  *   ENDING   we have said why and will write no more; what comes is thrown away until the peer closes
@@ -34,6 +34,7 @@ struct alias_in;
 struct alias_out;
 struct conn_auth;
 struct guard;
+struct heir;
 struct hooked;
 struct login;
 struct shard;
@@ -108,6 +109,8 @@ struct conn {
     bool is_mounted;             /* it is below a mount_point */
     struct alias_in *alias_in;
     struct alias_out *alias_out;
+    struct heir *heir;     /* while it waits for the session of another connection, */
+    struct list heirs;     /* which has it here */
     struct hooked *hooked; /* what plugins know of it; NULL: its listener has none */
     struct guard *guard;   /* NULL: its listener has no limits that need one */
     bool doomed, hung_up;  /* to be dropped when its output is flushed; its peer takes nothing more */
@@ -116,7 +119,6 @@ struct conn {
 
 /* Accepts what a listener has. */
 void conn_accept(struct shard *sh, uint32_t listener);
-
 /* Takes the transport of a new connection, which its listener has counted already. */
 void conn_begin(struct shard *sh, const struct transport *t, struct shards_listener *l);
 
@@ -137,10 +139,8 @@ void conn_destroy(struct shard *sh, struct conn *c);
 /* Tells epoll what it waits for now; and, if that has changed, for output. */
 void conn_watch(struct shard *sh, struct conn *c);
 void conn_watch_output(struct shard *sh, struct conn *c);
-
 /* NULL when that connection is gone. */
 struct conn *conn_find(struct shard *sh, uint64_t id);
-
 void conn_timer(struct wheel_timer *t, void *shard);
 
 /* Bytes of its publishes that the journal has, so that a fast one cannot bury a slow disk. */

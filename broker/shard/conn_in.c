@@ -4,6 +4,7 @@
 #include "shard/conn.h"
 #include "shard/connect.h"
 #include "shard/guard.h"
+#include "shard/heir.h"
 #include "shard/hooked.h"
 #include "shard/job.h"
 #include "shard/on_login.h"
@@ -410,6 +411,7 @@ void conn_run_ready(struct shard *sh)
         struct conn *c = sh->ready;
         sh->ready = c->next_ready;
         c->is_ready = false;
+        if (c->heir != NULL) heir_go_on(sh, c);
         if (c->hooked != NULL) parked_run(sh, c);
         if (c->state == CONN_CLOSED || c->paused != 0) continue;
         c->seen_ms = sh->now_ms; /* its keepalive did not run meanwhile, nor could a packet come */

@@ -2,6 +2,7 @@
 #include "base/rng.h"
 #include "net/address.h"
 #include "shard/connect.h"
+#include "shard/heir.h"
 #include "shard/hook_will.h"
 #include "shard/hooked.h"
 #include "shard/mount.h"
@@ -292,6 +293,7 @@ enum mqtt_rc connect_open(struct shard *sh, struct conn *c, const struct connect
     c->limited_keepalive = c->keepalive_s != p->keepalive_s;
     if (!connack_fits(sh, c, wanted_expiry(sh, p))) return connack_refuse(sh, c, MQTT_RC_PACKET_TOO_LARGE);
     if (!has_room(sh, c, p)) return connack_refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);
+    if (heir_waits(sh, c, p)) return MQTT_RC_OK;
     return open_session(sh, c, p);
 }
 

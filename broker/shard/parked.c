@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/parked.h"
 #include "shard/connect.h"
+#include "shard/heir.h"
 #include "shard/mount.h"
 #include "shard/on_login.h"
 #include "shard/qos2.h"
@@ -143,6 +144,7 @@ void parked_run(struct shard *sh, struct conn *c)
         if (rc != MQTT_RC_OK) conn_end(sh, c, rc);
         if (c->out.bytes > memory_output_max(sh) && c->state == CONN_OPEN) conn_pause(sh, c, PAUSE_OUTPUT);
     }
+    heirs_press(sh, c);
     if (c->state != CONN_OPEN) return;
     if (may_run(c)) conn_queue(sh, c);
     read_again(sh, c);

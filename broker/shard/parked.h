@@ -7,7 +7,8 @@
  *
  * What must not overtake waits behind, asked about or not: PUBLISH, SUBSCRIBE, UNSUBSCRIBE, DISCONNECT, AUTH,
  * the end by a packet that is wrong, and the end of the network. Acknowledgements and PINGREQ do not wait.
- * What is parked when its connection ends is dropped: it was not acknowledged.
+ * What is parked when its connection ends is dropped: it was not acknowledged. Who comes for its session waits
+ * until it is done (shard/heir.h).
  *
  * Thread:  the shard's. A question is with the plugins until it is answered.
  * Memory:  a copy of the packet, freed when plugins and shard have done with it.

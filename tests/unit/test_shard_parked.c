@@ -631,18 +631,6 @@ TEST(a_packet_that_is_wrong_ends_the_connection_when_those_before_it_are_done)
     rig_end();
 }
 
-TEST(whose_session_is_taken_over_has_what_waits_dropped)
-{
-    begin(HOOK_EVENT_MESSAGE);
-    unsigned reader = listen_to("#"), old = join(MQTT_V5, "writer");
-    publish_text(old, MQTT_V5, "a", 1, 1);
-    unsigned link = join(MQTT_V5, "writer");
-    expect_disconnect(old, MQTT_RC_TAKEN_OVER);
-    answer(0, HOOK_ALLOW);
-    CHECK_TRUE(hears_nothing(reader) && hears_nothing(link));
-    rig_end();
-}
-
 /* --- bounds */
 
 TEST(a_client_with_so_many_packets_at_plugins_is_not_read_until_half_are_done)
