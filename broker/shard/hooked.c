@@ -4,6 +4,7 @@
 #include "shard/connect.h"
 #include "shard/on_login.h"
 #include "shard/parked.h"
+#include "shard/verdicts.h"
 #include <stdlib.h>
 
 struct hooked_login {
@@ -300,6 +301,7 @@ bool hooked_take_name(struct conn *c)
 {
     const char *name = hook_client_username(c->hooked->client);
     if (name != NULL && c->username != NULL && strcmp(name, c->username) == 0) return true;
+    verdicts_free(&c->hooked->reads.verdicts); /* they were another user's */
     free(c->hooked->name_before);
     c->hooked->name_before = c->username; /* its CONNECT may still point to it */
     c->username = name != NULL ? copy(name) : NULL;

@@ -114,8 +114,6 @@ static enum mqtt_rc with_block(struct shard *sh, struct conn *c, const struct pu
         publish_forward_props(&w, p->props.block);
         in->block = bytes_of(copy, (size_t)(w.at - copy));
     }
-    if (PROPS_HAS(&p->props, message_expiry))
-        in->expires_ms = sh->wall_ms + (uint64_t)p->props.message_expiry * 1000;
     enum route_result result = route_publish(sh, in);
     free(copy);
     if (result == ROUTE_FAILED) return failed(sh, c, p);
@@ -259,11 +257,11 @@ static enum hook_verdict verdict_of(const struct shard *sh, const struct conn *c
 }
 
 /* A denial may be of the message instead of the right, where somebody looks at messages. */
-static void remember(struct shard *sh, struct conn *c, struct bytes topic, enum hook_verdict verdict)
+static void remember(struct shard *sh, struct conn *c, const struct verdict_of *v)
 {
     bool is_right =
-        verdict == HOOK_ALLOW || !hooks_want(conn_hooks(sh, c), HOOK_EVENT_MESSAGE | HOOK_EVENT_CONTROL);
-    if (is_right) verdicts_note(sh, c, &(struct verdict_of){ topic, ACCESS_WRITE, verdict });
+        v->said == HOOK_ALLOW || !hooks_want(conn_hooks(sh, c), HOOK_EVENT_MESSAGE | HOOK_EVENT_CONTROL);
+    if (is_right) verdicts_note(sh, c, v);
 }
 
 static uint8_t denial_of(const struct hook_publish *said)
@@ -283,15 +281,19 @@ static enum mqtt_rc deny_as(struct shard *sh, struct conn *c, const struct publi
 }
 
 enum mqtt_rc publish_go_on(struct shard *sh, struct conn *c, const struct publish *came,
-                           const struct hook_publish *said)
+                           const struct publish_past *past)
 {
     struct publish p = *came;
+    const struct hook_publish *said = past->said;
     struct route_in in = { .mid = mid_of(sh, came) };
+    if (PROPS_HAS(&p.props, message_expiry))
+        in.expires_ms = past->came_ms + (uint64_t)p.props.message_expiry * 1000; /* [MQTT-3.3.2-6] */
     if (!take_delay(sh, &p, &in.due_ms)) return bad_delay(sh, c, &p);
     if (c->is_mounted) p.topic = mount_topic(sh, c, p.topic);
     if (is_dropped(sh, c, &p)) return MQTT_RC_OK;
     enum hook_verdict verdict = verdict_of(sh, c, &p, said);
-    if (said != NULL && said->asks_acl) remember(sh, c, p.topic, verdict);
+    struct verdict_of known = { p.topic, ACCESS_WRITE, verdict, past->epoch };
+    if (said != NULL && said->asks_acl) remember(sh, c, &known);
     if (verdict == HOOK_LATE) return too_late(sh, c, &p);
     if (verdict == HOOK_DENY) return deny_as(sh, c, &p, said);
     if (verdict != HOOK_ALLOW) return MQTT_RC_UNSPECIFIED; /* a callback has failed */
@@ -305,6 +307,11 @@ enum mqtt_rc publish_go_on(struct shard *sh, struct conn *c, const struct publis
     return is_dropped(sh, c, &p) ? MQTT_RC_OK : publish(sh, c, &p, &in);
 }
 
+enum mqtt_rc publish_comes(struct shard *sh, struct conn *c, const struct publish *p)
+{
+    return publish_go_on(sh, c, p, &(struct publish_past){ .came_ms = sh->wall_ms });
+}
+
 enum mqtt_rc on_publish(struct shard *sh, struct conn *c, const struct frame *f)
 {
     struct publish p;
@@ -316,7 +323,7 @@ enum mqtt_rc on_publish(struct shard *sh, struct conn *c, const struct frame *f)
     if (c->hooked != NULL) return parked_publish(sh, c, &p);
     if (p.qos == 2 && qos2_again(sh, c, p.id)) return MQTT_RC_OK;
     if (p.qos > 0 && publish_is_too_many(c)) return MQTT_RC_RECEIVE_MAX_EXCEEDED;
-    return publish_go_on(sh, c, &p, NULL);
+    return publish_comes(sh, c, &p);
 }
 
 enum mqtt_rc on_puback(struct shard *sh, struct conn *c, const struct frame *f)

@@ -33,7 +33,8 @@ struct parked {
     bool is_again;   /* a PUBLISH whose packet id was known when it came */
     bool is_refused; /* by memory_limit: its payload is not here */
     size_t bytes;
-    struct publish came; /* of its properties, those that are numbers, and the block */
+    uint64_t came_ms, epoch; /* struct publish_past */
+    struct publish came;     /* of its properties, those that are numbers, and the block */
     struct frame frame;
     enum mqtt_rc why;       /* of PARKED_END; MQTT_RC_OK: the network is gone */
     struct hook_filter *at; /* what the filters of a question lie in, and their text */
@@ -67,6 +68,8 @@ static struct parked *parked_new(struct shard *sh, struct conn *c, enum parked_k
     k->kind = (uint8_t)kind;
     k->conn = c;
     k->bytes = bytes;
+    k->came_ms = sh->wall_ms;
+    k->epoch = verdicts_epoch(sh);
     return k;
 }
 
@@ -88,10 +91,11 @@ static enum mqtt_rc go_on_with_frame(struct shard *sh, struct conn *c, struct pa
 
 static enum mqtt_rc go_on_with_publish(struct shard *sh, struct conn *c, struct parked *k)
 {
-    if (k->is_refused) return publish_over_limit(sh, c, &k->came);
+    struct publish_past past = { k->is_asked ? &k->q.publish : NULL, k->came_ms, k->epoch };
     /* One that came again and has been finished meanwhile is no new message. */
     if (k->came.qos == 2 && (qos2_again(sh, c, k->came.id) || k->is_again)) return MQTT_RC_OK;
-    return publish_go_on(sh, c, &k->came, k->is_asked ? &k->q.publish : NULL);
+    if (k->is_refused) return publish_over_limit(sh, c, &k->came);
+    return publish_go_on(sh, c, &k->came, &past);
 }
 
 static enum mqtt_rc go_on(struct shard *sh, struct conn *c, struct parked *k)
@@ -215,10 +219,11 @@ bool parked_ends(struct shard *sh, struct conn *c, enum mqtt_rc why)
 
 /* --- PUBLISH */
 
+/* A new one: what had come again when it came is no message, and its id may be another's by now. */
 static bool is_parked(const struct conn *c, uint16_t id)
 {
     for (const struct parked *k = c->hooked->parked.first; k != NULL; k = k->next)
-        if (k->kind == PARKED_PUBLISH && k->came.qos == 2 && k->came.id == id) return true;
+        if (k->kind == PARKED_PUBLISH && k->came.qos == 2 && k->came.id == id && !k->is_again) return true;
     return false;
 }
 
@@ -306,7 +311,7 @@ enum mqtt_rc parked_publish(struct shard *sh, struct conn *c, const struct publi
     if (p->qos > 0 && !is_again && publish_is_too_many(c)) return MQTT_RC_RECEIVE_MAX_EXCEEDED;
     struct hook_publish about = { 0 };
     bool asks = !is_again && !publish_is_for_nobody(sh, c, p, &topic) && wants(sh, c, topic, &about);
-    if (!asks && !parked_any(c)) return publish_go_on(sh, c, p, NULL);
+    if (!asks && !parked_any(c)) return publish_comes(sh, c, p);
 
     struct parked *k = new_publish(sh, c, p, publish_is_over_limit(sh, p));
     if (k == NULL) return MQTT_RC_QUOTA_EXCEEDED;
@@ -326,11 +331,12 @@ static void add_filter(struct hook_filters *q, struct bytes filter, uint8_t qos)
     q->at[q->count++] = (struct hook_filter){ .filter = filter, .qos = qos };
 }
 
+/* None, of a packet that is wrong. False: no memory. */
 static bool read_subscribe(struct hook_filters *q, const struct frame *f, uint8_t version)
 {
     struct subscribe p;
     struct subscribe_filter one;
-    if (subscribe_decode(f->body, version, &p) != MQTT_RC_OK) return false;
+    if (subscribe_decode(f->body, version, &p) != MQTT_RC_OK) return true;
     q->at = calloc(p.count, sizeof *q->at);
     while (q->at != NULL && q->count < p.count && subscribe_next(&p, version, &one))
         add_filter(q, one.filter, one.qos);
@@ -341,25 +347,27 @@ static bool read_unsubscribe(struct hook_filters *q, const struct frame *f, uint
 {
     struct unsubscribe p;
     struct bytes filter;
-    if (unsubscribe_decode(f->body, version, &p) != MQTT_RC_OK) return false;
+    if (unsubscribe_decode(f->body, version, &p) != MQTT_RC_OK) return true;
     q->at = calloc(p.count, sizeof *q->at);
     while (q->at != NULL && q->count < p.count && unsubscribe_next(&p, &filter)) add_filter(q, filter, 0);
     return q->at != NULL;
 }
 
-/* A packet that is wrong is not asked about: who handles it says so. */
+/* A packet that is wrong is not asked about: who handles it says so. False: no memory. */
 static bool ask_filters(struct shard *sh, const struct conn *c, struct parked *k)
 {
     struct hook_filters *q = &k->q.filters;
     struct frame whole = k->frame;
-    if (c->is_mounted && mount_filters(sh, c, &whole, &k->mounted) != MQTT_RC_OK) return false;
+    enum mqtt_rc rc = c->is_mounted ? mount_filters(sh, c, &whole, &k->mounted) : MQTT_RC_OK;
+    if (rc != MQTT_RC_OK) return rc != MQTT_RC_QUOTA_EXCEEDED;
     bool subscribes = whole.type == PACKET_SUBSCRIBE;
     bool is_read =
         subscribes ? read_subscribe(q, &whole, c->version) : read_unsubscribe(q, &whole, c->version);
     k->at = q->at;
     if (!is_read) return false;
     for (size_t i = 0; i < q->count; i++)
-        if (topic_filter_check(q->at[i].filter) == TOPIC_FILTER_WRONG) return false;
+        if (topic_filter_check(q->at[i].filter) == TOPIC_FILTER_WRONG) return true;
+    k->is_asked = q->count > 0;
     q->ask.about = subscribes ? HOOK_SUBSCRIBE : HOOK_UNSUBSCRIBE;
     /* An ACL file says nothing of subscriptions: it is asked when messages are delivered. */
     bool has_rules = access_has_rules(sh->view->doors[c->listener->door].access);
@@ -380,7 +388,10 @@ static enum mqtt_rc park(struct shard *sh, struct conn *c, const struct frame *f
     if (f->body.len > 0) memcpy(k->copy, f->body.at, f->body.len);
     k->frame = *f;
     k->frame.body = bytes_of(k->copy, f->body.len);
-    k->is_asked = asks && ask_filters(sh, c, k);
+    if (asks && !ask_filters(sh, c, k)) {
+        parked_unref(k);
+        return MQTT_RC_QUOTA_EXCEEDED;
+    }
     if (f->type == PACKET_DISCONNECT) c->hooked->parked.is_last = true;
     return put(sh, c, k);
 }

@@ -7,8 +7,8 @@
  *
  * What must not overtake waits behind, asked about or not: PUBLISH, SUBSCRIBE, UNSUBSCRIBE, DISCONNECT, AUTH,
  * the end by a packet that is wrong, and the end of the network. Acknowledgements and PINGREQ do not wait.
- * What is parked when its connection ends is dropped: it was not acknowledged. Who comes for its session waits
- * until it is done (shard/heir.h).
+ * What is parked when its connection ends is dropped: it was not acknowledged. Who comes for its session
+ * waits until it is done (shard/heir.h).
  *
  * Thread:  the shard's. A question is with the plugins until it is answered.
  * Memory:  a copy of the packet, freed when plugins and shard have done with it.
@@ -59,9 +59,17 @@ void parked_drop(struct shard *sh, struct hooked *h);
 /* What can go on now does. */
 void parked_run(struct shard *sh, struct conn *c);
 
-/* on_publish.c. said: NULL: nobody was asked. */
+/* What has become of a PUBLISH since it came. */
+struct publish_past {
+    const struct hook_publish *said; /* by plugins; NULL: nobody was asked */
+    uint64_t came_ms;                /* by the wall clock */
+    uint64_t epoch;                  /* of verdicts, by then */
+};
+
+/* on_publish.c */
 enum mqtt_rc publish_go_on(struct shard *sh, struct conn *c, const struct publish *came,
-                           const struct hook_publish *said);
+                           const struct publish_past *past);
+enum mqtt_rc publish_comes(struct shard *sh, struct conn *c, const struct publish *p); /* nobody is asked */
 /* What goes to nobody, whatever plugins say, is not asked about; *topic is the whole one. */
 bool publish_is_for_nobody(struct shard *sh, struct conn *c, const struct publish *p, struct bytes *topic);
 bool publish_is_over_limit(struct shard *sh, const struct publish *p);

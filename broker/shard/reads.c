@@ -30,6 +30,7 @@ struct reads_vector {
     struct reads_vector *next;
     bool is_asked, is_back;
     size_t room, done; /* the second: items that are handled */
+    uint64_t epoch;    /* of verdicts, when it was asked */
     struct read_item at[];
 };
 
@@ -167,6 +168,7 @@ static void ask(struct shard *sh, struct reads_queue *q, struct reads_vector *v)
 {
     drop_gone(sh, v);
     v->is_asked = true;
+    v->epoch = verdicts_epoch(sh);
     v->reads.ask.to = &sh->mailbox;
     v->reads.ask.kind = MAIL_READS;
     v->is_back = v->reads.count == 0 || hooks_ask(&v->reads.ask);
@@ -354,14 +356,22 @@ static void go_on(struct shard *sh, struct conn *c)
     if (c->blocked || !list_empty(&c->session->jobs)) conn_mark_dirty(sh, c); /* its flush goes on */
 }
 
-static void settle(struct shard *sh, struct read_item *i)
+/* A message for one client alone is asked about for the order: that says nothing of what it may read. */
+static void remember(struct shard *sh, struct conn *c, const struct reads_vector *v,
+                     const struct read_item *i)
+{
+    if (i->read.msg->is_for_one) return;
+    struct verdict_of said = { msg_topic(i->read.msg), ACCESS_READ, i->read.verdict, v->epoch };
+    verdicts_note(sh, c, &said);
+}
+
+static void settle(struct shard *sh, const struct reads_vector *v, struct read_item *i)
 {
     struct conn *c = take_off(sh, i);
     if (i->read.verdict == HOOK_DEFER) i->read.verdict = i->read.fallback;
     if (c == NULL) return;
-    if (i->read.msg->is_for_one) i->read.verdict = HOOK_ALLOW; /* asked for the order alone */
-    struct verdict_of said = { msg_topic(i->read.msg), ACCESS_READ, i->read.verdict };
-    verdicts_note(sh, c, &said);
+    remember(sh, c, v, i);
+    if (i->read.msg->is_for_one) i->read.verdict = HOOK_ALLOW;
     apply(sh, c, i);
     go_on(sh, c);
 }
@@ -379,7 +389,7 @@ static bool handle(struct shard *sh, struct reads_vector *v)
     for (; v->done < v->reads.count; v->done++) {
         struct read_item *i = &v->at[v->done];
         if (is_late(v, i) && !sh->closing) break;
-        settle(sh, i);
+        settle(sh, v, i);
     }
     conn_fan_end(sh);
     return v->done == v->reads.count;

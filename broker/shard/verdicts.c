@@ -9,7 +9,7 @@ struct verdicts {
 };
 
 struct verdict {
-    uint64_t until_ms, number; /* the second: how often all was to be forgotten by then */
+    uint64_t until_ms, epoch;
     uint8_t right, said;
     uint16_t topic_bytes;
     char topic[];
@@ -38,12 +38,17 @@ static struct verdict *find(const struct shard *sh, const struct conn *c, const 
     return all == NULL ? NULL : map_get(&all->at, hash_of(sh, k), is_it, k);
 }
 
+uint64_t verdicts_epoch(const struct shard *sh)
+{
+    return tally_get(&sh->all->plugins.forgotten);
+}
+
 enum hook_verdict verdicts_find(const struct shard *sh, const struct conn *c, struct bytes topic,
                                 enum access_right right)
 {
     if (sh->config->acl_cache_seconds == 0) return HOOK_DEFER;
     const struct verdict *v = find(sh, c, &(struct key){ topic, right });
-    bool holds = v != NULL && v->until_ms > sh->now_ms && v->number == tally_get(&sh->all->plugins.forgotten);
+    bool holds = v != NULL && v->until_ms > sh->now_ms && v->epoch == verdicts_epoch(sh);
     return holds ? (enum hook_verdict)v->said : HOOK_DEFER;
 }
 
@@ -99,6 +104,6 @@ void verdicts_note(struct shard *sh, struct conn *c, const struct verdict_of *of
     if (v == NULL) v = add(sh, c, &k);
     if (v == NULL) return;
     v->said = (uint8_t)of->said;
-    v->number = tally_get(&sh->all->plugins.forgotten);
+    v->epoch = of->epoch;
     v->until_ms = sh->now_ms + keep_ms;
 }

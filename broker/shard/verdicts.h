@@ -26,10 +26,14 @@ struct verdicts;
 enum hook_verdict verdicts_find(const struct shard *sh, const struct conn *c, struct bytes topic,
                                 enum access_right right);
 
+/* What is said from now on holds until the next one is minted. */
+uint64_t verdicts_epoch(const struct shard *sh);
+
 struct verdict_of {
     struct bytes topic;
     enum access_right right;
     enum hook_verdict said; /* one that is neither HOOK_ALLOW nor HOOK_DENY is not noted */
+    uint64_t epoch;         /* when it was asked about */
 };
 void verdicts_note(struct shard *sh, struct conn *c, const struct verdict_of *v);
 

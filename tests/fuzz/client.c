@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/check.h"
+#include "fuzz/asks.h"
 #include "fuzz/client_int.h"
 #include "topic/topic.h"
 
@@ -369,6 +370,7 @@ static size_t read_packets(struct client *c, struct bytes b)
         done += f.total;
         sent_packet(c, &f);
     }
+    if (c->is_bad && asks_are_on()) c->is_lax = true; /* it may wait for plugins, and what follows does not */
     return c->is_bad ? b.len : done;
 }
 

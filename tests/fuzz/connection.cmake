@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Whole connections against shards without threads; see README.md.
 add_library(connection_rig STATIC fuzz/shard_rig.c fuzz/client.c fuzz/client_got.c fuzz/world.c fuzz/packets.c
-            fuzz/script.c fuzz/script_mutate.c)
+            fuzz/asks.c fuzz/script.c fuzz/script_mutate.c)
 target_include_directories(connection_rig PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(connection_rig PUBLIC ll_shard ll_store)
 # The rig counts blocks of memory, and has descriptors of its own: everybody's calls go through it.
-foreach(call malloc calloc realloc aligned_alloc free eventfd epoll_create1 epoll_ctl close)
+foreach(call malloc calloc realloc aligned_alloc free eventfd epoll_create1 epoll_ctl close heap_used)
   target_link_options(connection_rig PUBLIC -Wl,--wrap=${call})
 endforeach()
 
@@ -13,7 +13,7 @@ add_executable(replay_connection fuzz/replay_connection.c)
 target_link_libraries(replay_connection PRIVATE connection_rig)
 if(LONGLINK_FUZZ)
   # What the search is to reach is the broker, and not what plays its clients.
-  set_source_files_properties(fuzz/shard_rig.c fuzz/world.c fuzz/packets.c fuzz/script.c fuzz/script_mutate.c
+  set_source_files_properties(fuzz/shard_rig.c fuzz/asks.c fuzz/world.c fuzz/packets.c fuzz/script.c fuzz/script_mutate.c
                               PROPERTIES COMPILE_OPTIONS -fno-sanitize=fuzzer-no-link)
   add_executable(fuzz_connection fuzz/fuzz_connection.c)
   target_link_options(fuzz_connection PRIVATE -fsanitize=fuzzer)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fuzz/script.h"
 #include "base/check.h"
+#include "fuzz/asks.h"
 #include "fuzz/client.h"
 #include "fuzz/packets.h"
 #include "fuzz/shard_rig.h"
@@ -38,7 +39,7 @@ enum step_kind script_kind(uint8_t first)
         STEP_DISCONNECT, STEP_PING,      STEP_AUTH,      STEP_LEAVE,   STEP_CLOCK,     STEP_TURN,
         STEP_JOURNAL,    STEP_ROOM,      STEP_MUTATE,    STEP_RAW,     STEP_SPLIT,     STEP_REPEAT,
         STEP_ACKS_ALL,   STEP_RESEND,    STEP_CONNECT,   STEP_PUBLISH, STEP_SUBSCRIBE, STEP_ACK,
-        STEP_PUBLISH,    STEP_PUBLISH,   STEP_CLOCK,     STEP_JOURNAL, STEP_ACK,       STEP_LEAVE,
+        STEP_PUBLISH,    STEP_ASKS,      STEP_ASKS,      STEP_JOURNAL, STEP_ACK,       STEP_LEAVE,
         STEP_ACKS_ALL,   STEP_SUBSCRIBE,
     };
     return kinds[first % (sizeof kinds)];
@@ -192,6 +193,7 @@ static void step(struct player *p, enum step_kind kind, const uint8_t *choice)
         break;
     case STEP_MUTATE: step_edit(p, choice); break;
     case STEP_SPLIT: p->split = choice[0]; break;
+    case STEP_ASKS: asks_step(choice); break;
     case STEP_REPEAT: repeats = choice[0] % REPEATS_MAX; break;
     case STEP_ACKS_ALL:
         if (link != NO_LINK && client_of((unsigned)link)->is_used) client_acks_all((unsigned)link);
@@ -241,6 +243,7 @@ static void choose_options(struct config *c, void *ctx)
     if ((choice[2] & 0xf0) == 0xf0) c->max_keepalive = 20;
     if ((choice[3] & 0x0f) == 0x0f) c->message_size_limit = 100;
     if ((choice[3] & 0xf0) == 0xf0) c->duplicate_window = 0;
+    c->acl_cache_seconds = asks_cache_s(choice[7]);
 }
 
 /* At rest, with all that the script held back let go, everybody must have got what was due. */
@@ -253,6 +256,7 @@ static void rest(void)
         client_acks_all(i);
     }
     rig_settle();
+    asks_rest();
     clients_check_rest();
 }
 
@@ -266,6 +270,7 @@ void script_run(const uint8_t *data, size_t size)
         .ears = { client_got, client_ended, client_closed },
         .options = choose_options,
         .ctx = options,
+        .hooks = asks_begin(options[7]),
     };
     packets_begin();
     clients_begin();
@@ -283,5 +288,6 @@ void script_run(const uint8_t *data, size_t size)
         run_step(data + at);
     rest();
     for (unsigned i = 0; i < RIG_LINKS; i++) client_of(i)->has_gone = true;
+    asks_end();
     rig_end();
 }

@@ -40,6 +40,7 @@ enum step_kind {
     STEP_REPEAT, /* the next step is done so many times */
     STEP_ACKS_ALL,
     STEP_RESEND, /* the last PUBLISH, with DUP */
+    STEP_ASKS,   /* what plugins do: asks.h */
     STEPS_COUNT
 };
 

@@ -67,6 +67,20 @@ void *__wrap_realloc(void *at, size_t n);
 void *__wrap_aligned_alloc(size_t align, size_t n);
 void __wrap_free(void *at);
 
+uint64_t __wrap_heap_used(void);
+
+static uint64_t heap_bytes;
+
+uint64_t __wrap_heap_used(void)
+{
+    return heap_bytes;
+}
+
+void rig_use_memory(uint64_t bytes)
+{
+    heap_bytes = bytes;
+}
+
 /* What shards read into is so large that the sanitizer's allocator asks the system for it: it stays. */
 static uint8_t scratch_first[SCRATCH_BYTES], scratch_second[SCRATCH_BYTES];
 static uint8_t *const scratches[RIG_SHARDS_MAX] = { scratch_first, scratch_second };
@@ -558,6 +572,7 @@ void rig_begin(const struct rig_conf *conf)
     descriptors = 0;
     ears = conf->ears;
     blocks_at_begin = blocks;
+    heap_bytes = 0;
     enum err rc = metrics_new(&metrics, conf->shards + 1);
     CHECK(rc == ERR_OK);
     config.default_listener.max_topic_alias = RIG_TOPIC_ALIASES;
@@ -578,6 +593,11 @@ void rig_begin(const struct rig_conf *conf)
     queues_at_begin = store_mem_queues(mem);
     rc = shards_sys(all, "fuzz", "memory");
     CHECK(rc == ERR_OK);
+}
+
+void rig_reload(struct hooks *hooks)
+{
+    door.hooks = hooks;
 }
 
 /* --- the end: is it as it was? */

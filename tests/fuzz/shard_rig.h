@@ -50,6 +50,9 @@ struct rig_conf {
 
 void rig_begin(const struct rig_conf *conf);
 
+/* From now on the listener has these plugins, as after a reload. */
+void rig_reload(struct hooks *hooks);
+
 /* Closes all links, lets everything expire, and checks that nothing is left. */
 void rig_end(void);
 
@@ -87,6 +90,7 @@ void rig_journal_release(unsigned count);
 /* Turns all shards until nothing moves. */
 void rig_settle(void);
 void rig_advance(uint64_t ms);
+void rig_use_memory(uint64_t bytes); /* what is in use now, for memory_limit */
 
 /* Does the broker read from this link: it is open, not paused, and not in its end? */
 bool rig_is_read(unsigned link);

@@ -238,6 +238,26 @@ TEST(properties_go_on_and_plugins_see_those_of_the_message_alone)
     rig_end();
 }
 
+TEST(a_message_expires_while_plugins_look_at_it)
+{
+    static const uint8_t packet[] = { 0x30, 10, 0, 1, 't', 5, 0x02, 0, 0, 0, 9, /* expiry */ 'x' };
+    begin(HOOK_EVENT_MESSAGE);
+    unsigned reader = listen_to("t"), link = join(MQTT_V5, "writer");
+    send_bytes(link, packet, sizeof packet);
+    rig_advance(4000);
+    answer(0, HOOK_ALLOW);
+    struct publish p;
+    struct frame f = next(reader, PACKET_PUBLISH);
+    CHECK_INT(MQTT_RC_OK, publish_decode(&f, MQTT_V5, &p));
+    CHECK_INT(5, p.props.message_expiry);
+    send_bytes(link, packet, sizeof packet);
+    rig_advance(9000);
+    answer(1, HOOK_ALLOW);
+    CHECK_TRUE(hears_nothing(reader));
+    CHECK_INT(1, rig_metric(METRIC_publish_expired_total));
+    rig_end();
+}
+
 TEST(an_alias_stands_for_what_it_stood_for_when_the_publish_came)
 {
     static const uint8_t one[] = { 0x30, 8, 0, 1, 'a', 3, 0x23, 0, 1, 'x' };
@@ -347,6 +367,59 @@ static void receive_two(struct config *c, void *ctx)
 {
     anonymous(c, ctx);
     c->receive_maximum = 2;
+}
+
+TEST(a_packet_id_is_free_again_though_what_came_twice_with_it_waits)
+{
+    begin(HOOK_EVENT_ACL);
+    unsigned reader = listen_to("t"), link = join(MQTT_V311, "writer");
+    publish_text(link, MQTT_V311, "t", 2, 5);
+    answer(0, HOOK_ALLOW);
+    expect_ack(link, MQTT_V311, PACKET_PUBREC, 5, 0);
+    expect_publish(reader, MQTT_V5, "t", "x");
+    publish_text(link, MQTT_V311, "t", 0, 0);
+    publish_text(link, MQTT_V311, "t", 2, 5);
+    send_bytes(link, "\x62\x02\x00\x05", 4);
+    expect_ack(link, MQTT_V311, PACKET_PUBCOMP, 5, 0);
+    publish_text(link, MQTT_V311, "t", 2, 5); /* another message */
+    answer(1, HOOK_ALLOW);
+    expect_publish(reader, MQTT_V5, "t", "x");
+    CHECK_INT(3, plugins.count);
+    answer(2, HOOK_ALLOW);
+    expect_publish(reader, MQTT_V5, "t", "x");
+    expect_ack(link, MQTT_V311, PACKET_PUBREC, 5, 0);
+    CHECK_TRUE(hears_nothing(link));
+    rig_end();
+}
+
+static void limited(struct config *c, void *ctx)
+{
+    anonymous(c, ctx);
+    c->memory_limit = 1000 * 1000;
+}
+
+static void use_memory(uint64_t bytes)
+{
+    rig_use_memory(bytes);
+    rig_advance(1); /* it is looked at once a moment */
+}
+
+TEST(a_qos_2_publish_that_comes_again_is_not_refused_for_want_of_memory)
+{
+    kit_begin(HOOK_EVENT_ACL, NULL, limited);
+    unsigned link = join(MQTT_V5, "writer");
+    publish_text(link, MQTT_V5, "t", 2, 5);
+    answer(0, HOOK_ALLOW);
+    expect_ack(link, MQTT_V5, PACKET_PUBREC, 5, MQTT_RC_NO_MATCHING_SUBSCRIBERS);
+    publish_text(link, MQTT_V5, "t", 0, 0);
+    use_memory(2000 * 1000);
+    publish_text(link, MQTT_V5, "t", 1, 4);
+    publish_text(link, MQTT_V5, "t", 2, 5);
+    answer(1, HOOK_ALLOW);
+    expect_ack(link, MQTT_V5, PACKET_PUBACK, 4, MQTT_RC_QUOTA_EXCEEDED);
+    expect_ack(link, MQTT_V5, PACKET_PUBREC, 5, 0);
+    use_memory(0);
+    rig_end();
 }
 
 TEST(what_waits_for_plugins_counts_for_receive_maximum)
@@ -722,5 +795,29 @@ TEST(a_connection_without_a_client_left_keeps_nothing_of_what_plugins_still_have
     expect_disconnect(link, MQTT_RC_KEEPALIVE_TIMEOUT);
     answer(0, HOOK_ALLOW);
     answer(1, HOOK_ALLOW);
+    rig_end();
+}
+
+/* --- what is remembered */
+
+static void remembering(struct config *c, void *ctx)
+{
+    anonymous(c, ctx);
+    c->acl_cache_seconds = 100;
+}
+
+TEST(what_plugins_have_said_before_they_changed_their_mind_is_not_remembered)
+{
+    kit_begin(HOOK_EVENT_ACL, NULL, remembering);
+    unsigned link = join(MQTT_V5, "writer");
+    struct hook_broker b = rig_broker();
+    publish_text(link, MQTT_V5, "t", 0, 0);
+    b.forget(b.ctx); /* the answer is on its way */
+    answer(0, HOOK_ALLOW);
+    publish_text(link, MQTT_V5, "t", 0, 0);
+    CHECK_INT(2, plugins.count);
+    answer(1, HOOK_ALLOW);
+    publish_text(link, MQTT_V5, "t", 0, 0);
+    CHECK_INT(2, plugins.count);
     rig_end();
 }

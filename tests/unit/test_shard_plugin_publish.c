@@ -206,6 +206,22 @@ TEST(a_message_for_one_client_does_not_overtake_what_waits_for_plugins)
     reads_end();
 }
 
+TEST(a_message_for_one_client_says_nothing_of_what_it_may_read)
+{
+    reads_begin(1, 100);
+    unsigned a = reads_connect("5 -a", 0);
+    reads_subscribe(a, "#", 0);
+    reads_publish(a, "t", "1", 0);
+    publish_to("a", "2", 0);
+    reads_answer_all(reads_deny);
+    check_heard("2", a);
+    publish_text("to/one", "3", 0);
+    CHECK_INT(1, reads_host.asked_count);
+    reads_answer_all(reads_deny);
+    check_heard("", a);
+    reads_end();
+}
+
 /* --- kicks */
 
 static unsigned with_will(const char *id, const char *username)

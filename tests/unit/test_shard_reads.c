@@ -519,6 +519,22 @@ TEST(a_denial_that_may_be_the_messages_is_not_remembered)
     reads_end();
 }
 
+TEST(a_verdict_of_before_plugins_changed_their_mind_is_not_remembered)
+{
+    reads_begin(1, 10);
+    unsigned a = reads_connect("5 -a", 0);
+    reads_subscribe(a, "t", 0);
+    reads_publish(a, "t", "1", 0);
+    struct hook_broker b = rig_broker();
+    b.forget(b.ctx); /* the answer is on its way */
+    reads_answer(reads_allow);
+    reads_publish(a, "t", "2", 0);
+    check_heard("1", a);
+    reads_answer(reads_deny);
+    check_heard("", a);
+    reads_end();
+}
+
 TEST(so_many_verdicts_of_a_client_are_remembered_at_most)
 {
     char topic[16];
