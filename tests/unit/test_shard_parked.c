@@ -238,26 +238,6 @@ TEST(properties_go_on_and_plugins_see_those_of_the_message_alone)
     rig_end();
 }
 
-TEST(a_message_expires_while_plugins_look_at_it)
-{
-    static const uint8_t packet[] = { 0x30, 10, 0, 1, 't', 5, 0x02, 0, 0, 0, 9, /* expiry */ 'x' };
-    begin(HOOK_EVENT_MESSAGE);
-    unsigned reader = listen_to("t"), link = join(MQTT_V5, "writer");
-    send_bytes(link, packet, sizeof packet);
-    rig_advance(4000);
-    answer(0, HOOK_ALLOW);
-    struct publish p;
-    struct frame f = next(reader, PACKET_PUBLISH);
-    CHECK_INT(MQTT_RC_OK, publish_decode(&f, MQTT_V5, &p));
-    CHECK_INT(5, p.props.message_expiry);
-    send_bytes(link, packet, sizeof packet);
-    rig_advance(9000);
-    answer(1, HOOK_ALLOW);
-    CHECK_TRUE(hears_nothing(reader));
-    CHECK_INT(1, rig_metric(METRIC_publish_expired_total));
-    rig_end();
-}
-
 TEST(an_alias_stands_for_what_it_stood_for_when_the_publish_came)
 {
     static const uint8_t one[] = { 0x30, 8, 0, 1, 'a', 3, 0x23, 0, 1, 'x' };
@@ -795,29 +775,5 @@ TEST(a_connection_without_a_client_left_keeps_nothing_of_what_plugins_still_have
     expect_disconnect(link, MQTT_RC_KEEPALIVE_TIMEOUT);
     answer(0, HOOK_ALLOW);
     answer(1, HOOK_ALLOW);
-    rig_end();
-}
-
-/* --- what is remembered */
-
-static void remembering(struct config *c, void *ctx)
-{
-    anonymous(c, ctx);
-    c->acl_cache_seconds = 100;
-}
-
-TEST(what_plugins_have_said_before_they_changed_their_mind_is_not_remembered)
-{
-    kit_begin(HOOK_EVENT_ACL, NULL, remembering);
-    unsigned link = join(MQTT_V5, "writer");
-    struct hook_broker b = rig_broker();
-    publish_text(link, MQTT_V5, "t", 0, 0);
-    b.forget(b.ctx); /* the answer is on its way */
-    answer(0, HOOK_ALLOW);
-    publish_text(link, MQTT_V5, "t", 0, 0);
-    CHECK_INT(2, plugins.count);
-    answer(1, HOOK_ALLOW);
-    publish_text(link, MQTT_V5, "t", 0, 0);
-    CHECK_INT(2, plugins.count);
     rig_end();
 }
