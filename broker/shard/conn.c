@@ -306,7 +306,8 @@ static void leave_session(struct shard *sh, struct conn *c)
     struct session *s = c->session;
     if (s == NULL) return;
     login_check_will(sh, c);
-    if (s->persistent && s->expiry_s > 0) hooked_session_stays(c);
+    bool is_inherited = !list_empty(&c->heirs);
+    if (s->persistent && s->expiry_s > 0 && !is_inherited) hooked_session_stays(c);
     conn_cut(sh, c);
     log_event(sh->log, EVENT_CLIENT_CLOSED, LOG_TEXT("client", session_client_id(s)));
     sessions_offline(sh, s, c);

@@ -94,6 +94,7 @@ TEST(a_session_goes_on_with_what_was_published_before_it_was_taken_over)
     publish_text(old, MQTT_V5, "a", 2, 5);
     unsigned link = try_connect(&p);
     answer(0, HOOK_ALLOW);
+    expect_asked("writer publish a x\nwriter gone 142\n"); /* not "for now" */
     expect_connack(link, MQTT_V5, 0);
     struct publish again = {
         .topic = bytes_of_text("a"), .payload = bytes_of_text("x"), .qos = 2, .id = 5, .dup = true
