@@ -11,7 +11,9 @@ struct hook_client {
     struct shared_word has_ended;
     struct lock lock; /* guards the names */
     unsigned names_count;
-    char *names[HOOK_USERNAMES_MAX]; /* the last one is its name now; NULL: none */
+    char *names[HOOK_USERNAMES_MAX]; /* all it has ever had, each once */
+    const char *name;                /* one of them; NULL: none */
+    struct shared_word gone_for;     /* 1 << number of a plugin */
     struct hook_client_conf facts;
     char texts[];
 };
@@ -50,7 +52,8 @@ enum err hook_client_new(struct hook_client **out, const struct hook_client_conf
     }
     ref_init(&c->ref, 1);
     lock_init(&c->lock, LOCK_RANK_HOOK_CLIENT);
-    c->names[c->names_count++] = name;
+    if (name != NULL) c->names[c->names_count++] = name;
+    c->name = name;
     put_texts(c, conf);
     *out = c;
     return ERR_OK;
@@ -86,22 +89,39 @@ const char *hook_client_address(const struct hook_client *c)
 const char *hook_client_username(struct hook_client *c)
 {
     lock_take(&c->lock);
-    const char *name = c->names[c->names_count - 1];
+    const char *name = c->name;
     lock_release(&c->lock);
     return name;
 }
 
+/* Of its names: who authenticates again and again has one. */
+static bool has_name_locked(const struct hook_client *c, const char *name, const char **out)
+{
+    for (unsigned i = 0; i < c->names_count; i++) {
+        if (strcmp(c->names[i], name) != 0) continue;
+        *out = c->names[i];
+        return true;
+    }
+    return false;
+}
+
+static enum err set_locked(struct hook_client *c, const char *username)
+{
+    if (username == NULL) c->name = NULL;
+    if (username == NULL || has_name_locked(c, username, &c->name)) return ERR_OK;
+    if (c->names_count == HOOK_USERNAMES_MAX) return ERR_FULL;
+    char *name = copy(bytes_of_text(username));
+    if (name == NULL) return ERR_NOMEM;
+    c->name = c->names[c->names_count++] = name;
+    return ERR_OK;
+}
+
 enum err hook_client_set_username(struct hook_client *c, const char *username)
 {
-    char *name = username != NULL ? copy(bytes_of_text(username)) : NULL;
-    if (name == NULL && username != NULL) return ERR_NOMEM;
     lock_take(&c->lock);
-    bool has_room = c->names_count < HOOK_USERNAMES_MAX;
-    if (has_room) c->names[c->names_count++] = name;
+    enum err rc = set_locked(c, username);
     lock_release(&c->lock);
-    if (has_room) return ERR_OK;
-    free(name);
-    return ERR_FULL;
+    return rc;
 }
 
 const struct hook_client_conf *hook_client_facts(const struct hook_client *c)
@@ -117,6 +137,16 @@ void hook_client_end(struct hook_client *c)
 bool hook_client_is_here(const struct hook_client *c)
 {
     return shared_word_get(&c->has_ended) == 0;
+}
+
+void hook_client_gone_for(struct hook_client *c, unsigned plugin)
+{
+    shared_word_set(&c->gone_for, shared_word_get(&c->gone_for) | (uint32_t)1 << plugin);
+}
+
+bool hook_client_is_gone_for(const struct hook_client *c, unsigned plugin)
+{
+    return (shared_word_get(&c->gone_for) & (uint32_t)1 << plugin) != 0;
 }
 
 struct gauge *hook_client_subs(struct hook_client *c)

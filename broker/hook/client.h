@@ -8,7 +8,7 @@
  * Thread:  any. Only the user name changes; every name it ever had stays until the object goes, so that a
  *          pointer that a plugin was given stays good.
  * Memory:  counted. Copies its texts.
- * Limits:  USERNAMES_MAX changes of its name: then ERR_FULL.
+ * Limits:  HOOK_USERNAMES_MAX different names: then ERR_FULL.
  * Errors:  ERR_NOMEM, ERR_FULL.
  * Tests:   tests/unit/test_hook.c
  */
@@ -51,6 +51,10 @@ const struct hook_client_conf *hook_client_facts(const struct hook_client *c);
 /* Its connection has ended: told by its shard, asked by anybody. */
 void hook_client_end(struct hook_client *c);
 bool hook_client_is_here(const struct hook_client *c);
+
+/* This plugin, of the first 32, has heard of its end. By whoever has its HOOK_GONE; asked by anybody. */
+void hook_client_gone_for(struct hook_client *c, unsigned plugin);
+bool hook_client_is_gone_for(const struct hook_client *c, unsigned plugin);
 
 /* Its subscriptions: counted by its shard, read by anybody. */
 struct gauge *hook_client_subs(struct hook_client *c);

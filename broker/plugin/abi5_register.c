@@ -58,18 +58,19 @@ static void refuse_newer(struct plugin *p, int event)
     plugins_leave();
 }
 
-/* The plugin that calls, on its own thread or in a callback; NULL: it may not. */
+/* The plugin that calls, on its own thread; NULL: it may not. Its callbacks may run elsewhere, too. */
 static struct plugin *caller(const mosquitto_plugin_id_t *id)
 {
     struct plugin_gate gate;
-    struct plugin *now = plugin_now();
+    const struct plugin_step *s = plugin_step_now();
     if (id == NULL || !plugins_enter(&gate)) return NULL;
     struct plugin *p = plugin_of(id);
-    plugins_leave();
-    if (p != NULL && p != now)
+    bool is_own = p == plugin_now() && (s == NULL || s->is_own);
+    if (p != NULL && !is_own)
         plugin_complain(p, PLUGIN_WRONG_THREAD,
                         "callbacks can be registered on the plugin's own thread only; refused", 0);
-    return p == now ? p : NULL;
+    plugins_leave();
+    return is_own ? p : NULL;
 }
 
 static bool is_control(const char *topic)

@@ -264,13 +264,17 @@ static bool commit(struct plugin_step *s)
 
 /* --- a visit at one plugin */
 
-static void walk_begin(struct plugin *p, struct hook_ask *a, bool is_own)
+/* False: the plugin stops, and its thread alone may call it. */
+static bool walk_begin(struct plugin *p, struct hook_ask *a, bool is_own)
 {
     lock_take(&p->lock);
+    bool may = is_own || !p->stops;
     a->open = 1;
     a->walkers = 1;
     if (is_own) p->visitor = a;
+    if (may && !is_own) p->visits++;
     lock_release(&p->lock);
+    return may;
 }
 
 /* True: nobody else has it any more, so the caller goes on with it. */
@@ -283,7 +287,9 @@ static bool walk_end(struct plugin *p, struct hook_ask *a, bool is_own)
         is_last = --a->open == 0;
     }
     if (is_own) p->visitor = NULL;
+    bool wakes = !is_own && --p->visits == 0 && p->stops;
     lock_release(&p->lock);
+    if (wakes) mailbox_send(&p->mailbox, &p->unvisited);
     return is_last;
 }
 
@@ -388,8 +394,12 @@ static bool visit(struct plugin *p, struct hook_ask *a, bool is_own)
     struct hook_ask *held = a; /* whatever becomes of it: it stays memory until this returns */
     ref_add(&held->ref, 1);
     size_t count = items_count(a);
-    walk_begin(p, a, is_own);
-    bool is_here = true;
+    bool is_here = walk_begin(p, a, is_own);
+    if (!is_here) {
+        plugin_ask_late(a);
+        hook_ask_unref(&held);
+        return true;
+    }
     for (size_t i = 0; i < count && is_here; i++) is_here = visit_item(p, a, i, is_own);
     bool is_last = walk_end(p, a, is_own);
     hook_ask_unref(&held);
@@ -433,6 +443,7 @@ static bool unpark(struct plugin_step *s)
     lock_take(&p->lock);
     bool is_here = !s->is_taken;
     list_remove(&s->link);
+    list_remove(&s->of_client);
     if (is_here) {
         p->visitor = s->ask;
         s->ask->walkers++;

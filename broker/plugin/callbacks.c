@@ -163,11 +163,13 @@ int plugin_callback_remove(struct plugin *p, const struct plugin_callback_conf *
     int rc = before == NULL || i == before->count || before->at[i]->run != conf->run ? MOSQ_ERR_NOT_FOUND
                                                                                      : MOSQ_ERR_SUCCESS;
     if (rc == MOSQ_ERR_SUCCESS) {
-        shared_word_set(&before->at[i]->is_gone, 1);
         made = list_make(before, i, NULL);
         rc = made == NULL ? MOSQ_ERR_NOMEM : MOSQ_ERR_SUCCESS;
     }
-    if (made != NULL) list_set(p, conf->event, made);
+    if (made != NULL) {
+        shared_word_set(&before->at[i]->is_gone, 1);
+        list_set(p, conf->event, made);
+    }
     plugin_list_unref(&before);
     return rc;
 }

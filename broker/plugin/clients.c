@@ -33,6 +33,7 @@ static enum err add_locked(struct plugin *p, struct hook_client *client)
     struct plugin_known *k = calloc(1, sizeof *k);
     if (k == NULL) return ERR_NOMEM;
     k->client = hook_client_ref(client);
+    list_init(&k->parked);
     enum err rc = map_put(&p->known, hash_of(client), k);
     if (rc != ERR_OK) known_free(k);
     return rc;
@@ -42,7 +43,8 @@ enum err plugin_client_show(struct plugin *p, struct hook_client *client)
 {
     enum err rc = ERR_OK;
     lock_take(&p->lock);
-    if (plugin_known_locked(p, client) == NULL) rc = add_locked(p, client);
+    bool is_new = plugin_known_locked(p, client) == NULL;
+    if (is_new && !hook_client_is_gone_for(client, p->place)) rc = add_locked(p, client);
     lock_release(&p->lock);
     return rc;
 }
@@ -60,11 +62,13 @@ void plugin_client_gone(struct plugin *p, struct hook_client *client)
     lock_take(&p->lock);
     struct plugin_known *k = plugin_known_locked(p, client);
     if (k != NULL) k->is_gone = true; /* so it stays as it is for what follows */
+    hook_client_gone_for(client, p->place);
     lock_release(&p->lock);
     if (k == NULL) return;
     plugin_ext_gone(p, k);
     lock_take(&p->lock);
     map_take(&p->known, hash_of(client), is_of, client);
+    while (!list_empty(&k->parked)) list_remove(k->parked.next); /* they stay parked */
     lock_release(&p->lock);
     known_free(k);
 }

@@ -205,6 +205,19 @@ static void serve(struct plugin *p)
     }
 }
 
+/* It stops: nobody else comes in, and what is left open after that is open for good. */
+static void wait_unvisited(struct plugin *p)
+{
+    bool waits = true;
+    while (waits) {
+        lock_take(&p->lock);
+        waits = p->visits > 0;
+        lock_release(&p->lock);
+        open_all(p, waits ? mailbox_wait(&p->mailbox) : mailbox_take(&p->mailbox));
+    }
+    plugin_later_end(p, NULL);
+}
+
 void plugin_run(void *arg)
 {
     struct plugin *p = arg;
@@ -213,6 +226,7 @@ void plugin_run(void *arg)
     tell(p, &p->told);
     if (!p->is_ready) return;
     serve(p);
+    wait_unvisited(p);
     clean_up(p);
     tell(p, &p->told);
 }

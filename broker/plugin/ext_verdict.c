@@ -192,13 +192,12 @@ int longlink_verdict(struct longlink_verdict *v, int rc, const struct longlink_d
     return result;
 }
 
-/* One of this plugin's; NULL: none. */
-static struct promise *take_any(const struct plugin *p)
+/* One of this plugin's, from *at; NULL: none from there. */
+static struct promise *take_any(const struct plugin *p, size_t *at)
 {
-    size_t at = 0;
     struct promise *found = NULL;
     lock_take(&lock);
-    for (struct promise *each; found == NULL && (each = map_next(&promises, &at)) != NULL;)
+    for (struct promise *each; found == NULL && (each = map_next(&promises, at)) != NULL;)
         if (each->step->plugin == p) found = each;
     if (found != NULL) map_take(&promises, map_hash_u64(found->number), is_number, &found->number);
     lock_release(&lock);
@@ -207,6 +206,13 @@ static struct promise *take_any(const struct plugin *p)
 
 void plugin_ext_verdicts_end(struct plugin *p)
 {
-    for (struct promise *promise; (promise = take_any(p)) != NULL; free(promise))
-        plugin_step_answer(promise->step, MOSQ_ERR_UNKNOWN, NULL);
+    bool any;
+    do { /* what is taken out makes others move */
+        size_t at = 0;
+        any = false;
+        for (struct promise *promise; (promise = take_any(p, &at)) != NULL; free(promise)) {
+            any = true;
+            plugin_step_answer(promise->step, MOSQ_ERR_UNKNOWN, NULL);
+        }
+    } while (any);
 }

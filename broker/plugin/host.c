@@ -68,7 +68,7 @@ static enum err init_one(struct plugin *p, const struct plugin_conf *conf)
     p->last = &p->first;
     list_init(&p->later);
     map_init(&p->known);
-    p->call.kind = PLUGIN_MAIL_CALL;
+    p->call.kind = p->unvisited.kind = PLUGIN_MAIL_CALL;
     p->stop.kind = PLUGIN_MAIL_STOP;
     p->clean.kind = PLUGIN_MAIL_CLEAN;
     p->mailbox.event_fd = -1;

@@ -71,7 +71,8 @@ static enum err open_code(struct code *c, const char *path, char text[PLUGIN_TEX
     *c = (struct code){ 0 };
     /* dlopen searches for a name without a slash, and its message for a file that is not there is odd. */
     if (strchr(path, '/') != NULL && access(path, R_OK) != 0) return refuse(text, strerror(errno));
-    c->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    /* Its code stays for good: a thread that it has not ended may still be in it. */
+    c->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (c->handle == NULL) return refuse(text, dlerror());
     c->version = find(c->handle, "mosquitto_plugin_version");
     c->init = find(c->handle, "mosquitto_plugin_init");

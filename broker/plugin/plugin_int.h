@@ -47,7 +47,8 @@ struct plugin {
 
     struct thread thread;
     struct mailbox mailbox;
-    struct mail call, stop, clean, told_idle, told; /* there is a question; ...; the last two: to main */
+    struct mail call, unvisited, stop, clean; /* there is a question; `visits` have ended; ... */
+    struct mail told_idle, told;              /* to main */
     struct plugin_count counts[PLUGIN_EVENTS_COUNT];
     void *ext; /* of longlink_plugin.h's functions */
 
@@ -56,15 +57,14 @@ struct plugin {
     uint32_t said;              /* 1 << enum plugin_wrong: complained of already */
     struct plugin_list *lists[PLUGIN_EVENTS_COUNT];
     struct mail *first, **last; /* questions that wait */
-    uint32_t waiting;
+    uint32_t waiting, visits;   /* the latter: other threads in callbacks that may run anywhere */
     bool is_called, is_stuck, stops, is_ended;
     struct hook_ask *visitor;    /* whose steps its thread makes; NULL: taken away */
     struct plugin_step *running; /* on its thread */
     struct list later;           /* steps that are parked */
     struct map known;            /* ... to here: struct plugin_known */
-
-    bool says_idle;      /* its own thread's */
-    bool runs, is_ready; /* main's; the latter when it has been told */
+    bool says_idle;              /* its own thread's */
+    bool runs, is_ready;         /* main's; the latter when it has been told */
 };
 
 /* The plugin whose init, callback or cleanup runs on this thread; NULL: none. */
@@ -100,6 +100,7 @@ void plugins_gate_close(void); /* when the last has left */
 struct plugin_known {
     struct hook_client *client; /* a reference */
     bool is_gone;               /* its connection has ended, and the plugin knows */
+    struct list parked;         /* steps about it */
     void *ext;                  /* of longlink_plugin.h's functions */
 };
 
@@ -110,7 +111,7 @@ struct hook_client *plugin_client_hold(const struct mosquitto *client);
 /* Any thread. Its entry; with the plugin's lock held. NULL: none. */
 struct plugin_known *plugin_known_locked(struct plugin *p, const struct hook_client *client);
 
-/* Before a step; keeps it until it is gone. Any thread. */
+/* Before a step; keeps it until it is gone, or not at all when it is. Any thread. */
 enum err plugin_client_show(struct plugin *p, struct hook_client *client);
 /* The same for one that was shown on another thread; with the plugin's lock held. ERR_CLOSED: it is gone. */
 enum err plugin_client_show_locked(struct plugin *p, struct hook_client *client);

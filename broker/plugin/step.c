@@ -16,6 +16,7 @@ struct plugin_step *plugin_step_new(struct plugin *p, struct hook_ask *a, int ev
     if (s == NULL) return NULL;
     ref_init(&s->ref, 1);
     list_init(&s->link);
+    list_init(&s->of_client);
     s->plugin = p;
     s->event = event;
     s->ask = a;
@@ -90,6 +91,17 @@ static void begin(struct plugin_step *s)
     lock_release(&p->lock);
 }
 
+static void park_locked(struct plugin_step *s)
+{
+    struct plugin *p = s->plugin;
+    struct plugin_known *k = s->client == NULL ? NULL : plugin_known_locked(p, s->client);
+    s->is_parked = true;
+    s->ask->open += s->is_open ? 0 : 1;
+    s->is_open = true;
+    list_add(&p->later, &s->link);
+    if (k != NULL) list_add(&k->parked, &s->of_client);
+}
+
 enum called { CALLED, PARKED, TAKEN };
 
 static enum called end_or_park(struct plugin_step *s, int *rc)
@@ -103,19 +115,14 @@ static enum called end_or_park(struct plugin_step *s, int *rc)
         p->is_stuck = false;
     }
     if (*rc == PLUGIN_LATER && s->is_later) {
-        parks = !s->has_rc && !s->is_taken;
+        parks = !s->has_rc && !s->is_taken && !p->stops;
         *rc = s->has_rc ? s->rc : MOSQ_ERR_UNKNOWN;
         s->is_later = parks; /* else the next callback may promise again */
         s->has_rc = false;
     } else {
         s->has_rc = s->is_later; /* it has decided itself: what it has promised does not count */
     }
-    if (parks) {
-        s->is_parked = true;
-        s->ask->open += s->is_open ? 0 : 1;
-        s->is_open = true;
-        list_add(&p->later, &s->link);
-    }
+    if (parks) park_locked(s);
     lock_release(&p->lock);
     return parks ? PARKED : is_taken ? TAKEN : CALLED;
 }

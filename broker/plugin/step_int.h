@@ -148,13 +148,13 @@ struct plugin_step {
     struct mail mail;              /* of a verdict that has come later */
     uint64_t began_ns;
     /* The plugin's lock guards from here ... */
-    struct list link;
-    bool is_later;  /* the callback has promised a verdict */
-    bool is_open;   /* the question counts it */
-    bool is_parked; /* ... and has returned */
-    bool has_rc;    /* ... and the verdict is here */
-    bool is_taken;  /* by the watch: too late */
-    int rc;         /* ... to here */
+    struct list link, of_client; /* where it is parked: in the plugin's list, and in what is known of it */
+    bool is_later;               /* the callback has promised a verdict */
+    bool is_open;                /* the question counts it */
+    bool is_parked;              /* ... and has returned */
+    bool has_rc;                 /* ... and the verdict is here */
+    bool is_taken;               /* by the watch: too late */
+    int rc;                      /* ... to here */
 };
 
 /* events.c: event_data of a step, which is zero before. False: for want of memory, which denies. */

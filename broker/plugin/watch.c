@@ -27,15 +27,40 @@ static void send_home(struct homing *h)
     }
 }
 
-/* Steps of a question, or of questions about a client, lose it; they wait in `dead` to be freed. */
+/* It loses its question, and waits in `dead` to be freed. */
+static void drop_locked(struct plugin_step *s, struct list *dead)
+{
+    s->is_taken = true;
+    list_remove(&s->link);
+    list_remove(&s->of_client);
+    if (!s->has_rc) list_add(dead, &s->link); /* else it is on its way, and freed when it arrives */
+}
+
+static void drop_known_locked(const struct hook_ask *a, struct plugin_known *k, uint32_t *left,
+                              struct list *dead)
+{
+    for (struct list *at = k->parked.next, *next; *left > 0 && at != &k->parked; at = next) {
+        struct plugin_step *s = CONTAINER(at, struct plugin_step, of_client);
+        next = at->next;
+        if (s->ask != a) continue;
+        drop_locked(s, dead);
+        --*left;
+    }
+}
+
+/* All steps of a question. There may be very many of others, so it looks first where they are likely to be.
+ */
 static void drop_parked_locked(struct plugin *p, const struct hook_ask *a, struct list *dead)
 {
-    for (struct list *at = p->later.next, *next = at->next; at != &p->later; at = next, next = at->next) {
+    struct plugin_known *k = a->client == NULL ? NULL : plugin_known_locked(p, a->client);
+    uint32_t left = a->open - a->walkers;
+    if (k != NULL) drop_known_locked(a, k, &left, dead);
+    for (struct list *at = p->later.next, *next; left > 0 && at != &p->later; at = next) {
         struct plugin_step *s = CONTAINER(at, struct plugin_step, link);
+        next = at->next;
         if (s->ask != a) continue;
-        s->is_taken = true;
-        list_remove(at);
-        if (!s->has_rc) list_add(dead, at); /* else it is on its way, and freed when it arrives */
+        drop_locked(s, dead);
+        left--;
     }
 }
 
@@ -52,8 +77,8 @@ static void free_dead(struct list *dead)
 static void take_locked(struct plugin *p, struct hook_ask *a, struct homing *home, struct list *dead)
 {
     if (p->visitor == a) p->visitor = NULL;
-    a->walkers = 0;
     drop_parked_locked(p, a, dead);
+    a->walkers = 0;
     plugin_ask_late(a);
     put(home, a);
 }
@@ -64,19 +89,29 @@ static bool may_be_taken(const struct plugin *p, const struct hook_ask *a)
     return a->walkers == 0 || (a->walkers == 1 && p->visitor == a);
 }
 
+/* A will is asked about when its client ends, and is not the less to be sent. Of a client that is not known
+ * nothing is parked that would end with it. */
+static struct hook_ask *next_to_end_locked(struct plugin *p, const struct hook_client *client)
+{
+    struct plugin_known *k = client == NULL ? NULL : plugin_known_locked(p, client);
+    struct list *all = client == NULL ? &p->later : k == NULL ? NULL : &k->parked;
+    if (all == NULL) return NULL;
+    for (struct list *at = all->next; at != all; at = at->next) {
+        struct hook_ask *a = client == NULL ? CONTAINER(at, struct plugin_step, link)->ask
+                                            : CONTAINER(at, struct plugin_step, of_client)->ask;
+        bool ends = client == NULL || (a->client == client && a->about != HOOK_WILL);
+        if (ends && may_be_taken(p, a)) return a;
+    }
+    return NULL;
+}
+
 void plugin_later_end(struct plugin *p, const struct hook_client *client)
 {
     struct homing home = { 0 };
     struct list dead;
     list_init(&dead);
     lock_take(&p->lock);
-    for (struct list *at = p->later.next; at != &p->later;) {
-        struct hook_ask *a = CONTAINER(at, struct plugin_step, link)->ask;
-        at = at->next;
-        if ((client != NULL && a->client != client) || !may_be_taken(p, a)) continue;
-        take_locked(p, a, &home, &dead);
-        at = p->later.next; /* it may have taken more than one */
-    }
+    for (struct hook_ask *a; (a = next_to_end_locked(p, client)) != NULL;) take_locked(p, a, &home, &dead);
     lock_release(&p->lock);
     send_home(&home);
     free_dead(&dead);

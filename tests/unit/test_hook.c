@@ -75,9 +75,18 @@ TEST(a_name_that_was_given_out_stays_good_when_another_one_is_set)
 TEST(so_many_names_and_no_more)
 {
     struct hook_client *c = new_client("phone", "me");
-    for (int i = 1; i < HOOK_USERNAMES_MAX; i++) CHECK_INT(ERR_OK, hook_client_set_username(c, "you"));
+    char name[16];
+    for (int i = 1; i < HOOK_USERNAMES_MAX; i++) {
+        snprintf(name, sizeof name, "%d", i);
+        CHECK_INT(ERR_OK, hook_client_set_username(c, name));
+    }
     CHECK_INT(ERR_FULL, hook_client_set_username(c, "them"));
-    assert_string_equal("you", hook_client_username(c));
+    assert_string_equal(name, hook_client_username(c));
+    for (int i = 0; i < 100; i++) { /* who authenticates again each hour has one name */
+        CHECK_INT(ERR_OK, hook_client_set_username(c, i % 2 == 0 ? "me" : "1"));
+        assert_string_equal(i % 2 == 0 ? "me" : "1", hook_client_username(c));
+        CHECK_INT(ERR_OK, hook_client_set_username(c, NULL));
+    }
     hook_client_unref(&c);
 }
 

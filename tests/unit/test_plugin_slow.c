@@ -3,6 +3,7 @@
  * Plugins that take too long, and verdicts that come later. A callback hangs until the test lets it go, so
  * that only "too late" depends on a clock, and however late that is the outcome is the same.
  */
+#include "plugin/ext_int.h"
 #include "unit/test_plugin_kit.h"
 #include <stdlib.h>
 #include <string.h>
@@ -218,6 +219,52 @@ static void promising(struct rig *r, uint32_t timeout_ms)
     CHECK_INT(ERR_OK, rig_start(r));
 }
 
+static int promise_and_forget(struct rig *r, const char *name, int event, void *data)
+{
+    (void)r, (void)name;
+    if (event != MOSQ_EVT_BASIC_AUTH) return MOSQ_ERR_SUCCESS;
+    CHECK_TRUE(longlink_verdict_later(data) != NULL);
+    return LONGLINK_VERDICT_LATER;
+}
+
+static void promising_many(struct rig *r, uint32_t timeout_ms)
+{
+    rig_init(r);
+    rig_add(r, "a", all);
+    r->conf.timeout_ms = timeout_ms;
+    r->conf.queue_max = UINT32_MAX;
+    r->on_call = promise_and_forget;
+    CHECK_INT(ERR_OK, rig_start(r));
+}
+
+static struct hook_client *client_new(size_t number)
+{
+    struct hook_client *c;
+    char id[32];
+    snprintf(id, sizeof id, "client-%zu", number);
+    struct hook_client_conf conf = { .id = bytes_of_text(id), .address = "127.0.0.1", .version = 5 };
+    CHECK(hook_client_new(&c, &conf) == ERR_OK);
+    return c;
+}
+
+static void ask_of(struct rig *r, struct hook_client *client)
+{
+    struct hook_ask *a = rig_login(r, "later");
+    hook_client_unref(&a->client);
+    a->client = hook_client_ref(client);
+    CHECK_TRUE(!hooks_ask(a));
+}
+
+static void gone_of(struct rig *r, struct hook_client *client)
+{
+    struct hook_gone *g = calloc(1, sizeof *g);
+    CHECK(g != NULL);
+    hook_ask_init(&g->ask, HOOK_GONE, r->hooks, client);
+    g->ask.destroy = rig_free_gone;
+    hook_client_end(client);
+    CHECK_TRUE(!hooks_ask(&g->ask));
+}
+
 /* A question whose callback has promised a verdict, and has returned once something else was done behind. */
 static struct hook_ask *ask_later(struct rig *r)
 {
@@ -327,6 +374,51 @@ TEST(where_callbacks_may_run_anywhere_verdicts_may_come_later_too)
     CHECK_TRUE(plugin_step_answer(promised[0], MOSQ_ERR_PLUGIN_DEFER, NULL));
     assert_ptr_equal(a, rig_answer(&r));
     check_verdict(a, HOOK_ALLOW);
+    rig_fini(&r);
+}
+
+TEST(a_will_whose_verdict_comes_later_is_decided_by_it_though_its_client_is_gone)
+{
+    struct rig r;
+    promising(&r, RIG_LONG_MS);
+    struct hook_publish *will = rig_message(&r, "will");
+    struct hook_ask *a = &will->ask;
+    a->about = HOOK_WILL;
+    will->fallback = HOOK_DENY;
+    CHECK_TRUE(!hooks_ask(a));
+    mailbox_wait(&r.entered);
+    let_go(&r);
+    rig_say_gone(&r);
+    struct hook_ask *behind = ask_later(&r); /* both plugins know that its client is gone */
+    CHECK_TRUE(plugin_step_answer(promised[1], MOSQ_ERR_PLUGIN_DEFER, NULL));
+    assert_ptr_equal(behind, rig_answer(&r));
+    check_verdict(behind, HOOK_ALLOW);
+    CHECK_TRUE(plugin_step_answer(promised[0], MOSQ_ERR_PLUGIN_DEFER, NULL));
+    assert_ptr_equal(a, rig_answer(&r));
+    check_verdict(a, HOOK_ALLOW);
+    rig_stop(&r);
+    for (size_t i = 0; i < 2; i++) CHECK_INT(0, r.plugins->at[i].known.count);
+    rig_fini(&r);
+}
+
+/* Each is found at once, in whatever order; a search through all of them would take minutes. */
+TEST(very_many_verdicts_that_come_never_are_forgotten_with_their_clients_or_their_time)
+{
+    enum { MANY = 30000 };
+    struct rig r;
+    promising_many(&r, RIG_LONG_MS);
+    struct hook_client **clients = calloc(MANY, sizeof(struct hook_client *));
+    CHECK_TRUE(clients != NULL);
+    for (size_t i = 0; i < MANY; i++) {
+        clients[i] = client_new(i);
+        ask_of(&r, clients[i]);
+    }
+    for (size_t i = MANY; i-- > 0;) gone_of(&r, clients[i]);
+    for (size_t i = 0; i < MANY; i++) check_verdict(rig_answer(&r), HOOK_LATE);
+    for (size_t i = 0; i < MANY; i++) hook_client_unref(&clients[i]);
+    free(clients);
+    rig_stop(&r);
+    CHECK_INT(0, r.plugins->at[0].known.count);
     rig_fini(&r);
 }
 
