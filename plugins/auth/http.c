@@ -46,7 +46,6 @@ struct call {
     char *request; /* with the password */
     char *body;
     size_t bytes;
-    bool is_too_long;
 };
 
 static uint64_t now_ms(void)
@@ -135,15 +134,32 @@ bool http_read_body(const char *body, struct http_answer *a)
     return is_good;
 }
 
-static void answer(struct http_ask *q, enum http_is is, const char *body, const char *why)
+/* Takes the answer. */
+static void done(struct http_ask *q, struct http_answer *a)
 {
-    struct http_answer a = { .is = is, .why = why };
-    if (is == HTTP_ALLOWS && !http_read_body(body, &a)) {
-        a.is = HTTP_FAILED;
-        a.why = "the HTTP back end's answer cannot be read";
+    q->done(q, a);
+    http_answer_fini(a);
+}
+
+static void fail(struct http_ask *q, const char *why)
+{
+    struct http_answer a = { .is = HTTP_FAILED, .why = why };
+    done(q, &a);
+}
+
+static const char refuses[] = "the HTTP back end refuses it";
+
+/* From what is remembered: it ends when it would have ended. */
+static void answer_again(struct http_ask *q, const struct http_said *said, uint64_t now)
+{
+    struct http_answer a = { .is = said->allows ? HTTP_ALLOWS : HTTP_DENIES, .why = refuses };
+    uint64_t age_s = (now - said->since_ms) / 1000;
+    if (said->allows && !http_read_body(said->body, &a)) {
+        http_answer_fini(&a);
+        a = (struct http_answer){ .is = HTTP_FAILED, .why = "out of memory" };
     }
-    q->done(q, &a);
-    http_answer_fini(&a);
+    if (a.expires_in_s > 0) a.expires_in_s -= age_s < a.expires_in_s ? age_s : a.expires_in_s - 1;
+    done(q, &a);
 }
 
 /* --- a request */
@@ -152,10 +168,8 @@ static size_t write_body(char *data, size_t one, size_t count, void *arg)
 {
     struct call *c = arg;
     size_t n = one * count;
-    if (n > HTTP_BODY_BYTES_MAX - c->bytes) {
-        c->is_too_long = true;
-        return 0;
-    }
+    /* A NUL would hide what follows. */
+    if (n > HTTP_BODY_BYTES_MAX - c->bytes || (n > 0 && memchr(data, '\0', n) != NULL)) return 0;
     char *grown = realloc(c->body, c->bytes + n + 1);
     if (grown == NULL) return 0;
     memcpy(grown + c->bytes, data, n);
@@ -234,33 +248,31 @@ static enum http_is verdict_of(CURL *easy, CURLcode rc)
     return is_refusal ? HTTP_DENIES : HTTP_FAILED;
 }
 
-static void remember(struct call *c, enum http_is is)
+static void remember(struct call *c, const struct http_answer *a)
 {
     const struct http_conf *conf = &c->http->conf->conf;
-    uint32_t seconds = is == HTTP_ALLOWS ? conf->cache_s : conf->cache_denied_s;
-    struct http_said said = { .allows = is == HTTP_ALLOWS, .body = is == HTTP_ALLOWS ? c->body : NULL };
-    if (is != HTTP_FAILED && seconds > 0)
-        http_cache_put(c->http->cache, &c->key, &said, now_ms() + (uint64_t)seconds * 1000);
-}
-
-static const char *why_of(enum http_is is)
-{
-    return is == HTTP_DENIES ? "the HTTP back end refuses it"
-                             : "the HTTP back end does not answer as it should";
+    bool allows = a->is == HTTP_ALLOWS;
+    struct http_said said = { .allows = allows, .body = allows ? c->body : NULL, .since_ms = now_ms() };
+    uint64_t seconds = allows ? conf->cache_s : conf->cache_denied_s;
+    if (a->expires_in_s > 0 && a->expires_in_s < seconds) seconds = a->expires_in_s;
+    if (a->is != HTTP_FAILED && seconds > 0)
+        http_cache_put(c->http->cache, &c->key, &said, said.since_ms + seconds * 1000);
 }
 
 static void call_end(struct call *c, CURLcode rc)
 {
     struct http *h = c->http;
-    enum http_is is = verdict_of(c->easy, rc);
-    struct http_answer probe = { .is = is };
-    if (is == HTTP_ALLOWS && !http_read_body(c->body, &probe)) is = HTTP_FAILED;
-    http_answer_fini(&probe);
-    breaker_done(&h->breaker, is != HTTP_FAILED, now_ms());
-    remember(c, is);
+    struct http_answer a = { .is = verdict_of(c->easy, rc) };
+    if (a.is == HTTP_ALLOWS && !http_read_body(c->body, &a)) {
+        http_answer_fini(&a);
+        a = (struct http_answer){ .is = HTTP_FAILED };
+    }
+    a.why = a.is == HTTP_DENIES ? refuses : "the HTTP back end does not answer as it should";
+    breaker_done(&h->breaker, a.is != HTTP_FAILED, now_ms());
+    remember(c, &a);
     list_remove(&c->link);
     h->active--;
-    answer(c->ask, is, c->body, why_of(is));
+    done(c->ask, &a);
     call_free(c);
 }
 
@@ -268,15 +280,17 @@ static void call_end(struct call *c, CURLcode rc)
 
 static void begin(struct http *h, struct http_ask *q)
 {
-    const char *const texts[] = { q->username, q->password, q->client_id };
-    struct http_key key = http_cache_key(h->cache, texts, 3);
-    const struct http_said *said = http_cache_get(h->cache, &key, now_ms());
+    /* All that it is told: it may think of any of it. */
+    const char *const texts[] = { q->username, q->password, q->client_id, q->address };
+    uint64_t now = now_ms();
+    struct http_key key = http_cache_key(h->cache, texts, sizeof texts / sizeof texts[0]);
+    const struct http_said *said = http_cache_get(h->cache, &key, now);
     if (said != NULL) {
-        answer(q, said->allows ? HTTP_ALLOWS : HTTP_DENIES, said->body, why_of(HTTP_DENIES));
+        answer_again(q, said, now);
         return;
     }
-    if (!breaker_may(&h->breaker, now_ms())) {
-        answer(q, HTTP_FAILED, NULL, "the HTTP back end has failed too often, and is not asked for a while");
+    if (!breaker_may(&h->breaker, now)) {
+        fail(q, "the HTTP back end has failed too often, and is not asked for a while");
         return;
     }
     struct call *c = calloc(1, sizeof *c);
@@ -288,7 +302,7 @@ static void begin(struct http *h, struct http_ask *q)
     }
     if (c != NULL) call_free(c);
     breaker_done(&h->breaker, false, now_ms());
-    answer(q, HTTP_FAILED, NULL, "out of memory");
+    fail(q, "out of memory");
 }
 
 static struct http_ask *take(struct http *h)
@@ -360,8 +374,7 @@ static void run(void *arg)
     }
     while (!list_empty(&h->calls))
         call_end(CONTAINER(h->calls.next, struct call, link), CURLE_ABORTED_BY_CALLBACK);
-    for (struct http_ask *q = take(h); q != NULL; q = take(h))
-        answer(q, HTTP_FAILED, NULL, "the plugin stops");
+    for (struct http_ask *q = take(h); q != NULL; q = take(h)) fail(q, "the plugin stops");
 }
 
 /* --- from outside */

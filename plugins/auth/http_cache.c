@@ -110,7 +110,9 @@ void http_cache_put(struct http_cache *c, const struct http_key *k, const struct
     if (c->entries.count >= c->entries_max) drop(c, CONTAINER(c->used.next, struct entry, link));
     e = calloc(1, sizeof *e);
     if (e == NULL) return;
-    *e = (struct entry){ .key = *k, .until_ms = until_ms, .said = { .allows = said->allows } };
+    *e = (struct entry){ .key = *k,
+                         .until_ms = until_ms,
+                         .said = { .allows = said->allows, .since_ms = said->since_ms } };
     if (said->body != NULL) e->said.body = strdup(said->body);
     bool is_whole = said->body == NULL || e->said.body != NULL;
     if (is_whole && map_put(&c->entries, hash_of(k), e) == ERR_OK) {

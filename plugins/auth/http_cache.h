@@ -23,7 +23,8 @@ struct http_key {
 
 struct http_said {
     bool allows;
-    char *body; /* NULL: none */
+    char *body;        /* NULL: none */
+    uint64_t since_ms; /* it was said */
 };
 
 struct http_cache;

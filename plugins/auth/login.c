@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "auth/login.h"
 #include "auth/scram.h"
+#include "codec/rd.h"
 #include <stdlib.h>
 
 /* What an unknown name's password is compared with where nobody has one: as slow as what longlink passwd
@@ -144,6 +145,10 @@ static bool ask_http(const struct world *w, const struct login_ask *ask, struct 
 {
     (void)w;
     if (ask->username == NULL && ask->password == NULL) return false;
+    if ((utf8_scan(text_of(ask->password)) & UTF8_ILL_FORMED) != 0) { /* JSON has no bytes, only texts */
+        deny(a, SOURCE_HTTP, "the password is no text, which the HTTP back end could not be told");
+        return true;
+    }
     a->is = LOGIN_HTTP;
     a->source = SOURCE_HTTP;
     return true;

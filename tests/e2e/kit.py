@@ -253,13 +253,15 @@ class Closed(Exception):
 
 class Client:
     """Sends and receives when it is told to, and never by itself. receive_buffer: SO_RCVBUF, small for a reader that
-    is to be slow."""
+    is to be slow. source: the address that it comes from."""
 
-    def __init__(self, port, receive_buffer=None):
+    def __init__(self, port, receive_buffer=None, source=None):
         is_path = isinstance(port, str)  # of a Unix socket
         self.socket = socket.socket(socket.AF_UNIX if is_path else socket.AF_INET)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        if source:
+            self.socket.bind((source, 0))
         self.socket.settimeout(WAIT_S)
         self.socket.connect(port if is_path else ("127.0.0.1", port))
         if not is_path:

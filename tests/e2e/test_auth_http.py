@@ -115,6 +115,28 @@ class Http(auth_kit.Test):
         b = self.auth(http_url=s.url)
         self.told_to_go(self.come(b, "c1", user="anna", password=PASSWORD), MAXIMUM_CONNECT_TIME)
 
+    def test_what_is_remembered_ends_when_it_would_have_ended(self):
+        s = self.back_end(lambda q: (200, {"expires_in": 2}))
+        b = self.auth(http_url=s.url)
+        first = self.come(b, "c1", user="anna", password=PASSWORD)
+        self.told_to_go(first, MAXIMUM_CONNECT_TIME)
+        self.come(b, "c1", user="anna", password=PASSWORD)
+        self.assertEqual(len(s.asked), 2)
+
+    def test_what_is_said_of_an_address_is_not_said_of_another_one(self):
+        s = self.back_end(lambda q: (204, b"") if q["address"] == "127.0.0.1" else (403, b""))
+        b = self.auth(http_url=s.url)
+        self.come(b, "c1", user="anna", password=PASSWORD)
+        other = kit.Client(b.port, source="127.0.0.2")
+        self.addCleanup(other.close)
+        self.assertEqual(other.join("c1", user="anna", password=PASSWORD)[1], NOT_AUTHORIZED)
+        self.assertEqual(len(s.asked), 2)
+
+    def test_a_nul_in_the_body_hides_nothing(self):
+        s = self.back_end(lambda q: (200, b"\0" + b'{"acl": {"deny_both": "#"}}'))
+        b = self.auth(http_url=s.url)
+        self.come(b, "c1", SERVER_UNAVAILABLE, user="anna", password=PASSWORD)
+
     def test_the_broker_stops_while_it_waits_for_an_answer(self):
         may_go = threading.Event()
         s = self.back_end(lambda q: (may_go.wait(kit.WAIT_S) and 204 or 204, b""))

@@ -57,7 +57,7 @@ static void put(struct http_cache *c, const char *a, bool allows, uint64_t until
 {
     char body[] = "{}";
     struct http_key k = key(c, a, "x");
-    struct http_said said = { allows, allows ? body : NULL };
+    struct http_said said = { allows, allows ? body : NULL, 0 };
     http_cache_put(c, &k, &said, until_ms);
 }
 

@@ -318,3 +318,13 @@ TEST(files_that_cannot_be_are_named)
         CHECK_TRUE(s == NULL && strstr(note.text, "/nowhere/at/all") != NULL);
     }
 }
+
+/* In JSON such bytes become what each reader makes of them, so two passwords may become one. */
+TEST(a_password_that_is_no_text_is_no_question_for_the_http_back_end)
+{
+    static const struct option_given given[] = { { "http_url", "http://127.0.0.1:1/" } };
+    struct world *w = world_of(given, 1, NULL);
+    CHECK_INT(LOGIN_HTTP, ask(w, "anna", "p\xc3\xa4ss"));
+    CHECK_INT(LOGIN_DENY, ask(w, "anna", "p\xff"));
+    world_unref(&w);
+}
