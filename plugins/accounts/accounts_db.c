@@ -2,6 +2,7 @@
 #include "accounts/accounts_db.h"
 #include "accounts/schema.h"
 #include "accounts/secret.h"
+#include "codec/rd.h"
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -45,16 +46,30 @@ static enum err execute(struct accounts_db *db, const char *sql)
 
 /* --- opening */
 
-static enum err user_version(struct accounts_db *db, int *version)
+static enum err ask_number(struct accounts_db *db, const char *sql, int *out)
 {
     sqlite3_stmt *s;
-    *version = 0;
-    if (sqlite3_prepare_v2(db->handle, "PRAGMA user_version", -1, &s, NULL) != SQLITE_OK)
-        return fail(db, "open");
+    *out = 0;
+    if (sqlite3_prepare_v2(db->handle, sql, -1, &s, NULL) != SQLITE_OK) return fail(db, "open");
     enum err rc = sqlite3_step(s) == SQLITE_ROW ? ERR_OK : fail(db, "open");
-    if (rc == ERR_OK) *version = sqlite3_column_int(s, 0);
+    if (rc == ERR_OK) *out = sqlite3_column_int(s, 0);
     sqlite3_finalize(s);
     return rc;
+}
+
+static enum err user_version(struct accounts_db *db, int *version)
+{
+    return ask_number(db, "PRAGMA user_version", version);
+}
+
+/* A version of 0 is also what programs have that use none. */
+static enum err check_empty(struct accounts_db *db)
+{
+    int tables;
+    enum err rc = ask_number(db, "SELECT count(*) FROM sqlite_master", &tables);
+    if (rc != ERR_OK || tables == 0) return rc;
+    snprintf(db->error, sizeof db->error, "it is a database of something else");
+    return ERR_SYNTAX;
 }
 
 /* The version is read again inside: another process may have been faster. */
@@ -66,6 +81,7 @@ static enum err step_up(struct accounts_db *db, int newest)
     if (rc != ERR_OK) return rc;
     rc = user_version(db, &from);
     snprintf(set, sizeof set, "PRAGMA user_version = %d", from + 1);
+    if (rc == ERR_OK && from == 0) rc = check_empty(db);
     if (rc == ERR_OK && from >= 0 && from < newest) {
         rc = execute(db, schema_auth[from]);
         if (rc == ERR_OK) rc = execute(db, set);
@@ -307,8 +323,21 @@ static enum err change(struct accounts_db *db, const char *sql, const struct byt
     return missing(db, args[count - 1]);
 }
 
+static enum err check_name(struct accounts_db *db, struct bytes name)
+{
+    bool is_good = name.len > 0 && name.len <= UINT16_MAX && (utf8_scan(name) & UTF8_ILL_FORMED) == 0;
+    for (size_t i = 0; i < name.len; i++)
+        if (name.at[i] < 0x20 || name.at[i] == 0x7f) is_good = false;
+    if (is_good) return ERR_OK;
+    snprintf(db->error, sizeof db->error,
+             "a name cannot be; allowed: UTF-8 without control characters, at most 65535 bytes");
+    return ERR_SYNTAX;
+}
+
 enum err accounts_db_put(struct accounts_db *db, struct bytes name, struct bytes secret)
 {
+    enum err rc = check_name(db, name);
+    if (rc != ERR_OK) return rc;
     const struct bytes args[] = { name, secret };
     return change(db,
                   "INSERT INTO account (name, secret) VALUES (?1, ?2) "
@@ -318,6 +347,8 @@ enum err accounts_db_put(struct accounts_db *db, struct bytes name, struct bytes
 
 enum err accounts_db_add(struct accounts_db *db, struct bytes name)
 {
+    enum err rc = check_name(db, name);
+    if (rc != ERR_OK) return rc;
     return change(
         db, "INSERT INTO account (name) VALUES (?1) ON CONFLICT (name) DO UPDATE SET name = excluded.name",
         &name, 1);
@@ -338,7 +369,9 @@ enum err accounts_db_enable(struct accounts_db *db, struct bytes name, bool is_e
 
 static enum err join(struct accounts_db *db, const struct bytes args[2])
 {
-    enum err rc =
+    enum err rc = check_name(db, args[0]);
+    if (rc != ERR_OK) return rc;
+    rc =
         change(db, "INSERT INTO team (name) VALUES (?1) ON CONFLICT (name) DO UPDATE SET name = ?1", args, 1);
     if (rc != ERR_OK) return rc;
     return change(db,

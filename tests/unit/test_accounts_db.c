@@ -305,3 +305,32 @@ TEST(the_seed_of_unknown_names_is_the_databases)
     place_end(&p);
     place_end(&other);
 }
+
+TEST(a_database_of_something_else_stays_as_it_is)
+{
+    struct place p = place_new();
+    struct accounts_db *db;
+    execute(&p, "CREATE TABLE bookmark (url TEXT)");
+    for (int i = 0; i < 2; i++) {
+        CHECK_INT(ERR_SYNTAX, accounts_db_open(&db, p.path, i == 0 ? ACCOUNTS_DB_OPEN : ACCOUNTS_DB_CREATE));
+        CHECK_TRUE(strstr(accounts_db_error(db), "something else") != NULL);
+        accounts_db_close(&db);
+    }
+    execute(&p, "CREATE TABLE account (mine TEXT)");
+    place_end(&p);
+}
+
+TEST(a_name_is_text_without_control_characters)
+{
+    struct place p = place_new();
+    struct accounts_db *db = opened(&p, ACCOUNTS_DB_CREATE);
+    static const char *const wrong[] = { "", "a\nb", "\x7f", "\xff", "\xc0\xaf" };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        CHECK_INT(ERR_SYNTAX, accounts_db_add(db, t(wrong[i])));
+        CHECK_INT(ERR_SYNTAX, accounts_db_put(db, t(wrong[i]), (struct bytes){ 0 }));
+    }
+    CHECK_TRUE(strstr(accounts_db_error(db), "UTF-8") != NULL);
+    CHECK_INT(ERR_OK, accounts_db_add(db, t("J\xc3\xbcrgen Meier")));
+    accounts_db_close(&db);
+    place_end(&p);
+}
