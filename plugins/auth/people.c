@@ -86,9 +86,12 @@ void person_unref(struct person **owner)
 
 /* --- who has to go */
 
+/* Somebody may be telling the host of it already, without the lock: `next` is his then. */
 static void end_locked(struct person *q)
 {
     struct people *p = q->people;
+    if (q->is_ending) return;
+    q->is_ending = true;
     q->next = p->ending;
     p->ending = person_ref(q);
 }
@@ -96,6 +99,14 @@ static void end_locked(struct person *q)
 static void go(struct device *dev)
 {
     end_locked(CONTAINER(dev, struct person, device));
+}
+
+static void told(struct people *p, struct person *q)
+{
+    pthread_mutex_lock(&p->lock);
+    q->is_ending = false;
+    pthread_mutex_unlock(&p->lock);
+    person_unref(&q);
 }
 
 /* Releases the lock, and tells the host. Gives how many. */
@@ -108,7 +119,7 @@ static size_t release(struct people *p, enum people_end why)
     for (struct person *next; q != NULL; q = next, count++) {
         next = q->next;
         p->ops->end(q->client, why);
-        person_unref(&q);
+        told(p, q);
     }
     return count;
 }

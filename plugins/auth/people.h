@@ -45,7 +45,8 @@ struct person {
     struct list link;
     struct device device;
     struct wheel_timer timer;
-    struct person *next; /* of those to end */
+    struct person *next; /* of those to end: of whoever is telling the host */
+    bool is_ending;      /* it is one of them */
 
     struct scram *scram; /* an exchange under way; the asker's */
 };

@@ -7,6 +7,7 @@
 struct host {
     int ended[16], forgotten[16];
     enum people_end why;
+    void (*then)(void); /* while the host is told: another thread may do it then. Once */
 };
 
 static struct host host;
@@ -16,6 +17,9 @@ static void end(void *client, enum people_end why)
 {
     host.ended[(int *)client - numbers]++;
     host.why = why;
+    void (*then)(void) = host.then;
+    host.then = NULL;
+    if (then != NULL) then();
 }
 
 static void forget(void *client)
@@ -111,6 +115,33 @@ TEST(who_expires_is_ended_then_and_not_before)
     CHECK_INT(1, host.ended[0]);
     leave(a);
     leave(b);
+    people_unref(&p);
+}
+
+static struct person *newer[3];
+
+static void newer_ones_come(void)
+{
+    static const char *const names[] = { "anna", "bob", "carl" };
+    for (int i = 0; i < 3; i++) CHECK_INT(ERR_OK, enter(newer[i], names[i], 1, 0));
+}
+
+TEST(who_is_being_ended_for_one_reason_is_not_ended_for_another_one_meanwhile)
+{
+    static const char *const names[] = { "anna", "bob", "carl" };
+    struct people *p = made();
+    struct person *old[3];
+    for (int i = 0; i < 3; i++) {
+        old[i] = person(p, i, "old");
+        newer[i] = person(p, 3 + i, "new");
+        CHECK_INT(ERR_OK, enter(old[i], names[i], 0, 5000));
+    }
+    host.then = newer_ones_come;
+    people_tick(p, 6000);
+    for (int i = 0; i < 3; i++) CHECK_TRUE(host.ended[i] == 1 && host.ended[3 + i] == 0);
+    for (int i = 0; i < 3; i++) leave(old[i]);
+    for (int i = 0; i < 3; i++) leave(newer[i]);
+    for (int i = 0; i < 6; i++) CHECK_INT(1, host.forgotten[i]);
     people_unref(&p);
 }
 
