@@ -106,6 +106,15 @@ class Life(Case):
         self.assertRegex(self.said(), r"b 10 disconnect client=client-1\b")
         self.assertNotRegex(self.said(), r"a 10 .*client-1|b 10 .*client-0")
 
+    def test_a_thread_that_a_plugin_leaves_running_does_not_take_the_broker_down_at_its_end(self):
+        for _ in range(3):
+            b = self.broker(f"plugin {so('restless')}")
+            reader = self.client(b, "reader")
+            reader.subscribe("restless")
+            self.assertEqual(reader.message().topic, "restless")
+            b.is_over = True
+            self.assertEqual(b.stop(), 0)
+
     def test_of_newer_events_those_are_raised_that_fit_and_the_others_refused_by_name(self):
         b = self.broker(f"plugin {so('newer')}\nplugin_opt_out {self.out}")
         for name, clean in (("short", True), ("kept", False)):

@@ -9,6 +9,7 @@ endfunction()
 
 test_plugin(abuse)
 test_plugin(newer)
+test_plugin(restless)
 test_plugin(transcript)
 test_plugin(rigged)
 target_include_directories(plugin_rigged PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
