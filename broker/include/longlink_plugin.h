@@ -142,8 +142,8 @@ struct longlink_connected {
 typedef void longlink_connected_fn(void *userdata, const struct longlink_connected *connected);
 
 /* In init. Each client of whose BASIC_AUTH or EXT_AUTH_* the plugin's callbacks could know, when it is let
- * in: once, as its CONNACK is sent, before its DISCONNECT, and before what comes later on the plugin's thread,
- * unless plugins in front of it hold this up and not that. `fn` NULL: no longer. */
+ * in: once, as its CONNACK is sent, before its DISCONNECT, and before what comes later on the plugin's
+ * thread, unless plugins in front of it hold this up and not that. `fn` NULL: no longer. */
 LONGLINK_API int longlink_on_connected(mosquitto_plugin_id_t *id, longlink_connected_fn *fn, void *userdata);
 
 /* Calls `fn` once. MOSQ_ERR_OVERSIZE_PACKET: LONGLINK_QUERIES_MAX are under way. When the broker stops, those
