@@ -305,6 +305,7 @@ def step_retained(s):
     w.publish("ret/yes", "kept", 1, retain=True)
     w.publish("ret/@ar=12", "not to be read", 1, retain=True)
     r = Actor(s, "reader").join().subscribe("ret/#", qos=1, count=2)
+    s.wait_plugin("not to be read len=14 qos=1 retain=1 props=none -> ACL_DENIED")
     w.publish("ret/yes", "", 1, retain=True)
     r.see()
     w.publish("ret/@ar=12", "", 1, retain=True)
