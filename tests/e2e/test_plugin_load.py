@@ -120,6 +120,7 @@ class Life(Case):
         for name, clean in (("short", True), ("kept", False)):
             c = self.client(b, name, version=kit.V311, clean=clean)
             c.leave()
+            kit.wait_until(lambda: re.search(f"event (10|28) {name} ", self.said()), f"{name} is gone")
         self.client(b, "kept", version=kit.V311, clean=False)
         self.client(b, "kept", version=kit.V311, clean=False)  # takes over: the session is not off line
         b.is_over = True

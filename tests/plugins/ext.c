@@ -221,8 +221,9 @@ static void on_presence(void *userdata, const struct longlink_presence *p)
 static void say_held(void)
 {
     const char *id = mosquitto_client_id(held);
-    say("held %s here=%d data=%d end=%d", id == NULL ? "-" : id, longlink_client_is_here(held),
-        longlink_client_data(self, held) != NULL, longlink_client_end(held, 0, false));
+    int is_here = longlink_client_is_here(held), has_data = longlink_client_data(self, held) != NULL;
+    int result = longlink_client_end(held, 0, false); /* after which it may be gone at any moment */
+    say("held %s here=%d data=%d end=%d", id == NULL ? "-" : id, is_here, has_data, result);
 }
 
 static void log_lines(void)
