@@ -226,6 +226,11 @@ static void run(struct pool_job *pool)
 {
     struct job *j = CONTAINER(pool, struct job, pool);
     struct login_answer a = { .source = SOURCES };
+    /* plugin_timeout has refused it, say: what it would cost is for who comes next. */
+    if (!longlink_client_is_here(j->person->client)) {
+        give_up(j, "the client has gone");
+        return;
+    }
     if (j->world == NULL) j->world = plugin_world(j->plugin);
     struct login_ask ask = { .username = j->username,
                              .password = j->password,
