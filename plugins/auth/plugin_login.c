@@ -228,7 +228,10 @@ static void run(struct pool_job *pool)
     struct login_answer a = { .source = SOURCES };
     /* plugin_timeout has refused it, say: what it would cost is for who comes next. */
     if (!longlink_client_is_here(j->person->client)) {
-        give_up(j, "the client has gone");
+        plugin_say(j->plugin, MOSQ_LOG_NOTICE, "login-abandoned",
+                   "the client has gone, or plugin_timeout has passed");
+        longlink_verdict(j->verdict, MOSQ_ERR_AUTH, NULL);
+        job_free(j);
         return;
     }
     if (j->world == NULL) j->world = plugin_world(j->plugin);

@@ -110,23 +110,15 @@ class Accounts(auth_kit.Test):
         self.come(b, "carl", NOT_AUTHORIZED, user="carl", password=PASSWORD)
         anna.ping()
 
-    def come_or_not(self, b, user, password):
-        c = kit.Client(b.port)
-        self.addCleanup(c.close)
-        return c.join("", user=user, password=password)[1]
-
     def test_passwords_of_those_who_are_no_longer_there_are_not_looked_at(self):
         path = self.database()
         tool("passwd", "--db", "-I", "200000", "-b", path, "anna", PASSWORD)
         b = self.auth(accounts_db=path, conf="plugin_timeout 1")
-        for i in range(300):
+        for i in range(100):
             c = kit.Client(b.port)
             c.join(f"c{i}", user="anna", password="wrong", answer=False)
             c.close()
-        codes = []
-        while 0 not in codes and len(codes) < 8:  # each takes a second at most, and all hashes would take longer
-            codes.append(self.come_or_not(b, "anna", PASSWORD))
-        self.assertIn(0, codes)
+        kit.wait_until(lambda: 'says="login-abandoned"' in b.text(), "that they are passed over")
 
     def test_wrong_options_keep_the_broker_from_starting(self):
         for option, said in (("threads 99", "1 8"), ("nothing x", "no such option"),
