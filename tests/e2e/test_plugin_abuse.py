@@ -40,10 +40,9 @@ class Abuse(kit.Test):
         return kit.wait_file(self.b.log, pattern)
 
     def test_a_pointer_that_was_kept_is_nobody(self):
-        c = self.client(self.b, "short lived")
+        c, other = self.client(self.b, "short lived"), self.client(self.b, "other")  # both now: never at one address
         self.asked(c, "do/keep")
         c.leave()
-        other = self.client(self.b, "other")
 
         def is_nobody():
             return self.asked(other, "do/use")[0] == ["kept id=NULL user=NULL address=NULL version=0 subs=0: 0"]
