@@ -1,54 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kit/test.h"
 #include "session/session.h"
+#include "unit/session_kit.h"
 #include <stdlib.h>
-
-enum { MSGS = 61 };
-
-static struct msg *msgs[MSGS];
-
-/* The message of a seq; few in all, so that a wrong one is likely to be another one. */
-static struct msg *msg_of(uint64_t seq)
-{
-    struct msg **m = &msgs[seq % MSGS];
-    struct msg_parts parts = { .topic = bytes_of_text("t"), .payload = bytes_of_text("payload"), .qos = 1 };
-    if (*m == NULL) CHECK_INT(ERR_OK, msg_new(m, &parts));
-    return *m;
-}
-
-static struct session *open_session(bool persistent)
-{
-    struct session *s = NULL;
-    struct session_conf conf = { .client_id = bytes_of_text("client"),
-                                 .session_no = 7,
-                                 .persistent = persistent,
-                                 .queue_bytes_max = CLEAN_QUEUE_BYTES_MAX };
-    CHECK_INT(ERR_OK, session_new(&s, &conf));
-    return s;
-}
-
-static void close_session(struct session *s)
-{
-    if (s->conn != NULL) session_detach(s);
-    session_free(&s);
-    CHECK_TRUE(s == NULL);
-    for (size_t i = 0; i < MSGS; i++) {
-        /* The session has given back every reference it took. */
-        if (msgs[i] != NULL) CHECK_INT(1, atomic_load(&msgs[i]->ref.count));
-        msg_unref(&msgs[i]);
-    }
-}
-
-static enum err offer(struct session *s, uint64_t seq)
-{
-    struct store_row row = { .seq = seq, .msg = msg_of(seq), .qos = 1 };
-    return session_offer(s, &row);
-}
-
-static void offer_some(struct session *s, uint64_t first, uint64_t last)
-{
-    for (uint64_t seq = first; seq <= last; seq++) CHECK_INT(ERR_OK, offer(s, seq));
-}
 
 /* A page with these rows; the references stay the caller's. */
 static void give_page(struct session *s, uint64_t first, uint32_t count)
