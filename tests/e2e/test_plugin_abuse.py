@@ -65,6 +65,7 @@ class Abuse(kit.Test):
             self.assertEqual("from/elsewhere", sub.message().topic)
         self.wait_log(r' plugin-notice .*text="foreign log"')
         self.wait_log(r' plugin-wrong plugin="abuse" what="callbacks can be registered on the plugin.s own thread')
+        self.wait_log(r"registered on the plugin's own thread")
         self.assertEqual(1, len(re.findall(r"registered on the plugin's own thread", self.b.text())))
         self.lives()
 
@@ -106,6 +107,7 @@ class Abuse(kit.Test):
         for how in ("wildcard", "empty", "null", "utf8"):
             self.assertEqual(0x90, self.asked(c, f"change/{how}")[1], how)
         self.wait_log(r" plugin-wrong .*MESSAGE: a topic became one that is none")
+        self.wait_log("a topic became one that is none")
         self.assertEqual(1, len(re.findall("a topic became one that is none", self.b.text())))
         self.lives()
 
@@ -134,6 +136,7 @@ class Abuse(kit.Test):
         for result in (1, 99, -1, -17, 2147483647, -2147483648):
             self.assertEqual(0x87, self.asked(c, f"acl/{result}")[1], result)
         self.wait_log(r" plugin-wrong .*number=1\b")
+        self.wait_log("which denies")
         self.assertEqual(1, len(re.findall("which denies", self.b.text())))
         self.lives()
 

@@ -233,8 +233,7 @@ class Figures(Case):
         b = self.ext()
         self.login(b, "one", "good")
         self.control("log")
-        kit.wait_until(lambda: " plugin-notice " in b.text(), "the line")
-        line = re.search(r" plugin-notice (.*)", b.text()).group(1)
+        line = kit.wait_file(b.log, r" plugin-notice (.*)\n").group(1)
         self.assertEqual(line, r'plugin="ext" says="greeting" who="a \x22peer\x22\x0a" field="x"')
         self.assertEqual(b.text().count('says="greeting"'), 1)
         b.metrics()
@@ -264,7 +263,7 @@ class Keys(Case):
                 self.assertFalse(self.come(b, version, "lamp", "00"))
                 self.assertFalse(self.come(b, version, "nobody"))
                 self.assertFalse(self.come(b, version, "slow"))  # late
-        self.assertIn("no pre-shared key has the identity that it named", b.text())
+        kit.wait_file(b.log, "no pre-shared key has the identity that it named")
 
     def test_the_file_is_asked_when_plugins_defer(self):
         keys = pki().write("psk-of-file", "nobody:0123ab\nlamp:77\n")
@@ -279,7 +278,7 @@ class Keys(Case):
         b = self.doors("plugin_timeout 0\nconnect_timeout_s 1")
         self.assertFalse(self.come(b, "tlsv1.2", "slow"))
         self.assertFalse(self.come(b, "tlsv1.3", "slow"))
-        self.assertIn(" connect-timeout ", b.text())
+        kit.wait_file(b.log, " connect-timeout ")
 
 
 class KeysAnywhere(Keys):
