@@ -1,5 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/bytes.h"
+#include <stdlib.h>
+
+char *bytes_to_text(struct bytes b)
+{
+    char *text = malloc(b.len + 1);
+    if (text == NULL) return NULL;
+    if (b.len > 0) memcpy(text, b.at, b.len);
+    text[b.len] = '\0';
+    return text;
+}
 
 /* Folds a 128-bit product: each output bit depends on every bit of both factors. */
 static uint64_t fold(uint64_t a, uint64_t b)

@@ -3,9 +3,9 @@
  * bytes - a borrowed run of bytes, and the keyed hash of one.
  *
  * Thread:  any; a value.
- * Memory:  borrows. Not terminated by NUL.
+ * Memory:  borrows. Not terminated by NUL; bytes_to_text gives a copy that is, to be freed.
  * Limits:  none.
- * Errors:  none.
+ * Errors:  NULL from bytes_to_text without memory.
  * Tests:   tests/unit/test_base.c
  */
 #ifndef BASE_BYTES_H
@@ -35,6 +35,8 @@ static inline bool bytes_equal(struct bytes a, struct bytes b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
 }
+
+char *bytes_to_text(struct bytes b);
 
 /* 64 well mixed bits under a secret seed, so that a peer who chooses the bytes cannot choose the bucket. */
 uint64_t bytes_hash(struct bytes b, uint64_t seed);

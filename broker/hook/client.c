@@ -18,15 +18,6 @@ struct hook_client {
     char texts[];
 };
 
-static char *copy(struct bytes b)
-{
-    char *text = malloc(b.len + 1);
-    if (text == NULL) return NULL;
-    if (b.len > 0) memcpy(text, b.at, b.len);
-    text[b.len] = '\0';
-    return text;
-}
-
 /* Id and address, each with its end. */
 static void put_texts(struct hook_client *c, const struct hook_client_conf *conf)
 {
@@ -42,7 +33,7 @@ static void put_texts(struct hook_client *c, const struct hook_client_conf *conf
 enum err hook_client_new(struct hook_client **out, const struct hook_client_conf *conf)
 {
     struct hook_client *c = calloc(1, sizeof *c + conf->id.len + 1 + strlen(conf->address) + 1);
-    char *name = conf->username.at != NULL ? copy(conf->username) : NULL;
+    char *name = conf->username.at != NULL ? bytes_to_text(conf->username) : NULL;
     *out = NULL;
     if (c == NULL || (name == NULL && conf->username.at != NULL)) {
         free(c);
@@ -110,7 +101,7 @@ static enum err set_locked(struct hook_client *c, const char *username)
     if (username == NULL) c->name = NULL;
     if (username == NULL || has_name_locked(c, username, &c->name)) return ERR_OK;
     if (c->names_count == HOOK_USERNAMES_MAX) return ERR_FULL;
-    char *name = copy(bytes_of_text(username));
+    char *name = bytes_to_text(bytes_of_text(username));
     if (name == NULL) return ERR_NOMEM;
     c->name = c->names[c->names_count++] = name;
     return ERR_OK;

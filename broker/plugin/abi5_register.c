@@ -3,6 +3,7 @@
  * mosquitto_callback_register and its like, and complaints about plugins.
  */
 #include "plugin/abi5_int.h"
+#include "topic/topic.h"
 #include <string.h>
 
 /* Events that mosquitto has had since 2.1. */
@@ -73,12 +74,6 @@ static struct plugin *caller(const mosquitto_plugin_id_t *id)
     return is_own ? p : NULL;
 }
 
-static bool is_control(const char *topic)
-{
-    static const char prefix[] = "$CONTROL/";
-    return topic != NULL && strncmp(topic, prefix, sizeof prefix - 1) == 0;
-}
-
 static bool is_supported(int event)
 {
     return (event > 0 && event <= MOSQ_EVT_DISCONNECT) || event == PLUGIN_EVT_CONNECT ||
@@ -93,7 +88,7 @@ static int look(struct plugin_callback_conf *conf, int event, const void *event_
     if (!is_supported(event)) return MOSQ_ERR_NOT_SUPPORTED;
     if (event != MOSQ_EVT_CONTROL) return MOSQ_ERR_SUCCESS;
     conf->topic = event_data;
-    if (!is_control(conf->topic)) return MOSQ_ERR_INVAL;
+    if (conf->topic == NULL || !topic_is_control(bytes_of_text(conf->topic))) return MOSQ_ERR_INVAL;
     size_t size = strlen(conf->topic);
     return size < CONTROL_BYTES_MIN || size > UINT16_MAX ? MOSQ_ERR_INVAL : MOSQ_ERR_SUCCESS;
 }
@@ -117,7 +112,8 @@ int mosquitto_callback_unregister(mosquitto_plugin_id_t *identifier, int event,
     if (p == NULL || cb_func == NULL) return MOSQ_ERR_INVAL;
     conf.event = event;
     if (!is_supported(event)) return MOSQ_ERR_NOT_SUPPORTED;
-    if (event == MOSQ_EVT_CONTROL && !is_control(event_data)) return MOSQ_ERR_INVAL;
+    if (event == MOSQ_EVT_CONTROL && (event_data == NULL || !topic_is_control(bytes_of_text(event_data))))
+        return MOSQ_ERR_INVAL;
     if (event == MOSQ_EVT_CONTROL) conf.topic = event_data;
     return plugin_callback_remove(p, &conf);
 }

@@ -9,6 +9,7 @@
  * later is another one. The last of them goes on.
  */
 #include "plugin/plugin_int.h"
+#include "topic/topic.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,10 +99,8 @@ static int event_of(struct hook_ask *a)
     default: break;
     }
     if (a->phase == PHASE_FIRST) return MOSQ_EVT_ACL_CHECK;
-    static const char control[] = "$CONTROL/";
-    struct bytes topic = CONTAINER(a, struct hook_publish, ask)->topic;
-    bool is_control = topic.len > sizeof control - 1 && memcmp(topic.at, control, sizeof control - 1) == 0;
-    return is_control ? MOSQ_EVT_CONTROL : MOSQ_EVT_MESSAGE;
+    return topic_is_control(CONTAINER(a, struct hook_publish, ask)->topic) ? MOSQ_EVT_CONTROL
+                                                                           : MOSQ_EVT_MESSAGE;
 }
 
 /* Nobody has decided, or somebody has: true when the question goes through the chain once more. */

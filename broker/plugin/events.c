@@ -26,20 +26,11 @@ static void *writable(const void *p)
     return (void *)(uintptr_t)p;
 }
 
-static char *text_of(struct bytes b)
-{
-    char *text = malloc(b.len + 1);
-    if (text == NULL) return NULL;
-    if (b.len > 0) memcpy(text, b.at, b.len);
-    text[b.len] = '\0';
-    return text;
-}
-
 /* --- event_data */
 
 static bool make_acl(struct plugin_step *s)
 {
-    s->before.topic = text_of(s->topic);
+    s->before.topic = bytes_to_text(s->topic);
     s->event_data.acl_check = (struct mosquitto_evt_acl_check){
         .client = writable(s->client),
         .topic = s->before.topic,
@@ -82,7 +73,7 @@ static bool make_extended(struct plugin_step *s)
 static bool make_control(struct plugin_step *s)
 {
     if (plugin_properties_read(&s->before.list, s->block) == ERR_NOMEM) return false;
-    s->before.topic = text_of(s->topic);
+    s->before.topic = bytes_to_text(s->topic);
     s->event_data.control = (struct mosquitto_evt_control){
         .client = writable(s->client),
         .topic = s->before.topic,
@@ -102,8 +93,8 @@ static bool make_message(struct plugin_step *s)
     if (plugin_properties_read(&list, s->block) == ERR_NOMEM) return false;
     *e = (struct mosquitto_evt_message){
         .client = writable(s->client),
-        .topic = text_of(s->topic),
-        .payload = s->payload.len > 0 ? text_of(s->payload) : NULL,
+        .topic = bytes_to_text(s->topic),
+        .payload = s->payload.len > 0 ? bytes_to_text(s->payload) : NULL,
         .payloadlen = (uint32_t)s->payload.len,
         .properties = list,
         .qos = s->qos,

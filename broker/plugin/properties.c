@@ -14,18 +14,9 @@ struct texts {
     char *name, *value;
 };
 
-static char *copy(struct bytes b)
-{
-    char *text = malloc(b.len + 1);
-    if (text == NULL) return NULL;
-    if (b.len > 0) memcpy(text, b.at, b.len);
-    text[b.len] = '\0';
-    return text;
-}
-
 static int add_string(mosquitto_property **list, int id, struct bytes b)
 {
-    char *text = copy(b);
+    char *text = bytes_to_text(b);
     int rc = text == NULL ? MOSQ_ERR_NOMEM : mosquitto_property_add_string(list, id, text);
     free(text);
     return rc;
@@ -33,7 +24,7 @@ static int add_string(mosquitto_property **list, int id, struct bytes b)
 
 static int add_pair(mosquitto_property **list, int id, struct bytes name, struct bytes value)
 {
-    struct texts t = { copy(name), copy(value) };
+    struct texts t = { bytes_to_text(name), bytes_to_text(value) };
     int rc = MOSQ_ERR_NOMEM;
     if (t.name != NULL && t.value != NULL) rc = mosquitto_property_add_string_pair(list, id, t.name, t.value);
     free(t.name);

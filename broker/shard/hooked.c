@@ -289,14 +289,6 @@ void hooked_mail_login(struct shard *sh, struct mail *m)
     login_unref(l);
 }
 
-static char *copy(const char *text)
-{
-    size_t bytes = strlen(text) + 1;
-    char *made = malloc(bytes);
-    if (made != NULL) memcpy(made, text, bytes);
-    return made;
-}
-
 bool hooked_take_name(struct conn *c)
 {
     const char *name = hook_client_username(c->hooked->client);
@@ -304,6 +296,6 @@ bool hooked_take_name(struct conn *c)
     verdicts_free(&c->hooked->reads.verdicts); /* they were another user's */
     free(c->hooked->name_before);
     c->hooked->name_before = c->username; /* its CONNECT may still point to it */
-    c->username = name != NULL ? copy(name) : NULL;
+    c->username = name != NULL ? bytes_to_text(bytes_of_text(name)) : NULL;
     return name == NULL || c->username != NULL;
 }

@@ -50,13 +50,6 @@ static inline struct hooks *conn_hooks(const struct shard *sh, const struct conn
     return c->hooked == NULL ? NULL : sh->view->doors[c->listener->door].hooks;
 }
 
-/* What is published there is for the broker and its plugins alone. */
-static inline bool hooked_is_control(struct bytes topic)
-{
-    static const char prefix[] = "$CONTROL/";
-    return topic.len >= sizeof prefix - 1 && memcmp(topic.at, prefix, sizeof prefix - 1) == 0;
-}
-
 /* Makes c->hooked for a CONNECT that is right, if the listener has plugins. False: no memory. */
 bool hooked_begin(const struct shard *sh, struct conn *c, const struct connect *p);
 

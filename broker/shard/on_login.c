@@ -56,9 +56,8 @@ static enum mqtt_rc identify_by_transport(struct conn *c, bool by_subject, struc
     struct bytes text = bytes_of_text(rc == ERR_OK ? name : "");
     if (text.len == 0 || (utf8_scan(text) & UTF8_ILL_FORMED) != 0) return MQTT_RC_BAD_USERNAME_PASSWORD;
     free(c->username);
-    c->username = malloc(text.len + 1);
+    c->username = bytes_to_text(text);
     if (c->username == NULL) return MQTT_RC_QUOTA_EXCEEDED;
-    memcpy(c->username, text.at, text.len + 1);
     p->username = bytes_of(c->username, text.len);
     p->has_username = c->is_vouched = true;
     return MQTT_RC_OK;
@@ -88,11 +87,8 @@ bool login_keep_name(struct conn *c, const struct connect *p)
 {
     if (c->hooked != NULL) return hooked_take_name(c);
     if (!p->has_username || c->username != NULL) return true;
-    c->username = malloc(p->username.len + 1);
-    if (c->username == NULL) return false;
-    memcpy(c->username, p->username.at, p->username.len);
-    c->username[p->username.len] = '\0';
-    return true;
+    c->username = bytes_to_text(p->username);
+    return c->username != NULL;
 }
 
 /* --- a login */

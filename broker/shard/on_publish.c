@@ -297,7 +297,7 @@ enum mqtt_rc publish_go_on(struct shard *sh, struct conn *c, const struct publis
     if (verdict == HOOK_LATE) return too_late(sh, c, &p);
     if (verdict == HOOK_DENY) return deny_as(sh, c, &p, said);
     if (verdict != HOOK_ALLOW) return MQTT_RC_UNSPECIFIED; /* a callback has failed */
-    if (c->hooked != NULL && hooked_is_control(p.topic)) return controlled(sh, c, &p);
+    if (c->hooked != NULL && topic_is_control(p.topic)) return controlled(sh, c, &p);
     if (said == NULL) return publish(sh, c, &p, &in);
     /* What plugins have made of it. */
     p.topic = said->topic;

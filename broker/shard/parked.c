@@ -280,7 +280,7 @@ static bool wants(const struct shard *sh, const struct conn *c, struct bytes top
         q->asks_acl = false;
     }
     if (q->asks_acl) return true;
-    return may && hooks_want(hooks, hooked_is_control(topic) ? HOOK_EVENT_CONTROL : HOOK_EVENT_MESSAGE);
+    return may && hooks_want(hooks, topic_is_control(topic) ? HOOK_EVENT_CONTROL : HOOK_EVENT_MESSAGE);
 }
 
 /* A copy, asked about or not. NULL: no memory. */

@@ -29,6 +29,13 @@ static inline bool topic_filter_valid(struct bytes filter)
 
 bool topic_filter_is_exact(struct bytes filter); /* no wildcard */
 
+/* Below $CONTROL/: for the broker and its plugins alone. */
+static inline bool topic_is_control(struct bytes name)
+{
+    static const char prefix[] = "$CONTROL/";
+    return name.len >= sizeof prefix - 1 && memcmp(name.at, prefix, sizeof prefix - 1) == 0;
+}
+
 /* Does this filter match that name? Both valid. '$' topics: [MQTT-4.7.2-1]. For tests and slow paths. */
 bool topic_matches(struct bytes filter, struct bytes name);
 
