@@ -48,6 +48,7 @@ e2e_test(tls_options)
 e2e_test(unix)
 e2e_test(descriptors)
 e2e_test(guard)
+e2e_test(nat_proxy)
 e2e_test(proxy)
 e2e_test(access)
 e2e_test(passwd)
@@ -67,3 +68,12 @@ set_property(TEST e2e_plugin_abuse APPEND PROPERTY ENVIRONMENT "LONGLINK_TEST_PL
 e2e_test(plugin_transcript)
 set_property(TEST e2e_plugin_transcript APPEND PROPERTY ENVIRONMENT "LONGLINK_TEST_PLUGINS=${CMAKE_BINARY_DIR}/lib/test")
 e2e_test(plugin_dynsec)
+
+# In network namespaces of their own. Where those cannot be had they are skipped, unless LONGLINK_NETNS is "must".
+function(netns_test name)
+  e2e_test(${name})
+  set_property(TEST e2e_${name} PROPERTY SKIP_RETURN_CODE 77)
+endfunction()
+
+netns_test(netns_nat)
+netns_test(netns_cut)

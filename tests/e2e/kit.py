@@ -253,9 +253,9 @@ class Closed(Exception):
 
 class Client:
     """Sends and receives when it is told to, and never by itself. receive_buffer: SO_RCVBUF, small for a reader that
-    is to be slow. source: the address that it comes from."""
+    is to be slow. source: the address that it comes from. host: where the broker is."""
 
-    def __init__(self, port, receive_buffer=None, source=None):
+    def __init__(self, port, receive_buffer=None, source=None, host="127.0.0.1"):
         is_path = isinstance(port, str)  # of a Unix socket
         self.socket = socket.socket(socket.AF_UNIX if is_path else socket.AF_INET)
         if receive_buffer:
@@ -263,7 +263,7 @@ class Client:
         if source:
             self.socket.bind((source, 0))
         self.socket.settimeout(WAIT_S)
-        self.socket.connect(port if is_path else ("127.0.0.1", port))
+        self.socket.connect(port if is_path else (host, port))
         if not is_path:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.version, self.buffer, self.at, self.next_id = V5, bytearray(), 0, 0
