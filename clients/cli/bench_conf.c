@@ -87,6 +87,9 @@ static const char *contradiction(const struct bench_conf *c, const struct option
                "write to";
     if (c->rate > 0 && c->gather > 0)
         return "--gather and --rate: the sleep would be counted as the broker's latency; leave out --gather";
+    if (c->subscribe != 0 && !bench_only_connects(c))
+        return "--subscribe is for connect-hold and storm; the subscribers of the other scenarios always do";
+    if (c->waves > 1 && c->scenario != BENCH_STORM) return "--waves is for --scenario storm";
     if (c->part != BENCH_ALL && c->scenario != BENCH_OFFLINE)
         return "--part is for --scenario offline; the others have one part";
     if (c->part != BENCH_ALL && (c->seed == 0 || c->messages == 0))
@@ -134,7 +137,8 @@ struct bench_plan bench_plan_of(const struct bench_conf *c)
         p.subscribers = 1;
         p.shared_topic = true;
         break;
-    case BENCH_HOLD: p.subscribers = n; break;
+    case BENCH_HOLD:
+    case BENCH_STORM: p.subscribers = n; break;
     case BENCH_OFFLINE:
         p.publishers = publishers_of(c);
         p.subscribers = p.streams = n;

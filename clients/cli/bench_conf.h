@@ -16,7 +16,7 @@
 
 #include "cli/options.h"
 
-enum bench_scenario { BENCH_PAIRS, BENCH_FANOUT, BENCH_FANIN, BENCH_HOLD, BENCH_OFFLINE };
+enum bench_scenario { BENCH_PAIRS, BENCH_FANOUT, BENCH_FANIN, BENCH_HOLD, BENCH_OFFLINE, BENCH_STORM };
 enum bench_part { BENCH_ALL, BENCH_ENQUEUE, BENCH_DRAIN };
 
 /* One member for each row, named as in the table: a number (SECONDS in milliseconds) or text. */
@@ -31,6 +31,12 @@ struct bench_conf {
 extern const struct options_table bench_options;
 
 enum err bench_conf_parse(int argc, char *const *argv, struct bench_conf *conf, struct options_parsed *out);
+
+/* Nothing is published. */
+static inline bool bench_only_connects(const struct bench_conf *conf)
+{
+    return conf->scenario == BENCH_HOLD || conf->scenario == BENCH_STORM;
+}
 
 /* "pairs" and so on. */
 const char *bench_scenario_name(const struct bench_conf *conf, char *buffer, size_t buffer_bytes);

@@ -56,27 +56,23 @@ static enum err bind_source(int fd, uint32_t n)
     return bind(fd, (struct sockaddr *)&in, sizeof in) == 0 ? ERR_OK : ERR_SYS;
 }
 
-static enum err start_connect(struct conn *c, const struct bench_target *t, int epoll_fd)
+static enum err start_connect(struct conn *c, const struct bench_target *t)
 {
     int one = 1;
-    struct epoll_event want = { .events = EPOLLIN | EPOLLOUT, .data.ptr = c };
-
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (connect(c->fd, (const struct sockaddr *)&t->address, t->address_bytes) != 0 && errno != EINPROGRESS)
-        return ERR_SYS;
-    return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &want) == 0 ? ERR_OK : ERR_SYS;
+    if (connect(c->fd, (const struct sockaddr *)&t->address, t->address_bytes) == 0) return ERR_OK;
+    return errno == EINPROGRESS ? ERR_OK : ERR_SYS;
 }
 
-enum err conn_open(struct conn *c, const struct bench_target *t, uint32_t n, int epoll_fd)
+enum err conn_open(struct conn *c, const struct bench_target *t, uint32_t n)
 {
     CHECK(c->fd < 0);
     c->fd = socket(t->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     enum err rc = c->fd >= 0 ? ERR_OK : ERR_SYS;
     if (rc == ERR_OK && t->sources > 0) rc = bind_source(c->fd, n % t->sources);
-    if (rc == ERR_OK) rc = start_connect(c, t, epoll_fd);
+    if (rc == ERR_OK) rc = start_connect(c, t);
     c->ws = (struct bench_ws){ .is_on = t->is_websocket };
-    c->state = CONN_OPENING;
-    c->write_blocked = true;
+    c->state = CONN_GREETING;
     if (rc != ERR_OK) {
         int saved = errno;
         conn_close(c);
@@ -90,18 +86,9 @@ void conn_close(struct conn *c)
     if (c->fd >= 0) close(c->fd);
     c->fd = -1;
     c->state = CONN_CLOSED;
-    c->write_blocked = false;
+    c->write_blocked = c->is_watched = false;
     c->out.len = c->out.start = 0;
     c->in.len = c->in.start = 0;
-}
-
-enum err conn_opened(struct conn *c)
-{
-    int error = 0;
-    socklen_t error_bytes = sizeof error;
-    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &error_bytes) != 0) return ERR_SYS;
-    errno = error;
-    return error == 0 ? ERR_OK : ERR_SYS;
 }
 
 static void buffer_grow(struct conn_buffer *b, uint32_t n)
@@ -132,9 +119,10 @@ uint8_t *conn_reserve(struct conn *c, uint32_t n)
 static void want_events(struct conn *c, int epoll_fd, bool writable)
 {
     struct epoll_event want = { .events = EPOLLIN | (writable ? EPOLLOUT : 0u), .data.ptr = c };
-    if (c->write_blocked == writable) return;
+    if (c->is_watched && c->write_blocked == writable) return;
+    CHECK(epoll_ctl(epoll_fd, c->is_watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, c->fd, &want) == 0);
+    c->is_watched = true;
     c->write_blocked = writable;
-    CHECK(epoll_ctl(epoll_fd, EPOLL_CTL_MOD, c->fd, &want) == 0);
 }
 
 enum err conn_flush(struct conn *c, int epoll_fd)

@@ -19,7 +19,7 @@
 #include "base/err.h"
 #include "cli/bench_ws.h"
 
-enum conn_state { CONN_CLOSED, CONN_OPENING, CONN_GREETING, CONN_SUBSCRIBING, CONN_READY, CONN_LEAVING };
+enum conn_state { CONN_CLOSED, CONN_GREETING, CONN_SUBSCRIBING, CONN_READY, CONN_LEAVING };
 
 struct conn_buffer {
     uint8_t *at;
@@ -31,6 +31,7 @@ struct conn {
     enum conn_state state;
     bool is_publisher;
     bool write_blocked; /* waits for EPOLLOUT */
+    bool is_watched;    /* by the epoll */
     bool listed;        /* on the worker's list of connections with output */
     uint16_t keepalive_s;
     uint32_t index; /* among the publishers, or among the subscribers */
@@ -50,13 +51,10 @@ struct bench_target {
 enum err bench_target_find(struct bench_target *t, const char *host, uint16_t port, char *problem,
                            size_t problem_bytes);
 
-/* Starts to connect; the epoll reports it writable when that is done. The n-th client uses source n %
- * sources. */
-enum err conn_open(struct conn *c, const struct bench_target *t, uint32_t n, int epoll_fd);
+/* Starts to connect. The n-th client uses source n % sources. What goes wrong later is told by conn_flush(),
+ * which has to be called: from then on the epoll knows the connection. */
+enum err conn_open(struct conn *c, const struct bench_target *t, uint32_t n);
 void conn_close(struct conn *c);
-
-/* After the first EPOLLOUT: was the connection made? ERR_SYS sets errno. */
-enum err conn_opened(struct conn *c);
 
 /* Room for n bytes at the end of the output; the caller fills all of them. */
 uint8_t *conn_reserve(struct conn *c, uint32_t n);

@@ -25,7 +25,7 @@ static void client_is_ready(struct worker *w, struct conn *c)
     w->connecting--;
     w->clients_ready++;
     w->last_ready_ns = w->now_ns;
-    if (w->bench->conf.scenario == BENCH_HOLD) hist_add(&w->hist, w->now_ns - c->opened_ns);
+    if (bench_only_connects(&w->bench->conf)) hist_add(&w->hist, w->now_ns - c->opened_ns);
     if (c->is_publisher) send_list(w, publisher_of(w, c));
 }
 
@@ -57,7 +57,8 @@ static void on_connack(struct worker *w, struct conn *c, const struct frame *f)
     if (c->is_publisher && PROPS_HAS(&ack.props, receive_max))
         publisher_of(w, c)->flow.unacked_max = ack.props.receive_max;
     if (w->phase == PHASE_RETURN && !ack.session_present) w->counts.sessions_lost++;
-    if (w->phase == PHASE_SUBSCRIBE && b->conf.scenario != BENCH_HOLD)
+    bool subscribes = !bench_only_connects(&b->conf) || b->conf.subscribe != 0;
+    if (w->phase == PHASE_SUBSCRIBE && subscribes)
         client_subscribe(w, c);
     else
         client_is_ready(w, c);
@@ -203,6 +204,7 @@ static void on_readable(struct worker *w, struct conn *c)
     } else if (rc == ERR_CLOSED && c->state == CONN_LEAVING) {
         conn_close(c);
         w->clients_ready--;
+        w->last_ready_ns = w->now_ns;
         w->progress_ns = w->now_ns;
     } else if (rc != ERR_AGAIN) {
         worker_fail(w, c, "the broker closed the connection (%s); see its log",
@@ -213,15 +215,6 @@ static void on_readable(struct worker *w, struct conn *c)
 void input_event(struct worker *w, struct conn *c, uint32_t events)
 {
     if (c->fd < 0) return; /* closed by an event before this one */
-    if (c->state == CONN_OPENING) {
-        if (conn_opened(c) != ERR_OK) {
-            worker_fail(w, c, "cannot connect to %s port %" PRIu64 ": %s; is the broker there?",
-                        w->bench->conf.host, w->bench->conf.port, strerror(errno));
-            return;
-        }
-        client_greet(w, c);
-        return;
-    }
     if ((events & EPOLLOUT) != 0 && c->write_blocked) {
         if (!send_flush(w, c)) return;
         if (c->is_publisher && w->publishing) send_list(w, publisher_of(w, c));

@@ -8,7 +8,8 @@
  * and subscribers apart.
  *
  *   live:     SUBSCRIBE  CONNECT  [WARM]  RUN  DRAIN  END
- *   hold:     SUBSCRIBE  HOLD  END               (its clients are subscribers that do not subscribe)
+ *   hold:     SUBSCRIBE  HOLD  END               (clients are subscribers that do not subscribe, but with
+ *   storm:    (SUBSCRIBE  LEAVE) ... END          --subscribe)
  *   offline:  SUBSCRIBE  LEAVE  CONNECT  RUN  DRAIN  RETURN  END    (--part ends before RETURN, or begins
  * there)
  *

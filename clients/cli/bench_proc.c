@@ -6,9 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { PROC_TEXT_MAX = 8192, KIB = 1024, STAT_FIELDS_BEFORE_UTIME = 11 };
+enum { PROC_TEXT_MAX = 8192, KIB = 1024 };
 
 /* Reads a whole file of /proc as text. */
 static enum err read_text(uint64_t pid, const char *name, char text[PROC_TEXT_MAX])
@@ -42,15 +43,11 @@ enum err proc_read(uint64_t pid, struct proc_sample *out)
     out->peak_bytes = status_bytes(text, "\nVmHWM:");
     out->anon_bytes = status_bytes(text, "\nRssAnon:");
 
-    rc = read_text(pid, "stat", text);
-    /* The second field, the name in parentheses, may hold spaces: count from the last ')'. */
-    char *at = rc == ERR_OK ? strrchr(text, ')') : NULL;
-    for (int i = 0; at != NULL && i <= STAT_FIELDS_BEFORE_UTIME; i++) at = strchr(at + 1, ' ');
-    if (at == NULL) return ERR_NOTFOUND;
-    double tick_s = 1.0 / (double)sysconf(_SC_CLK_TCK);
-    char *after = at;
-    out->cpu_user_s = (double)strtoull(at, &after, 10) * tick_s;
-    out->cpu_system_s = (double)strtoull(after, NULL, 10) * tick_s;
+    clockid_t clock;
+    struct timespec spent;
+    if (clock_getcpuclockid((pid_t)pid, &clock) != 0 || clock_gettime(clock, &spent) != 0)
+        return ERR_NOTFOUND;
+    out->cpu_s = (double)spent.tv_sec + (double)spent.tv_nsec / 1e9;
     return ERR_OK;
 }
 

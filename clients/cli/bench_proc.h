@@ -4,7 +4,7 @@
  *
  * Thread:  any.
  * Memory:  none.
- * Limits:  CPU time in the kernel's clock ticks (10 ms as a rule).
+ * Limits:  none.
  * Errors:  ERR_NOTFOUND: no such process, or not ours to read.
  * Tests:   tests/unit/test_bench_conf.c
  */
@@ -16,7 +16,7 @@
 #include "base/err.h"
 
 struct proc_sample {
-    double cpu_user_s, cpu_system_s;
+    double cpu_s;                               /* user and system together */
     uint64_t rss_bytes, anon_bytes, peak_bytes; /* VmRSS, RssAnon, VmHWM */
 };
 

@@ -32,7 +32,7 @@ static double us(uint64_t ns)
 static double cpu_between(const struct run_result *result, int from)
 {
     const struct proc_sample *a = &result->samples[from].broker, *b = &result->samples[from + 1].broker;
-    return b->cpu_user_s + b->cpu_system_s - a->cpu_user_s - a->cpu_system_s;
+    return b->cpu_s - a->cpu_s;
 }
 
 /* What all workers counted between two of their marks, and from the first begin to the last end. */
@@ -81,17 +81,30 @@ static void take_pubacks(struct report *r, const struct hist *h)
     set(r, FIG_puback_max_us, us(h->max));
 }
 
+static double rate_of(double clients, const struct spent *s)
+{
+    return ratio(clients * (double)BENCH_NS_PER_S, (double)s->ns);
+}
+
 static void take_connect(struct report *r, const struct bench *b, const struct run_result *result,
                          const struct hist *h)
 {
     double connected = (double)h->count;
     set(r, FIG_connected, connected);
-    if (result->connect_ns > 0)
-        set(r, FIG_connects_per_s, connected * (double)BENCH_NS_PER_S / (double)result->connect_ns);
+    set(r, FIG_connects_per_s, rate_of(connected, &result->connect));
     set(r, FIG_connect_p50_us, us(hist_quantile(h, 0.5)));
+    set(r, FIG_connect_p90_us, us(hist_quantile(h, 0.9)));
     set(r, FIG_connect_p99_us, us(hist_quantile(h, 0.99)));
+    set(r, FIG_connect_p999_us, us(hist_quantile(h, 0.999)));
+    set(r, FIG_connect_p9999_us, us(hist_quantile(h, 0.9999)));
     set(r, FIG_connect_max_us, us(h->max));
-    if (b->conf.pid == 0 || result->samples[SAMPLE_HOLD_END].broker.rss_bytes == 0) return;
+    set(r, FIG_bench_cpu_us_per_connect, ratio(result->connect.own_cpu_s * 1e6, connected));
+    if (b->conf.scenario == BENCH_STORM) set(r, FIG_leaves_per_s, rate_of(connected, &result->leave));
+    if (b->conf.pid == 0) return;
+    set(r, FIG_broker_cpu_us_per_connect, ratio(result->connect.broker_cpu_s * 1e6, connected));
+    if (b->conf.scenario == BENCH_STORM)
+        set(r, FIG_broker_cpu_us_per_leave, ratio(result->leave.broker_cpu_s * 1e6, connected));
+    if (b->conf.scenario != BENCH_HOLD || result->samples[SAMPLE_HOLD_END].broker.rss_bytes == 0) return;
     double grown = (double)result->samples[SAMPLE_HOLD_END].broker.rss_bytes -
                    (double)result->samples[SAMPLE_START].broker.rss_bytes;
     set(r, FIG_rss_per_client_bytes, ratio(grown, connected));
@@ -212,7 +225,7 @@ static void take_totals(struct report *r, const struct bench *b)
 /* Where the conductor looked at the broker's memory last. */
 static int last_sample(const struct bench_conf *c)
 {
-    if (c->scenario == BENCH_HOLD) return SAMPLE_HOLD_END;
+    if (bench_only_connects(c)) return SAMPLE_HOLD_END;
     if (c->scenario != BENCH_OFFLINE) return SAMPLE_RUN_END;
     return c->part == BENCH_ENQUEUE ? SAMPLE_RETURN : SAMPLE_RETURN_END;
 }
@@ -246,13 +259,13 @@ static void take_messages(struct report *r, const struct bench *b, const struct 
 void report_make(struct report *r, const struct bench *b, const struct run_result *result)
 {
     *r = (struct report){ 0 };
-    if (b->conf.scenario == BENCH_HOLD) {
+    if (bench_only_connects(&b->conf)) {
         static struct hist all;
         struct interval none = { 0 };
         all = (struct hist){ 0 };
         for (uint32_t i = 0; i < b->worker_count; i++) hist_merge(&all, &b->workers[i].hist);
         take_connect(r, b, result, &all);
-        take_cpu(r, b, result, &none);
+        if (b->conf.scenario == BENCH_HOLD) take_cpu(r, b, result, &none);
     } else {
         take_messages(r, b, result);
     }
@@ -262,7 +275,7 @@ void report_make(struct report *r, const struct bench *b, const struct run_resul
 bool report_is_bad(const struct report *r, const struct bench_conf *conf, char text[BENCH_PROBLEM_MAX])
 {
     text[0] = '\0';
-    if (conf->qos == 0 || conf->scenario == BENCH_HOLD) return false;
+    if (conf->qos == 0 || bench_only_connects(conf)) return false;
     double wrong = r->value[FIG_lost] + r->value[FIG_duplicates] + r->value[FIG_reordered] +
                    r->value[FIG_refused] + r->value[FIG_sessions_lost];
     if (!(wrong > 0)) return false;

@@ -147,6 +147,31 @@ static uint64_t last_ready_ns(const struct bench *b)
     return last;
 }
 
+/* A phase in which clients come or go, and what it took. */
+static bool counted(struct conductor *o, enum bench_phase phase, struct spent *sum)
+{
+    uint64_t begin = bench_now_ns();
+    bool go = stage(o, phase, SAMPLE_COUNTED);
+    const struct sample *from = &o->result->samples[SAMPLE_COUNTED];
+    const struct sample *to = &o->result->samples[SAMPLE_COUNTED_END];
+    if (!go) return false;
+    /* Read while no worker writes it: the phase's end was seen through every door. */
+    sum->ns += last_ready_ns(o->bench) - begin;
+    sum->broker_cpu_s += to->broker.cpu_s - from->broker.cpu_s;
+    sum->own_cpu_s += to->own_cpu_s - from->own_cpu_s;
+    return true;
+}
+
+/* The first wave has come. */
+static void run_storm(struct conductor *o)
+{
+    struct run_result *r = o->result;
+    bool go = counted(o, PHASE_LEAVE, &r->leave);
+    for (uint64_t i = 1; go && i < o->bench->conf.waves; i++)
+        go = counted(o, PHASE_SUBSCRIBE, &r->connect) && counted(o, PHASE_LEAVE, &r->leave);
+    sample(o, SAMPLE_HOLD_END);
+}
+
 static void run_live(struct conductor *o)
 {
     struct bench *b = o->bench;
@@ -172,15 +197,14 @@ static void run_enqueue(struct conductor *o)
 static void run_scenario(struct conductor *o)
 {
     struct bench *b = o->bench;
-    uint64_t begin = bench_now_ns();
     bool drains = b->conf.scenario == BENCH_OFFLINE && b->conf.part != BENCH_ENQUEUE;
 
     if (b->conf.part != BENCH_DRAIN) {
-        if (!stage(o, PHASE_SUBSCRIBE, -1)) return;
-        /* Read while no worker writes it: the phase's end was seen through every door. */
-        o->result->connect_ns = last_ready_ns(b) - begin;
+        if (!counted(o, PHASE_SUBSCRIBE, &o->result->connect)) return;
         if (b->conf.scenario == BENCH_HOLD)
             stage(o, PHASE_HOLD, SAMPLE_HOLD);
+        else if (b->conf.scenario == BENCH_STORM)
+            run_storm(o);
         else if (b->conf.scenario == BENCH_OFFLINE)
             run_enqueue(o);
         else

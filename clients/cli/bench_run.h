@@ -20,6 +20,12 @@ struct sample {
     double own_cpu_s;
 };
 
+/* What phases took, from the begin of each to the last client that was ready with it. */
+struct spent {
+    uint64_t ns;
+    double broker_cpu_s, own_cpu_s;
+};
+
 /* Of a pair, the second is the place after the first. */
 enum {
     SAMPLE_START,
@@ -29,12 +35,14 @@ enum {
     SAMPLE_HOLD_END,
     SAMPLE_RETURN,
     SAMPLE_RETURN_END,
+    SAMPLE_COUNTED, /* of the last phase that was counted */
+    SAMPLE_COUNTED_END,
     SAMPLES
 };
 
 struct run_result {
     bool interrupted, failed;
-    uint64_t connect_ns; /* of the first phase: from its begin to the last client ready */
+    struct spent connect, leave; /* storm: of all waves; else of the first phase */
     struct sample samples[SAMPLES];
     char problem[BENCH_PROBLEM_MAX];
 };

@@ -2,6 +2,7 @@
 #include "cli/bench_int.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -95,12 +96,16 @@ static void publish_one(struct worker *w, struct publisher *p)
 
 bool send_flush(struct worker *w, struct conn *c)
 {
-    if (c->fd < 0 || c->state == CONN_OPENING) return c->fd >= 0;
+    if (c->fd < 0) return false;
     enum err rc = conn_flush(c, w->epoll_fd);
     c->sent_ns = w->now_ns;
     if (rc == ERR_OK && c->state == CONN_LEAVING) shutdown(c->fd, SHUT_WR);
     if (rc == ERR_OK || rc == ERR_AGAIN) return true;
-    worker_fail(w, c, "the broker closed the connection while we were writing (%s)", strerror(errno));
+    if (rc == ERR_SYS && c->state == CONN_GREETING)
+        worker_fail(w, c, "cannot connect to %s port %" PRIu64 ": %s; is the broker there?",
+                    w->bench->conf.host, w->bench->conf.port, strerror(errno));
+    else
+        worker_fail(w, c, "the broker closed the connection while we were writing (%s)", strerror(errno));
     return false;
 }
 

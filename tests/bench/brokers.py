@@ -44,7 +44,10 @@ KINDS = {
     "mosquitto": ("mosquitto", IN_MEMORY),
     "longlinkd-dynsec": ("longlinkd", DYNSEC),
     "mosquitto-dynsec": ("mosquitto", DYNSEC),
+    "relay": ("relay", []),  # relay.c: no broker, but the least that one has to do
 }
+BUILT = ("longlinkd", "relay")
+WITHOUT_CONF = ("relay",)
 
 # The plugin that mosquitto comes with: it looks each client up at each delivery.
 PLUGIN = "mosquitto_dynamic_security.so"
@@ -82,11 +85,12 @@ def program_of(kind, build_dir):
     """Path of the program of a kind."""
     if kind not in KINDS:
         raise BrokerMissing(f"'{kind}' is no broker that is known here; there are {', '.join(KINDS)}")
-    if KINDS[kind][0] == "longlinkd":
-        path = os.path.join(build_dir, "bin", "longlinkd")
+    name = KINDS[kind][0]
+    if name in BUILT:
+        path = os.path.join(build_dir, "bin", name)
         if os.access(path, os.X_OK):
             return path
-        raise BrokerMissing(f"there is no {path}; build the target longlinkd, or name the build with --build-dir")
+        raise BrokerMissing(f"there is no {path}; build the target {name}, or name the build with --build-dir")
     path = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
     if path:
         return path
@@ -188,6 +192,8 @@ class Broker:
     def launch(self):
         """Runs the program, and does not wait until it answers."""
         command = [self.program, "-c", os.path.join(self.folder, "broker.conf")]
+        if self.kind in WITHOUT_CONF:
+            command = [self.program, str(self.port)]
         with open(os.path.join(self.folder, "said"), "ab") as said:
             self.started_at = time.monotonic()
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT,

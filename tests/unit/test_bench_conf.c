@@ -73,8 +73,8 @@ TEST(choices_are_taken_by_their_words)
 
 TEST(the_words_of_the_scenarios_are_in_the_order_of_their_enum)
 {
-    static const char *const names[] = { "pairs", "fanout", "fanin", "connect-hold", "offline" };
-    for (uint64_t i = 0; i < 5; i++) {
+    static const char *const names[] = { "pairs", "fanout", "fanin", "connect-hold", "offline", "storm" };
+    for (uint64_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char word[32];
         conf.scenario = i;
         CHECK_INT(0, strcmp(names[i], bench_scenario_name(&conf, word, sizeof word)));
@@ -141,6 +141,9 @@ TEST(options_that_contradict_each_other_are_refused)
     CHECK_INT(ERR_RANGE, PARSE("--part", "enqueue", "--seed", "1", "--messages", "10"));
     CHECK_INT(ERR_RANGE, PARSE("--scenario", "offline", "--qos", "1", "--part", "drain", "--seed", "1"));
     CHECK_INT(ERR_RANGE, PARSE("--scenario", "offline", "--qos", "1", "--part", "drain", "--messages", "1"));
+    CHECK_INT(ERR_RANGE, PARSE("--subscribe"));
+    CHECK_INT(ERR_RANGE, PARSE("--scenario", "connect-hold", "--waves", "2"));
+    CHECK_INT(ERR_OK, PARSE("--scenario", "storm", "--subscribe", "--waves", "2"));
     CHECK_INT(ERR_OK, PARSE("--messages", "10"));
 }
 
