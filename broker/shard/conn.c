@@ -87,8 +87,8 @@ static uint32_t events_wanted(const struct conn *c)
 
 static void watch(struct shard *sh, struct conn *c, int op)
 {
-    if (c->hung_up) return; /* it is read until nothing comes, and nobody writes */
-    c->watched = events_wanted(c);
+    if (c->hung_up) return;                 /* it is read until nothing comes, and nobody writes */
+    c->watched = (uint8_t)events_wanted(c); /* the two are below 256 */
     struct epoll_event e = { .events = c->watched, .data.u64 = c->id };
     if (c->transport.ops->watch(&c->transport, sh->epoll_fd, op, &e) != ERR_OK) conn_doom(sh, c);
 }
@@ -109,6 +109,7 @@ bool conn_join(struct shard *sh, struct conn *c)
     metrics_add(sh->metrics, METRIC_connections_open, 1);
     c->seen_ms = sh->now_ms;
     c->asks = WORK_OF_NEWCOMER;
+    c->timer = (struct wheel_timer){ 0 }; /* it may have been a mail */
     wheel_start(sh->conn_wheel, &c->timer, sh->now_ms + (uint64_t)sh->config->connect_timeout_s * 1000);
     watch(sh, c, EPOLL_CTL_ADD);
     guard_joined(sh, c);
@@ -146,11 +147,10 @@ void conn_destroy(struct shard *sh, struct conn *c)
     auth_conn_gone(c);
     login_conn_gone(c);
     heir_free(c);
-    share_reader_unref(&c->reader);
     free(c->username);
     alias_in_free(&c->alias_in);
     alias_out_free(&c->alias_out);
-    free(c->assigned_id);
+    conn_seldom_end(c);
     hooked_free(c);
     guard_free(sh, c);
     give_places(sh, c->listener);
@@ -182,7 +182,7 @@ void conn_begin(struct shard *sh, const struct transport *t, struct shards_liste
     list_init(&c->credit_waiter);
     list_init(&c->late_waiter);
     list_init(&c->dirty);
-    list_init(&c->heirs);
+    c->seldom = &conn_seldom_none;
     enum err rc = guard_attach(sh, c);
     if (rc != ERR_OK) guard_refused(sh, c, rc);
     if (rc != ERR_OK || !conn_join(sh, c)) conn_destroy(sh, c);
@@ -285,7 +285,6 @@ static void bury(struct shard *sh, struct conn *c)
     conn_leave(sh, c);
     conn_unmark_dirty(c);
     sh->work += WORK_OF_CLOSE;
-    c->is_dead = true;
     c->next_dead = sh->dead;
     sh->dead = c;
 }
@@ -306,7 +305,7 @@ static void leave_session(struct shard *sh, struct conn *c)
     struct session *s = c->session;
     if (s == NULL) return;
     login_check_will(sh, c);
-    bool is_inherited = !list_empty(&c->heirs);
+    bool is_inherited = heirs_wait(c);
     if (s->persistent && s->expiry_s > 0 && !is_inherited) hooked_session_stays(c);
     conn_cut(sh, c);
     log_event(sh->log, EVENT_CLIENT_CLOSED, LOG_TEXT("client", session_client_id(s)));

@@ -26,20 +26,17 @@
 #include "codec/codec.h"
 #include "net/transport.h"
 #include "shard/conn_out.h"
+#include "shard/conn_seldom.h"
 #include "shard/out.h"
 #include "wheel/wheel.h"
 
 struct acks;
 struct alias_in;
 struct alias_out;
-struct conn_auth;
 struct guard;
-struct heir;
 struct hooked;
-struct login;
 struct shard;
 struct session;
-struct share_reader;
 struct subscribe_job;
 struct shards_listener;
 struct command;
@@ -71,51 +68,54 @@ struct conn_told {
 };
 
 struct conn {
-    struct mail mail; /* for a hand-off */
     struct transport transport;
+    union {
+        struct wheel_timer timer;
+        struct mail mail;       /* for a hand-off: then it has no timer */
+        struct conn *next_dead; /* nor when it is closed */
+    };
     uint64_t id; /* slot and its generation: a stale one finds nothing */
     struct session *session;
-    struct list dirty; /* of sh->dirty, or of sh->dirty_late */
-    struct conn *next_dead, *next_ready;
-    struct list credit_waiter, late_waiter;
-    struct wheel_timer timer;
-    uint64_t seen_ms; /* the last whole packet, or enough of one */
-    uint64_t had;     /* of the shard's work: not less than who was served when it wanted something */
-    uint64_t asks;    /* so much of it at a time, on average */
-    uint64_t part_ms; /* since when a packet is not whole, or enough of it has come; 0: there is none */
     struct shards_listener *listener;
+    struct list dirty; /* of sh->dirty, or of sh->dirty_late */
+    struct list credit_waiter, late_waiter;
+    struct conn *next_ready;
+    uint64_t seen_ms; /* the last whole packet, or enough of one */
+    uint64_t part_ms; /* since when a packet is not whole, or enough of it has come; 0: there is none */
+    uint64_t had;     /* of the shard's work: not less than who was served when it wanted something */
     struct out out;
     uint8_t *in;                            /* an incomplete packet */
     uint32_t in_bytes, in_room, part_bytes; /* the last: of it at part_ms */
+    uint32_t asks;                          /* so much of the shard's work at a time, on average */
     struct acks *acks;
     struct subscribe_job *asking; /* of which filters are still to be taken */
-    uint32_t jobs_count;          /* its SUBSCRIBEs and UNSUBSCRIBEs that are not finished */
-    size_t journal_bytes;         /* of its publishes that wait for the journal */
-    uint32_t max_packet;          /* the client's, or PACKET_BYTES_MAX */
-    struct conn_told told;
-    uint32_t deferred; /* publishes that reach even clean receivers at their completion */
-    uint32_t taken;    /* bytes it has taken since slow.c looked */
-    uint32_t watched;  /* what epoll tells of it: EPOLLIN, EPOLLOUT */
-    uint16_t keepalive_s, paused;
-    uint8_t version, state;
-    bool is_dirty, is_dead, is_ready, is_queued, has_rest, is_slow, wants_write, blocked, handed_over;
-    bool session_present, limited_keepalive, wants_reasons, wants_response_info;
-    uint16_t alias_max;          /* the client's Topic Alias Maximum; 0: it takes none */
-    struct conn_auth *auth;      /* with an authentication method */
-    struct login *login;         /* while its password is checked */
-    char *username;              /* NULL: none, or not known yet */
-    struct share_reader *reader; /* when it is a member of a group */
-    bool is_vouched, is_proven;  /* its user name is its certificate's; it has shown its user's password */
-    bool is_mounted;             /* it is below a mount_point */
+    char *username;               /* NULL: none, or not known yet */
     struct alias_in *alias_in;
     struct alias_out *alias_out;
-    struct heir *heir;     /* while it waits for the session of another connection, */
-    struct list heirs;     /* which has it here */
-    struct hooked *hooked; /* what plugins know of it; NULL: its listener has none */
-    struct guard *guard;   /* NULL: its listener has no limits that need one */
-    bool doomed, hung_up;  /* to be dropped when its output is flushed; its peer takes nothing more */
-    char *assigned_id;     /* a client id that we made, until CONNACK has told it */
+    struct hooked *hooked;            /* what plugins know of it; NULL: its listener has none */
+    struct guard *guard;              /* NULL: its listener has no limits that need one */
+    const struct conn_seldom *seldom; /* never NULL; written through conn_seldom */
+    size_t journal_bytes;             /* of its publishes that wait for the journal */
+    uint32_t jobs_count;              /* its SUBSCRIBEs and UNSUBSCRIBEs that are not finished */
+    uint32_t max_packet;              /* the client's, or PACKET_BYTES_MAX */
+    struct conn_told told;
+    uint32_t deferred;  /* publishes that reach even clean receivers at their completion */
+    uint32_t taken;     /* bytes it has taken since slow.c looked */
+    uint16_t alias_max; /* the client's Topic Alias Maximum; 0: it takes none */
+    uint16_t keepalive_s, paused;
+    uint8_t version, state;
+    uint8_t watched; /* what epoll tells of it: EPOLLIN, EPOLLOUT */
+    bool is_dirty : 1, is_ready : 1, is_queued : 1, has_rest : 1, is_slow : 1;
+    bool wants_write : 1, blocked : 1, handed_over : 1;
+    bool session_present : 1, limited_keepalive : 1, wants_reasons : 1, wants_response_info : 1;
+    bool is_vouched : 1,
+        is_proven : 1;            /* its user name is its certificate's; it has shown its user's password */
+    bool is_mounted : 1;          /* it is below a mount_point */
+    bool doomed : 1, hung_up : 1; /* to be dropped when its output is flushed; its peer takes nothing more */
 };
+
+/* There may be a hundred thousand of them that do nothing. */
+static_assert(sizeof(struct conn) <= 336, "an idle connection is to stay small");
 
 /* Accepts what a listener has. */
 void conn_accept(struct shard *sh, uint32_t listener);

@@ -381,7 +381,7 @@ void conn_run_more(struct shard *sh)
         struct conn *c = conn_find(sh, id);
         note_served(sh, e.due >> ARRIVAL_BITS);
         read_queued(sh, id);
-        if (conn_find(sh, id) == c && c != NULL) c->asks = (3 * c->asks + (sh->work - before)) / 4;
+        if (conn_find(sh, id) == c && c != NULL) c->asks = (uint32_t)((3ull * c->asks + (sh->work - before)) / 4);
     }
 }
 
@@ -411,7 +411,7 @@ void conn_run_ready(struct shard *sh)
         struct conn *c = sh->ready;
         sh->ready = c->next_ready;
         c->is_ready = false;
-        if (c->heir != NULL) heir_go_on(sh, c);
+        if (c->seldom->heir != NULL) heir_go_on(sh, c);
         if (c->hooked != NULL) parked_run(sh, c);
         if (c->state == CONN_CLOSED || c->paused != 0) continue;
         c->seen_ms = sh->now_ms; /* its keepalive did not run meanwhile, nor could a packet come */

@@ -62,7 +62,8 @@ static void fill(const struct shard *sh, const struct conn *c, uint32_t expiry_s
     if (told.alias_max > 0) PROPS_SET(&a->props, topic_alias_max, told.alias_max);
     if (told.packet_bytes < PACKET_BYTES_MAX) PROPS_SET(&a->props, max_packet_size, told.packet_bytes);
     if (c->limited_keepalive) PROPS_SET(&a->props, server_keepalive, c->keepalive_s);
-    if (c->assigned_id != NULL) PROPS_SET(&a->props, assigned_client_id, bytes_of_text(c->assigned_id));
+    const char *assigned = c->seldom->assigned_id;
+    if (assigned != NULL) PROPS_SET(&a->props, assigned_client_id, bytes_of_text(assigned));
     auth_fill(c, &a->props);
     if (expiry_s > 0 && conf->persistent_client_expiration != UINT32_MAX)
         PROPS_SET(&a->props, session_expiry, expiry_s);
@@ -115,8 +116,11 @@ void connack_send(struct shard *sh, struct conn *c)
     }
     c->told = told_now(sh, c);
     auth_told(c);
-    free(c->assigned_id);
-    c->assigned_id = NULL;
+    if (c->seldom->assigned_id != NULL) {
+        free(c->seldom->assigned_id);
+        conn_seldom(c)->assigned_id = NULL;
+    }
+    conn_seldom_tidy(c);
     c->state = CONN_OPEN;
     hooked_in(c);
     metrics_add(sh->metrics, METRIC_connects_accepted_total, 1);

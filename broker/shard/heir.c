@@ -24,9 +24,9 @@ static struct heir *heir_new(struct conn *c, struct bytes body)
 
 void heir_free(struct conn *c)
 {
-    struct heir *h = c->heir;
-    c->heir = NULL;
+    struct heir *h = c->seldom->heir;
     if (h == NULL) return;
+    conn_seldom(c)->heir = NULL;
     list_remove(&h->of_conn);
     connect_forget(&h->connect);
     free(h);
@@ -46,34 +46,40 @@ static bool let_go(struct shard *sh, struct conn *old)
 
 bool heir_waits(struct shard *sh, struct conn *c, const struct connect *p)
 {
-    const struct session *s = c->assigned_id != NULL ? NULL : sessions_find(sh, p->client_id);
+    const struct session *s = c->seldom->assigned_id != NULL ? NULL : sessions_find(sh, p->client_id);
     struct conn *old = s != NULL ? s->conn : NULL;
     if (old == NULL || old->doomed || !parked_any(old)) return false;
     /* Without memory it is as if nothing waited: it is taken over at once. */
-    c->heir = heir_new(c, p->body);
-    if (c->heir == NULL) return false;
+    struct conn_seldom *seldom = conn_seldom(c);
+    if (seldom != NULL) seldom->heir = heir_new(c, p->body);
+    if (c->seldom->heir == NULL) return false;
     if (!let_go(sh, old)) {
         heir_free(c);
         return false;
     }
-    list_add(&old->heirs, &c->heir->of_conn);
+    list_add(&old->hooked->heirs, &seldom->heir->of_conn);
     c->state = CONN_AUTH;
     conn_pause(sh, c, PAUSE_CONNACK);
     heirs_press(sh, old);
     return true;
 }
 
+bool heirs_wait(const struct conn *c)
+{
+    return c->hooked != NULL && !list_empty(&c->hooked->heirs);
+}
+
 void heirs_press(struct shard *sh, struct conn *c)
 {
     bool stands_still = (c->paused & PAUSE_OUTPUT) != 0 && !c->hung_up;
-    if (stands_still && !list_empty(&c->heirs)) conn_hang_up(sh, c);
+    if (stands_still && heirs_wait(c)) conn_hang_up(sh, c);
 }
 
 /* The last one first: of those that are ready the last goes on first. */
 void heirs_wake(struct shard *sh, struct conn *c)
 {
-    while (!list_empty(&c->heirs)) {
-        struct heir *h = CONTAINER(c->heirs.prev, struct heir, of_conn);
+    while (heirs_wait(c)) {
+        struct heir *h = CONTAINER(c->hooked->heirs.prev, struct heir, of_conn);
         list_remove(&h->of_conn);
         conn_resume(sh, h->conn, PAUSE_CONNACK);
     }
@@ -81,9 +87,9 @@ void heirs_wake(struct shard *sh, struct conn *c)
 
 void heir_go_on(struct shard *sh, struct conn *c)
 {
-    struct bytes connect = c->heir->connect;
+    struct bytes connect = c->seldom->heir->connect;
     if (c->state != CONN_AUTH || c->paused != 0) return;
-    c->heir->connect = (struct bytes){ 0 };
+    c->seldom->heir->connect = (struct bytes){ 0 };
     heir_free(c);
     connect_go_on(sh, c, &connect);
     if (c->state != CONN_CLOSED) recheck_conn(sh, c); /* the view may be another one since it was let in */

@@ -26,6 +26,9 @@ bool heir_waits(struct shard *sh, struct conn *c, const struct connect *p);
 void heirs_wake(struct shard *sh, struct conn *c);
 void heir_go_on(struct shard *sh, struct conn *c);
 
+/* Does somebody wait for the session of this connection? */
+bool heirs_wait(const struct conn *c);
+
 /* Somebody may wait, and this connection's output stands in the way: it is thrown away. */
 void heirs_press(struct shard *sh, struct conn *c);
 

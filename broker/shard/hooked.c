@@ -24,7 +24,7 @@ static enum err client_new(const struct shard *sh, const struct conn *c, const s
     transport_address(&c->transport, &from);
     address_print_host(&from, address);
     struct hook_client_conf conf = {
-        .id = c->assigned_id != NULL ? bytes_of_text(c->assigned_id) : p->client_id,
+        .id = c->seldom->assigned_id != NULL ? bytes_of_text(c->seldom->assigned_id) : p->client_id,
         .address = address,
         .conn_id = c->id,
         .shard = (uint16_t)sh->index,
@@ -82,6 +82,7 @@ bool hooked_begin(const struct shard *sh, struct conn *c, const struct connect *
     struct hooked *h = calloc(1, sizeof *h);
     if (h == NULL) return false;
     if (client_new(sh, c, p, &h->client) == ERR_OK && news_new(h, hooks)) {
+        list_init(&h->heirs);
         c->hooked = h;
         return true;
     }

@@ -42,6 +42,7 @@ struct hooked {
         bool is_last;              /* behind what is parked nothing more comes */
     } parked;
     struct conn_reads reads;
+    struct list heirs; /* who waits for its session */
 };
 
 /* Its door's plugins now; NULL: none, or nobody has asked them about this connection. */

@@ -47,9 +47,9 @@ static void question_unref(struct question **owner)
 
 void auth_conn_gone(struct conn *c)
 {
-    struct conn_auth *a = c->auth;
-    c->auth = NULL;
+    struct conn_auth *a = c->seldom->auth;
     if (a == NULL) return;
+    conn_seldom(c)->auth = NULL;
     question_unref(&a->said);
     connect_forget(&a->connect);
     free(a);
@@ -69,11 +69,11 @@ static struct conn_auth *auth_new(struct bytes method, struct bytes body)
 static struct question *question_new(struct shard *sh, struct conn *c, enum hook_about about,
                                      const struct props *props)
 {
-    size_t method_bytes = strlen(c->auth->method) + 1;
+    size_t method_bytes = strlen(c->seldom->auth->method) + 1;
     struct bytes data = PROPS_HAS(props, auth_data) ? props->auth_data : (struct bytes){ 0 };
     struct question *q = calloc(1, sizeof *q + method_bytes + data.len);
     if (q == NULL) return NULL;
-    memcpy(q->texts, c->auth->method, method_bytes);
+    memcpy(q->texts, c->seldom->auth->method, method_bytes);
     if (data.len > 0) memcpy(q->texts + method_bytes, data.at, data.len);
     hook_ask_init(&q->auth.ask, about, conn_hooks(sh, c), c->hooked->client);
     q->auth.ask.destroy = question_free;
@@ -90,14 +90,14 @@ static void act(struct shard *sh, struct conn *c);
 static void wait_for_answer(struct shard *sh, struct conn *c)
 {
     if (c->state != CONN_AUTH) return; /* who is in goes on meanwhile, and its keepalive runs */
-    c->auth->left_ms = c->timer.when_ms > sh->now_ms ? c->timer.when_ms - sh->now_ms : 0;
+    c->seldom->auth->left_ms = c->timer.when_ms > sh->now_ms ? c->timer.when_ms - sh->now_ms : 0;
     wheel_stop(sh->conn_wheel, &c->timer);
     conn_pause(sh, c, PAUSE_CONNACK);
 }
 
 static enum mqtt_rc ask(struct shard *sh, struct conn *c, enum hook_about about, const struct props *props)
 {
-    struct conn_auth *a = c->auth;
+    struct conn_auth *a = c->seldom->auth;
     if (!hooks_want(conn_hooks(sh, c), HOOK_EVENT_AUTH)) return MQTT_RC_BAD_AUTH_METHOD;
     a->asked = question_new(sh, c, about, props);
     if (a->asked == NULL) return MQTT_RC_QUOTA_EXCEEDED;
@@ -113,8 +113,9 @@ enum mqtt_rc auth_begin(struct shard *sh, struct conn *c, const struct connect *
 {
     if (!hooks_want(conn_hooks(sh, c), HOOK_EVENT_AUTH))
         return connack_refuse(sh, c, MQTT_RC_BAD_AUTH_METHOD); /* [MQTT-4.12.0-1] */
-    c->auth = auth_new(p->props.auth_method, body);
-    if (c->auth == NULL) return connack_refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);
+    struct conn_seldom *seldom = conn_seldom(c);
+    if (seldom != NULL) seldom->auth = auth_new(p->props.auth_method, body);
+    if (c->seldom->auth == NULL) return connack_refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);
     c->state = CONN_AUTH;
     enum mqtt_rc rc = ask(sh, c, HOOK_AUTH_START, &p->props);
     return rc == MQTT_RC_OK ? rc : connack_refuse(sh, c, rc);
@@ -123,7 +124,7 @@ enum mqtt_rc auth_begin(struct shard *sh, struct conn *c, const struct connect *
 /* May this AUTH come now? */
 static enum mqtt_rc check(const struct conn *c, const struct session_end *e)
 {
-    const struct conn_auth *a = c->auth;
+    const struct conn_auth *a = c->seldom->auth;
     if (a == NULL) return MQTT_RC_PROTOCOL; /* [MQTT-4.12.0-7] */
     bool is_same = bytes_equal(e->props.auth_method, bytes_of_text(a->method));
     if (!is_same || a->asked != NULL) return MQTT_RC_PROTOCOL; /* [MQTT-4.12.0-5], [MQTT-4.12.1-1] */
@@ -155,7 +156,7 @@ enum mqtt_rc auth_dispatch(struct shard *sh, struct conn *c, const struct frame 
 
 void auth_fill(const struct conn *c, struct props *props)
 {
-    const struct conn_auth *a = c->auth;
+    const struct conn_auth *a = c->seldom->auth;
     if (a == NULL) return;
     PROPS_SET(props, auth_method, bytes_of_text(a->method)); /* [MQTT-4.12.0-5] */
     if (a->said != NULL && a->said->auth.answer.len > 0) PROPS_SET(props, auth_data, a->said->auth.answer);
@@ -163,7 +164,7 @@ void auth_fill(const struct conn *c, struct props *props)
 
 void auth_told(struct conn *c)
 {
-    if (c->auth != NULL) question_unref(&c->auth->said);
+    if (c->seldom->auth != NULL) question_unref(&c->seldom->auth->said);
 }
 
 static enum mqtt_rc say(struct shard *sh, struct conn *c, enum mqtt_rc code)
@@ -223,8 +224,8 @@ static void fail(struct shard *sh, struct conn *c, enum mqtt_rc why)
 
 static void let_in(struct shard *sh, struct conn *c)
 {
-    struct bytes connect = c->auth->connect;
-    c->auth->connect = (struct bytes){ 0 };
+    struct bytes connect = c->seldom->auth->connect;
+    c->seldom->auth->connect = (struct bytes){ 0 };
     connect_go_on(sh, c, &connect);
 }
 
@@ -232,7 +233,7 @@ static enum mqtt_rc go_on(struct shard *sh, struct conn *c, enum hook_verdict ve
 {
     bool is_new = c->state == CONN_AUTH;
     if (is_new && !wheel_running(&c->timer))
-        wheel_start(sh->conn_wheel, &c->timer, sh->now_ms + c->auth->left_ms);
+        wheel_start(sh->conn_wheel, &c->timer, sh->now_ms + c->seldom->auth->left_ms);
     if (is_new) conn_resume(sh, c, PAUSE_CONNACK);
     if (verdict == HOOK_MORE) return say(sh, c, MQTT_RC_CONTINUE_AUTH);
     if (!hooked_take_name(c)) return MQTT_RC_QUOTA_EXCEEDED;
@@ -244,7 +245,7 @@ static enum mqtt_rc go_on(struct shard *sh, struct conn *c, enum hook_verdict ve
 /* The question under way is answered. */
 static void act(struct shard *sh, struct conn *c)
 {
-    struct conn_auth *a = c->auth;
+    struct conn_auth *a = c->seldom->auth;
     const struct hook_ask *answer = &a->asked->auth.ask;
     enum hook_verdict verdict = (enum hook_verdict)answer->verdict;
     question_unref(&a->said);

@@ -53,12 +53,13 @@ static bool assign_id(struct shard *sh, struct conn *c)
     uint64_t raw[2];
     const char *set = conn_door(sh, c)->security.auto_id_prefix, *prefix = set[0] != '\0' ? set : "auto-";
     size_t size = strlen(prefix) + 32 + 1;
-    c->assigned_id = malloc(size);
-    if (c->assigned_id == NULL) return false;
+    struct conn_seldom *seldom = conn_seldom(c);
+    if (seldom != NULL) seldom->assigned_id = malloc(size);
+    if (c->seldom->assigned_id == NULL) return false;
     do {
         rng_fill(raw, sizeof raw);
-        snprintf(c->assigned_id, size, "%s%016" PRIx64 "%016" PRIx64, prefix, raw[0], raw[1]);
-    } while (shard_of_client(sh->all, bytes_of_text(c->assigned_id)) != sh->index);
+        snprintf(seldom->assigned_id, size, "%s%016" PRIx64 "%016" PRIx64, prefix, raw[0], raw[1]);
+    } while (shard_of_client(sh->all, bytes_of_text(c->seldom->assigned_id)) != sh->index);
     return true;
 }
 
@@ -243,7 +244,7 @@ static void log_connected(struct shard *sh, const struct conn *c, const struct c
 
 static enum mqtt_rc open_session(struct shard *sh, struct conn *c, const struct connect *p)
 {
-    struct bytes client_id = c->assigned_id != NULL ? bytes_of_text(c->assigned_id) : p->client_id;
+    struct bytes client_id = c->seldom->assigned_id != NULL ? bytes_of_text(c->seldom->assigned_id) : p->client_id;
     uint32_t expiry_s = wanted_expiry(sh, p);
     bool destroyed;
     if (!login_keep_name(c, p)) return connack_refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);
@@ -274,7 +275,7 @@ static enum mqtt_rc open_session(struct shard *sh, struct conn *c, const struct 
 /* One more session is more memory; who has one may come for what waits, which makes it less. */
 static bool has_room(struct shard *sh, const struct conn *c, const struct connect *p)
 {
-    bool has_session = c->assigned_id == NULL && sessions_find(sh, p->client_id) != NULL;
+    bool has_session = c->seldom->assigned_id == NULL && sessions_find(sh, p->client_id) != NULL;
     return has_session || memory_grants(sh, sizeof(struct session));
 }
 
@@ -282,7 +283,7 @@ static bool has_room(struct shard *sh, const struct conn *c, const struct connec
  * that it had. Another session of that id would be the end of the store: the client is to come again. */
 static bool is_at_home(const struct shard *sh, const struct conn *c, const struct connect *p)
 {
-    if (c->assigned_id != NULL) return true;
+    if (c->seldom->assigned_id != NULL) return true;
     return p->client_id.len > 0 && shard_of_client(sh->all, p->client_id) == sh->index;
 }
 

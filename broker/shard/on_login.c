@@ -102,9 +102,9 @@ static void login_free(struct login *l)
 
 void login_conn_gone(struct conn *c)
 {
-    struct login *l = c->login;
-    c->login = NULL;
+    struct login *l = c->seldom->login;
     if (l == NULL) return;
+    conn_seldom(c)->login = NULL;
     l->conn = NULL;
     if (!l->is_asked) login_free(l);
 }
@@ -151,7 +151,7 @@ static struct login *login_new(struct shard *sh, struct conn *c, struct bytes bo
 
 static void ask(struct shard *sh, struct conn *c)
 {
-    struct login *l = c->login;
+    struct login *l = c->seldom->login;
     l->is_asked = workers_put(sh->all->conf.workers, &l->work) == ERR_OK;
     if (!l->is_asked) connack_refuse(sh, c, MQTT_RC_SERVER_BUSY);
 }
@@ -159,7 +159,7 @@ static void ask(struct shard *sh, struct conn *c)
 /* Half of the time that is left is for the worker. */
 static void wait_then_ask(struct shard *sh, struct conn *c, uint32_t delay_ms)
 {
-    struct login *l = c->login;
+    struct login *l = c->seldom->login;
     l->deadline_ms = c->timer.when_ms;
     uint64_t left_ms = l->deadline_ms > sh->now_ms ? l->deadline_ms - sh->now_ms : 0;
     l->is_waiting = true;
@@ -169,7 +169,7 @@ static void wait_then_ask(struct shard *sh, struct conn *c, uint32_t delay_ms)
 
 bool login_wake(struct shard *sh, struct conn *c)
 {
-    struct login *l = c->login;
+    struct login *l = c->seldom->login;
     if (l == NULL || !l->is_waiting) return false;
     l->is_waiting = false;
     wheel_start(sh->conn_wheel, &c->timer, l->deadline_ms);
@@ -179,11 +179,12 @@ bool login_wake(struct shard *sh, struct conn *c)
 
 static enum mqtt_rc check_password(struct shard *sh, struct conn *c, struct bytes body)
 {
-    c->login = login_new(sh, c, body);
-    if (c->login == NULL) return connack_refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);
+    struct conn_seldom *seldom = conn_seldom(c);
+    if (seldom != NULL) seldom->login = login_new(sh, c, body);
+    if (c->seldom->login == NULL) return connack_refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);
     c->state = CONN_AUTH;
     conn_pause(sh, c, PAUSE_CONNACK);
-    uint32_t delay_ms = throttle_delay_ms(sh->all->conf.throttle, &c->login->keys, sh->now_ms);
+    uint32_t delay_ms = throttle_delay_ms(sh->all->conf.throttle, &c->seldom->login->keys, sh->now_ms);
     if (delay_ms > 0)
         wait_then_ask(sh, c, delay_ms);
     else
@@ -194,7 +195,7 @@ static enum mqtt_rc check_password(struct shard *sh, struct conn *c, struct byte
 /* Its id begins as the configuration says. */
 static bool has_prefix(const struct shard *sh, const struct conn *c, const struct connect *p)
 {
-    struct bytes id = c->assigned_id != NULL ? bytes_of_text(c->assigned_id) : p->client_id;
+    struct bytes id = c->seldom->assigned_id != NULL ? bytes_of_text(c->seldom->assigned_id) : p->client_id;
     struct bytes prefix = bytes_of_text(sh->config->clientid_prefixes);
     return id.len >= prefix.len && bytes_equal(bytes_of(id.at, prefix.len), prefix);
 }
@@ -293,7 +294,7 @@ static bool may_stay(const struct shard *sh, const struct conn *c)
 void login_recheck(struct shard *sh, struct conn *c)
 {
     bool is_in = c->state == CONN_OPEN || c->state == CONN_WAITING;
-    if (!is_in || c->is_vouched || c->auth != NULL) return;
+    if (!is_in || c->is_vouched || c->seldom->auth != NULL) return;
     if (c->hooked != NULL && c->hooked->is_allowed) return;
     if (!may_stay(sh, c)) conn_end(sh, c, MQTT_RC_NOT_AUTHORIZED);
 }

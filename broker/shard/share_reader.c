@@ -36,9 +36,11 @@ static struct share_reader *reader_new(const struct shard *sh, const struct conn
 
 struct share_reader *share_reader_of(const struct shard *sh, struct conn *c, const struct session *s)
 {
-    if (c->reader == NULL) c->reader = reader_new(sh, c, s);
-    if (c->reader != NULL) ref_add(&c->reader->ref, 1);
-    return c->reader;
+    struct conn_seldom *seldom = conn_seldom(c);
+    if (seldom == NULL) return NULL;
+    if (seldom->reader == NULL) seldom->reader = reader_new(sh, c, s);
+    if (seldom->reader != NULL) ref_add(&seldom->reader->ref, 1);
+    return seldom->reader;
 }
 
 void share_reader_unref(struct share_reader **owner)
