@@ -22,6 +22,7 @@ enum ka_mode {
     KA_OFF,   /* the client's own interval, and nothing is learned */
     KA_CAP,   /* the client's own interval, until it has been shown to be too long for its network */
     KA_LEARN, /* the longest interval that its network permits, and what is needed to find it */
+    KA_PROBE, /* the same, for a client that cannot be told: never above its own interval */
 };
 
 struct ka_conf {
@@ -53,8 +54,9 @@ struct ka_state {
     uint16_t proven_s; /* the longest that held; 0: none has */
     uint16_t ceil_s;   /* the shortest that failed; 0: none has */
     uint8_t phase;     /* enum ka_phase */
-    uint8_t good;      /* successes of k_s, no more than are needed */
-    uint8_t bad;       /* failures in a row, in halves */
+    uint8_t good;      /* successes of trial_s, no more than are needed */
+    uint8_t bad;       /* and its failures in a row, in halves */
+    uint16_t trial_s;  /* what good and bad are of */
     uint32_t wait_s;   /* this rest's length */
     uint32_t rested_s; /* of which so much is over */
 };

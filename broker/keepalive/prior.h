@@ -40,11 +40,15 @@ struct ka_prior;
 enum err ka_prior_new(struct ka_prior **out, const struct ka_conf *conf, uint32_t prefixes_max);
 void ka_prior_free(struct ka_prior **owner);
 
-/* A success or failure of weight times (1: it happened; more: a state that was restored speaks for some). */
-void ka_prior_note(struct ka_prior *p, const struct ka_net *net, const struct ka_event *e, uint32_t weight,
+/* A success or failure of that client. */
+void ka_prior_note(struct ka_prior *p, const struct ka_net *net, uint64_t client, const struct ka_event *e,
                    int64_t now_s);
 
-/* 0: nobody knows enough. */
+/* Where a new client begins. 0: nobody knows enough. */
 uint16_t ka_prior_get(struct ka_prior *p, const struct ka_net *net, int64_t now_s);
+
+/* What most of a network's clients need not go beyond, because enough others try. 0: not enough are there.
+ * Never of all networks together. */
+uint16_t ka_prior_limit(struct ka_prior *p, const struct ka_net *net, int64_t now_s);
 
 #endif
