@@ -215,6 +215,17 @@ static enum err open_path(const struct config *config, struct plan_row *r)
     return rc == ERR_OK ? drop_give(r->config->path, config->user) : rc;
 }
 
+static struct listener_tcp tcp_of(const struct config *config, const struct config_listener *l)
+{
+    return (struct listener_tcp){
+        .nodelay = config->set_tcp_nodelay,
+        .thin_linear_timeouts = l->tcp_thin_linear_timeouts,
+        .rto_max_ms = l->tcp_rto_max,
+        .notsent_lowat = l->tcp_notsent_lowat,
+        .defer_accept_s = l->tcp_defer_accept,
+    };
+}
+
 static enum err open_socket(struct doors_plan *p, struct plan_row *r)
 {
     const struct config_listener *l = r->config;
@@ -224,7 +235,7 @@ static enum err open_socket(struct doors_plan *p, struct plan_row *r)
         .port = l->port,
         .family = family_of(l),
         .interface = l->bind_interface[0] == '\0' ? NULL : l->bind_interface,
-        .nodelay = p->view->config->set_tcp_nodelay,
+        .tcp = tcp_of(p->view->config, l),
     };
     enum err rc = listener_open(&r->door->net, &conf);
     /* The same port on another address, or on all: whoever has it now is about to go. */
@@ -541,11 +552,14 @@ static void settle(struct doors *d, struct doors_plan *p, struct door **at, stru
     for (d->count = p->count; d->count > 0 && at[d->count - 1] == NULL;) d->count--;
 }
 
-static void set_nodelay(struct doors_plan *p)
+static void tune(const struct doors_plan *p)
 {
-    for (size_t i = 0; i < p->count; i++)
-        if (p->rows[i].fate == FATE_KEEP)
-            listener_nodelay(&p->rows[i].door->net, p->view->config->set_tcp_nodelay);
+    for (size_t i = 0; i < p->count; i++) {
+        const struct plan_row *r = &p->rows[i];
+        if (r->fate != FATE_KEEP) continue;
+        struct listener_tcp tcp = tcp_of(p->view->config, r->config);
+        listener_tune(&r->door->net, &tcp);
+    }
 }
 
 enum err doors_apply(struct doors *d, struct doors_plan **owner, struct shards *shards,
@@ -562,7 +576,7 @@ enum err doors_apply(struct doors *d, struct doors_plan **owner, struct shards *
     }
     for (size_t i = 0; i < p->count; i++)
         if (p->rows[i].fate == FATE_CLOSE) unlisten_one(&p->rows[i], shards);
-    set_nodelay(p);
+    tune(p);
     shards_change(shards, &p->view->shards);
     /* All shards have turned to the new view: nobody looks at the old one, nor at what settle frees. */
     settle(d, p, at, counts);

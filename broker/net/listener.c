@@ -28,6 +28,29 @@ static uint16_t bound_port(int fd)
                                         : ((struct sockaddr_in6 *)&a)->sin6_port);
 }
 
+/* Newer than the C library's headers. */
+enum { RTO_MAX_MS_OPTION = 44 };
+
+static int rto_max_ms(const struct listener_tcp *tcp)
+{
+    enum { LEAST = 1000, KERNELS = 120 * 1000 };
+    if (tcp->rto_max_ms == 0) return KERNELS;
+    return tcp->rto_max_ms < LEAST ? LEAST : (int)tcp->rto_max_ms;
+}
+
+static void tune_one(int fd, const struct listener_tcp *tcp)
+{
+    int values[][2] = {
+        { TCP_NODELAY, tcp->nodelay },
+        { TCP_THIN_LINEAR_TIMEOUTS, tcp->thin_linear_timeouts },
+        { RTO_MAX_MS_OPTION, rto_max_ms(tcp) },
+        { TCP_NOTSENT_LOWAT, (int)tcp->notsent_lowat },
+        { TCP_DEFER_ACCEPT, (int)tcp->defer_accept_s },
+    };
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        setsockopt(fd, IPPROTO_TCP, values[i][0], &values[i][1], sizeof values[i][1]);
+}
+
 static enum err open_one(struct listener *l, const struct addrinfo *at, const struct listener_conf *conf)
 {
     int on = 1;
@@ -35,7 +58,7 @@ static enum err open_one(struct listener *l, const struct addrinfo *at, const st
     int fd = socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return ERR_SYS;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (conf->nodelay) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    tune_one(fd, &conf->tcp);
     /* IPv4 has a socket of its own, so that the two do not collide. */
     if (at->ai_family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     set_port(at->ai_addr, l->port);
@@ -173,11 +196,10 @@ const char *listener_why(enum err rc)
     return strerror(errno);
 }
 
-void listener_nodelay(struct listener *l, bool on)
+void listener_tune(const struct listener *l, const struct listener_tcp *tcp)
 {
-    int value = on;
-    for (unsigned i = 0; i < l->fds_count; i++)
-        setsockopt(l->fds[i], IPPROTO_TCP, TCP_NODELAY, &value, sizeof value);
+    if (l->path[0] != '\0') return;
+    for (unsigned i = 0; i < l->fds_count; i++) tune_one(l->fds[i], tcp);
 }
 
 void listener_mute(struct listener *l)

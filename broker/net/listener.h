@@ -25,11 +25,21 @@
 
 enum { LISTENER_BACKLOG = 4096, LISTENER_FDS_MAX = 4, LISTENER_PATH_BYTES = 108 };
 
+/* What TCP does for the connections, which inherit it: nothing of it costs a call when one comes. What this
+ * kernel does not know is passed over. */
+struct listener_tcp {
+    bool nodelay;
+    bool thin_linear_timeouts; /* of few segments under way the first six repeats come evenly */
+    uint32_t rto_max_ms;       /* the longest wait for a repeat; 0: the kernel's */
+    uint32_t notsent_lowat;    /* bytes that wait in the kernel; 0: its own limit */
+    uint32_t defer_accept_s;   /* for the first byte; 0: accepted before it */
+};
+
 struct listener_conf {
-    const char *address;   /* NULL: all of this machine's */
-    uint16_t port;         /* 0: one that is free */
-    int family;            /* AF_INET, AF_INET6, or AF_UNSPEC for both */
-    bool nodelay;          /* for the connections: they inherit it */
+    const char *address; /* NULL: all of this machine's */
+    uint16_t port;       /* 0: one that is free */
+    int family;          /* AF_INET, AF_INET6, or AF_UNSPEC for both */
+    struct listener_tcp tcp;
     const char *interface; /* whose addresses only; NULL: any */
 };
 
@@ -53,7 +63,7 @@ enum err listener_close(struct listener *l);
 const char *listener_why(enum err rc);
 
 /* For the connections to come. */
-void listener_nodelay(struct listener *l, bool on);
+void listener_tune(const struct listener *l, const struct listener_tcp *tcp);
 
 /* Keeps its addresses and listens no more, so that another listener can share or take its port. Who had not
  * been accepted is refused. */

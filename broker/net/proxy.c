@@ -130,6 +130,9 @@ static const struct transport_ops transport_named = {
     .read = named_read,
     .write = named_write,
     .identity = named_identity,
+    .facts = socket_facts,
+    .patience = socket_patience,
+    .probe = socket_probe,
     .end = named_end,
     .close = named_close,
 };
@@ -229,6 +232,9 @@ static const struct transport_ops transport_proxy = {
     .read = proxy_read,
     .write = proxy_write,
     .identity = proxy_identity,
+    .facts = socket_facts,
+    .patience = socket_patience,
+    .probe = socket_probe,
     .end = proxy_end,
     .close = proxy_close,
 };

@@ -61,6 +61,9 @@ const struct transport_ops transport_tcp = {
     .read = tcp_read,
     .write = tcp_write,
     .identity = tcp_identity,
+    .facts = socket_facts,
+    .patience = socket_patience,
+    .probe = socket_probe,
     .end = tcp_end,
     .close = tcp_close,
 };

@@ -278,6 +278,9 @@ static const struct transport_ops transport_tls = {
     .identity = tls_identity,
     .ask = tls_ask,
     .certificate = tls_certificate,
+    .facts = socket_facts,
+    .patience = socket_patience,
+    .probe = socket_probe,
     .end = tls_end,
     .close = tls_close,
 };

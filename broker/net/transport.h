@@ -69,6 +69,23 @@ struct transport_ask {
     uint8_t key[TRANSPORT_KEY_BYTES_MAX];
 };
 
+/* What the system knows of the way to the peer. */
+struct transport_facts {
+    uint32_t unanswered_bytes; /* written, and not acknowledged */
+    uint32_t sent_ms,
+        ack_ms;     /* since the last of our bytes went out, and since the peer acknowledged anything */
+    uint8_t probes; /* of the system's own that nobody has answered, since the last answer */
+    bool is_over,
+        has_finished; /* a reset, or too long without an answer; the peer has said that it is the end */
+};
+
+/* What the system does by itself on an idle connection, which the peer's system answers by itself. */
+struct transport_probe {
+    uint16_t idle_s;  /* a probe after so much silence; 0: none any more */
+    uint16_t again_s; /* and again, while nobody answers, */
+    uint8_t most;     /* so often: then it is over; 127 at the most */
+};
+
 struct transport_ops {
     const char *name;
     /* Does what epoll_ctl does for this loop: from now on it hears of the transport what `e` says. */
@@ -88,6 +105,12 @@ struct transport_ops {
     /* The peer's certificate, an X509 of OpenSSL; gives a reference, for transport_certificate_free. NULL:
      * none; NULL as an operation: it never has one. */
     void *(*certificate)(const struct transport *t);
+    /* One call of the system, for moments that matter. False, or NULL as an operation: nothing is known. */
+    bool (*facts)(const struct transport *t, struct transport_facts *out);
+    /* How long written bytes may stay unanswered until it is over; 0: as the system likes. NULL as an
+     * operation, and below: there is no such thing. */
+    void (*patience)(struct transport *t, uint32_t ms);
+    void (*probe)(struct transport *t, const struct transport_probe *p);
     /* No more will be written; what was written still reaches the peer. */
     void (*end)(struct transport *t);
     /* And frees `state` and `from`. */
@@ -99,5 +122,10 @@ void transport_certificate_free(void *certificate);
 
 /* The bottom of all: a socket, of TCP or of this machine. */
 extern const struct transport_ops transport_tcp;
+
+/* socket.c: of the descriptor, whatever stands on it. */
+bool socket_facts(const struct transport *t, struct transport_facts *out);
+void socket_patience(struct transport *t, uint32_t ms);
+void socket_probe(struct transport *t, const struct transport_probe *p);
 
 #endif

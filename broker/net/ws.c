@@ -492,6 +492,9 @@ const struct transport_ops transport_ws = {
     .identity = ws_identity,
     .ask = ws_ask,
     .certificate = ws_certificate,
+    .facts = socket_facts,
+    .patience = socket_patience,
+    .probe = socket_probe,
     .end = ws_end,
     .close = ws_close,
 };

@@ -97,6 +97,38 @@ class Listeners(kit.Test):
         # option: set_tcp_nodelay
         self.assertEqual([self.nodelay(f"set_tcp_nodelay {word}") for word in ("true", "false")], [True, False])
 
+    def tcp(self, conf, *numbers):
+        """What these options of TCP are at the broker's end of a connection."""
+        b = self.broker(conf)
+        with brokers_side(b.process.pid, self.client(b, "c").socket) as s:
+            return [s.getsockopt(socket.IPPROTO_TCP, number) for number in numbers]
+
+    def test_what_tcp_does_for_sparse_messages(self):
+        # option: tcp_notsent_lowat, tcp_thin_linear_timeouts
+        thin_linear_timeouts = 16  # newer than Python's module, like the next one
+        numbers = socket.TCP_NOTSENT_LOWAT, thin_linear_timeouts
+        self.assertEqual(self.tcp("", *numbers), [16384, 1])
+        self.assertEqual(self.tcp("tcp_notsent_lowat 4096\ntcp_thin_linear_timeouts false", *numbers), [4096, 0])
+
+    def test_repeats_do_not_wait_for_minutes(self):
+        # option: tcp_rto_max
+        rto_max_ms = 44
+        try:
+            with socket.socket() as s:
+                s.getsockopt(socket.IPPROTO_TCP, rto_max_ms)
+        except OSError:
+            self.skipTest("this kernel has no TCP_RTO_MAX_MS")
+        said = [self.tcp(conf, rto_max_ms)[0] for conf in ("", "tcp_rto_max 2000", "tcp_rto_max 1", "tcp_rto_max 0")]
+        self.assertEqual(said, [10000, 2000, 1000, 120000])
+
+    def test_a_connection_is_accepted_with_its_first_byte(self):
+        # option: tcp_defer_accept
+        for conf, open_ones in ("tcp_defer_accept 60", 1), ("tcp_defer_accept 0", 2):
+            b = self.broker(conf)
+            with socket.create_connection(("127.0.0.1", b.port), kit.WAIT_S):
+                self.client(b, "later")  # who came before would have been accepted before
+                self.assertEqual(b.metrics()["connections_open"], open_ones)
+
 
 class Log(kit.Test):
     def said(self, conf):

@@ -10,6 +10,7 @@ import threading
 import unittest
 
 import kit
+from test_options import brokers_side
 
 ADMINISTRATIVE, NOT_ALLOWED = 0x98, 0x83
 
@@ -55,6 +56,12 @@ class Listeners(Case):
         here.publish("a", b"1")
         self.assertEqual(there.message().payload, b"1")
         self.client(b, "again").ping()
+
+    def test_what_tcp_does_is_changed_for_the_connections_to_come(self):
+        b = self.broker("tcp_notsent_lowat 4096")
+        self.reload(b, "tcp_notsent_lowat 8192")
+        with brokers_side(b.process.pid, self.client(b, "after").socket) as s:
+            self.assertEqual(s.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT), 8192)
 
     def test_one_that_is_gone_ends_its_clients_and_frees_its_port(self):
         b = self.broker(listener="listener 0 127.0.0.1\nlistener 0 127.0.0.1")

@@ -163,7 +163,7 @@ static struct rig *rig_new(void)
     struct rig *r = calloc(1, sizeof *r);
     CHECK_TRUE(r != NULL);
     struct log_conf log = { .clock = &clock_system };
-    struct listener_conf listener = { "127.0.0.1", 0, AF_INET, true, NULL };
+    struct listener_conf listener = { "127.0.0.1", 0, AF_INET, { .nodelay = true }, NULL };
     config_init(&r->config);
     one_door_init(&r->door, &r->config);
     static const struct hooks_ops plugins = {

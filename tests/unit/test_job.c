@@ -232,7 +232,7 @@ static struct rig *rig_new(void)
 {
     struct rig *r = calloc(1, sizeof *r);
     struct log_conf log = { .clock = &clock_system };
-    struct listener_conf listener = { "127.0.0.1", 0, AF_INET, true, NULL };
+    struct listener_conf listener = { "127.0.0.1", 0, AF_INET, { .nodelay = true }, NULL };
     pthread_mutex_init(&r->gate.lock, NULL);
     pthread_cond_init(&r->gate.changed, NULL);
     config_init(&r->config);

@@ -13,7 +13,7 @@
 
 static void open_on(struct listener *l, const char *address, uint16_t port, int family)
 {
-    struct listener_conf conf = { address, port, family, true, NULL };
+    struct listener_conf conf = { address, port, family, { .nodelay = true }, NULL };
     CHECK_INT(ERR_OK, listener_open(l, &conf));
     CHECK_TRUE(l->fds_count > 0);
     CHECK_TRUE(l->port != 0);
@@ -101,7 +101,7 @@ TEST(a_port_that_is_taken_is_a_system_error_with_its_cause)
 {
     struct listener first, second;
     open_on(&first, "127.0.0.1", 0, AF_INET);
-    struct listener_conf conf = { "127.0.0.1", first.port, AF_INET, false, NULL };
+    struct listener_conf conf = { "127.0.0.1", first.port, AF_INET, { 0 }, NULL };
     CHECK_INT(ERR_SYS, listener_open(&second, &conf));
     CHECK_INT(EADDRINUSE, errno);
     CHECK_INT(0, second.fds_count);
@@ -115,7 +115,7 @@ TEST(a_port_taken_in_one_family_leaves_no_half_open_listener)
 {
     struct listener first, second;
     open_on(&first, "127.0.0.1", 0, AF_INET);
-    struct listener_conf conf = { NULL, first.port, AF_UNSPEC, false, NULL };
+    struct listener_conf conf = { NULL, first.port, AF_UNSPEC, { 0 }, NULL };
     CHECK_INT(ERR_SYS, listener_open(&second, &conf));
     CHECK_INT(EADDRINUSE, errno);
     CHECK_INT(0, second.fds_count);
@@ -125,7 +125,7 @@ TEST(a_port_taken_in_one_family_leaves_no_half_open_listener)
 TEST(an_address_that_is_none_is_not_found)
 {
     struct listener l;
-    struct listener_conf conf = { "not an address", 0, AF_INET, false, NULL };
+    struct listener_conf conf = { "not an address", 0, AF_INET, { 0 }, NULL };
     CHECK_INT(ERR_NOTFOUND, listener_open(&l, &conf));
     CHECK_INT(0, l.fds_count);
 }
