@@ -135,6 +135,7 @@ void journal_mail_done(struct shard *sh, struct mail *m)
         break;
     case COMMAND_RECEIVED: qos2_received(sh, cmd); break;
     case COMMAND_RELEASE: qos2_released(sh, cmd); break;
+    case COMMAND_KEEPALIVE:
     case COMMAND_SENT_AS: /* an import's */
     case COMMAND_END_SESSION:
     case COMMAND_EXPIRY:

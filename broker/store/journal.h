@@ -130,8 +130,8 @@ struct command {
     struct command_will will;      /* CLAIM */
     struct command_ack ack;        /* RECEIVED: the entries are ack.open */
     const struct command_mid *mid; /* ENQUEUE; NULL: none */
-    struct bytes data; /* CLAIM: client id. GROUP: "$share/NAME/FILTER". SUBSCRIBE, UNSUBSCRIBE: the filters
-              as in the packet, but for COMMAND_FILTER_REFUSED in the options */
+    struct bytes data; /* CLAIM: client id. GROUP: "$share/NAME/FILTER". KEEPALIVE: keepalive_rows. SUBSCRIBE,
+              UNSUBSCRIBE: the filters as in the packet, but for COMMAND_FILTER_REFUSED in the options */
     struct command_target *targets;
     struct command_seat *seats;
 };

@@ -86,6 +86,7 @@ size_t record_size(const struct command *c)
     case COMMAND_EXPIRY: return HEAD_BYTES + 4;
     case COMMAND_SUBSCRIBE:
     case COMMAND_UNSUBSCRIBE:
+    case COMMAND_KEEPALIVE:
     case COMMAND_GROUP: return HEAD_BYTES + 4 + c->data.len + (c->sub_id != 0 ? 4 : 0);
     case COMMAND_RELEASE: return HEAD_BYTES + 2;
     case COMMAND_SENT_AS: return HEAD_BYTES + 8 + 2;
@@ -193,6 +194,7 @@ static void put_kind(struct wr *w, const struct command *c)
     case COMMAND_MOVE: put_move(w, c); break;
     case COMMAND_SUBSCRIBE:
     case COMMAND_UNSUBSCRIBE:
+    case COMMAND_KEEPALIVE:
     case COMMAND_GROUP: put_data(w, c); break;
     case COMMAND_RELEASE: wr_u16(w, c->in_id); break;
     case COMMAND_SENT_AS:
@@ -375,7 +377,8 @@ static enum err get_claim(struct rd *r, struct command **out)
 
 static enum err get_plain(struct rd *r, enum command_kind kind, struct command **out)
 {
-    bool has_data = kind == COMMAND_SUBSCRIBE || kind == COMMAND_UNSUBSCRIBE || kind == COMMAND_GROUP;
+    bool has_filters = kind == COMMAND_SUBSCRIBE || kind == COMMAND_UNSUBSCRIBE;
+    bool has_data = has_filters || kind == COMMAND_GROUP || kind == COMMAND_KEEPALIVE;
     uint64_t version = kind == COMMAND_SENT_AS ? rd_u64(r) : 0;
     uint16_t in_id = kind == COMMAND_RELEASE || kind == COMMAND_SENT_AS ? rd_u16(r) : 0;
     uint32_t expiry_s = kind == COMMAND_EXPIRY ? rd_u32(r) : 0;
@@ -411,6 +414,7 @@ static enum err get_kind(struct rd *r, uint8_t kind, struct command **out)
     case COMMAND_UNSUBSCRIBE:
     case COMMAND_RELEASE:
     case COMMAND_GROUP:
+    case COMMAND_KEEPALIVE:
     case COMMAND_SENT_AS:
     case COMMAND_END_SESSION:
     case COMMAND_FENCE: return get_plain(r, (enum command_kind)kind, out);

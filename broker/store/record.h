@@ -15,7 +15,10 @@
  *   OFFLINE     u64 sent, u8 keeps its will
  *   EXPIRY      u32 expiry_s
  *   SUBSCRIBE, UNSUBSCRIBE   the filters as in the packet; if bit 31 of their length is set, u32 sub_id
- * before them GROUP       "$share/NAME/FILTER" ACK, RECEIVED            u64 cursor, u32 open, each u64
+ * before them
+ *   GROUP       "$share/NAME/FILTER"
+ *   KEEPALIVE   keepalive_rows
+ *   ACK, RECEIVED            u64 cursor, u32 open, each u64
  *   RELEASE     u16 in_id
  *   SENT_AS     u64 seq, u16 packet id
  *   END_SESSION, FENCE       nothing

@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "base/err.h"
 #include "store/journal.h"
+#include "store/keepalive_row.h"
 
 struct restore_session {
     uint64_t session_no, claim_no;
@@ -44,6 +45,8 @@ struct restore_sink {
     enum err (*inbound)(void *ctx, uint64_t session_no, uint16_t id);
     /* An entry of DELAYED_QUEUE. */
     enum err (*delayed)(void *ctx, uint64_t seq, uint64_t due_ms);
+    /* What was learned of a client's way, the newest first. */
+    enum err (*keepalive)(void *ctx, const struct keepalive_row *row);
     void *ctx;
 };
 

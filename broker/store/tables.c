@@ -419,6 +419,7 @@ enum command_result tables_apply(struct tables *t, struct command *c)
     case COMMAND_FIRE_WILL: return apply_fenced(t, c);
     case COMMAND_GROUP: return apply_group(t, c);
     case COMMAND_MOVE: return apply_move(t, c);
+    case COMMAND_KEEPALIVE:
     case COMMAND_FENCE: return COMMAND_DURABLE;
     }
     check_failed("a command kind without an apply", __FILE__, __LINE__);

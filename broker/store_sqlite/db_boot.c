@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "store/keepalive_row.h"
 #include "store_sqlite/db_int.h"
 
 /* What a start reads: all but the queues, and of these what limits must know. */
@@ -60,6 +61,13 @@ static enum err show_delayed(sqlite3_stmt *s, const struct db_restore *to)
     return to->sink.delayed(to->sink.ctx, column_u64(s, 0), column_u64(s, 1));
 }
 
+static enum err show_keepalive(sqlite3_stmt *s, const struct db_restore *to)
+{
+    struct keepalive_row row = { .client = column_u64(s, 0), .net = column_u64(s, 1) };
+    for (int i = 0; i < KEEPALIVE_NUMBERS; i++) row.at[i] = (uint32_t)column_u64(s, 2 + i);
+    return to->sink.keepalive(to->sink.ctx, &row);
+}
+
 static enum err show_retained(sqlite3_stmt *s, const struct db_restore *to)
 {
     struct msg *m;
@@ -114,6 +122,7 @@ enum err db_restore(struct db *db, const struct db_restore *to)
         { sink->retained != NULL, SQL_retained_all, show_retained },
         { sink->inbound != NULL, SQL_inbounds, show_inbound },
         { sink->delayed != NULL, SQL_delays, show_delayed },
+        { sink->keepalive != NULL, SQL_keepalives, show_keepalive },
         { to->entry != NULL, SQL_entries, show_entry },
         { to->mid != NULL, SQL_mids, show_mid },
         { to->origin != NULL, SQL_origins, show_origin },

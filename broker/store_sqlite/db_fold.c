@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/check.h"
 #include "codec/rd.h"
+#include "store/keepalive_row.h"
 #include "store_sqlite/db_int.h"
 
 /* What each command changes in the tables. No clock, no choice: the same commands make the same rows. */
@@ -260,6 +261,41 @@ static enum err fold_group(struct db *db, const struct command *c)
     return db_run(db, s);
 }
 
+/* A row that says that nothing is known any more takes what is there out. */
+static enum err put_keepalive(struct db *db, const struct keepalive_row *row, uint64_t noted_ms)
+{
+    bool forgets = row->at[KEEPALIVE_TRIAL] == 0;
+    sqlite3_stmt *s = db_statement(db, forgets ? SQL_keepalive_end : SQL_keepalive_put);
+    if (s == NULL) return db_fail(db, "fold");
+    db_bind_u64(s, 1, row->client);
+    db_bind_u64(s, 2, row->net);
+    for (int i = 0; i < KEEPALIVE_NUMBERS && !forgets; i++) db_bind_u64(s, 3 + i, row->at[i]);
+    if (!forgets) db_bind_u64(s, 3 + KEEPALIVE_NUMBERS, noted_ms);
+    return db_run(db, s);
+}
+
+/* Whoever was not heard of for so long begins anew. */
+static enum err forget_keepalives(struct db *db, uint64_t now_ms)
+{
+    const uint64_t kept_ms = UINT64_C(90) * 24 * 3600 * 1000;
+    sqlite3_stmt *s = db_statement(db, SQL_keepalives_forget);
+    if (s == NULL) return db_fail(db, "fold");
+    db_bind_u64(s, 1, now_ms > kept_ms ? now_ms - kept_ms : 0);
+    return db_run(db, s);
+}
+
+static enum err fold_keepalive(struct db *db, const struct command *c)
+{
+    struct rd r = { c->data.at, c->data.len, false };
+    enum err rc = ERR_OK;
+    while (r.left > 0 && rc == ERR_OK) {
+        struct keepalive_row row;
+        keepalive_row_read(&r, &row);
+        rc = NEVER(r.bad) ? db_fail(db, "fold") : put_keepalive(db, &row, c->stamp_ms);
+    }
+    return rc == ERR_OK ? forget_keepalives(db, c->stamp_ms) : rc;
+}
+
 static enum err fold_move(struct db *db, const struct command *c, const bool *is_live)
 {
     enum err rc = fold_enqueue(db, c, is_live);
@@ -292,6 +328,7 @@ enum err db_fold(struct db *db, const struct command *c, const bool *is_live)
     case COMMAND_UNSUBSCRIBE: return fold_unsubscribe(db, c);
     case COMMAND_ACK: return fold_ack(db, c);
     case COMMAND_OFFLINE: return fold_offline(db, c);
+    case COMMAND_KEEPALIVE: return fold_keepalive(db, c);
     case COMMAND_FENCE: return ERR_OK;
     }
     check_failed("a command kind without a fold", __FILE__, __LINE__);

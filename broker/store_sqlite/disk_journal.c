@@ -19,7 +19,7 @@
 /* Nobody waits for these: they are durable with the next that somebody waits for. */
 static bool is_lazy(enum command_kind kind)
 {
-    return kind == COMMAND_ACK || kind == COMMAND_OFFLINE;
+    return kind == COMMAND_ACK || kind == COMMAND_OFFLINE || kind == COMMAND_KEEPALIVE;
 }
 
 static void show(struct store_disk *s, struct command *c)

@@ -101,7 +101,8 @@ static void expect(struct fake_log *l, struct bytes record)
 
 static bool is_lazy(struct bytes record)
 {
-    return record.at[0] == COMMAND_ACK || record.at[0] == COMMAND_OFFLINE;
+    uint8_t kind = record.at[0];
+    return kind == COMMAND_ACK || kind == COMMAND_OFFLINE || kind == COMMAND_KEEPALIVE;
 }
 
 static void commit(struct fake_log *l, uint64_t epoch, struct bytes record)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "contract/journal_rig.h"
 #include "contract/on_disk.h"
+#include "store/keepalive_row.h"
 #include <stdatomic.h>
 
 /* Packet ids of publishers, which are known until they are released, and PUBRECs of receivers. */
@@ -224,6 +225,23 @@ CONTRACT(an_entry_keeps_the_packet_id_that_another_broker_sent_it_with)
     CHECK_TRUE(rows[1].packet_id == 7 && !rows[1].released);
     CHECK_INT(0, rows[2].packet_id);
     CHECK_INT(COMMAND_DURABLE, sent_as(r, 1, p[2] + 1, 9)); /* there is none: nothing happens */
+    close_rig(r);
+}
+
+/* --- what nobody waits for */
+
+CONTRACT(what_was_learned_of_ways_is_taken_whether_or_not_a_client_has_a_session)
+{
+    struct rig *r = open_both(of, no_limits);
+    const struct keepalive_row row = { 1, 2, { 240 } };
+    uint8_t at[KEEPALIVE_ROW_BYTES];
+    struct wr w = { .at = at, .left = sizeof at };
+    keepalive_row_write(&w, &row);
+    struct command_size size = { .data = bytes_of(at, sizeof at) };
+    uint64_t before = run(r, fenced(COMMAND_FENCE, RECEIVER, 1)).position;
+    struct arrival said = run(r, new_command(COMMAND_KEEPALIVE, &size, 1));
+    CHECK_INT(COMMAND_DURABLE, said.result);
+    CHECK_TRUE(said.position > before);
     close_rig(r);
 }
 

@@ -173,6 +173,14 @@ static enum err see_delayed(void *ctx, uint64_t seq, uint64_t due_ms)
     return ERR_OK;
 }
 
+static enum err see_keepalive(void *ctx, const struct keepalive_row *row)
+{
+    say(ctx, "way %llx %llx", (unsigned long long)row->client, (unsigned long long)row->net);
+    for (int i = 0; i < KEEPALIVE_NUMBERS; i++) say(ctx, " %u", (unsigned)row->at[i]);
+    say(ctx, ";");
+    return ERR_OK;
+}
+
 static enum err see_retained(void *ctx, struct msg *m, uint64_t version)
 {
     say(ctx, "retained %.*s=%.*s %d;", (int)m->topic_bytes, (const char *)msg_topic(m).at,
@@ -208,6 +216,7 @@ static struct restore_sink see_all(struct rig *r)
         .retained = see_retained,
         .inbound = see_inbound,
         .delayed = see_delayed,
+        .keepalive = see_keepalive,
         .ctx = r,
     };
 }

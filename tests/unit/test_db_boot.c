@@ -305,6 +305,62 @@ TEST(what_was_rolled_back_is_gone_and_the_next_transaction_works)
     rig_free(r);
 }
 
+/* --- what was learned of ways */
+
+/* Two rows, of two clients, with these grants. */
+static struct command *ways(uint32_t first, uint32_t second, uint64_t stamp_ms)
+{
+    uint8_t at[256];
+    struct wr w = { .at = at, .left = sizeof at };
+    struct keepalive_row rows[] = {
+        { UINT64_C(0xfedcba9876543210), 5, { first, 1, 2, 3, 4, 5, 6, UINT32_MAX } },
+        { 1, 0, { second } },
+    };
+    for (size_t i = 0; i < 2; i++) keepalive_row_write(&w, &rows[i]);
+    CHECK_TRUE(!w.bad);
+    struct command *c = make_plain(COMMAND_KEEPALIVE, 0, bytes_of(at, (size_t)(w.at - at)));
+    c->stamp_ms = stamp_ms;
+    return c;
+}
+
+#define FAR_AWAY "way fedcba9876543210 5 260 1 2 3 4 5 6 4294967295;"
+
+TEST(what_was_learned_of_ways_is_the_last_that_was_said_of_each)
+{
+    struct rig *r = rig_open();
+    fold_alone(r, ways(240, 300, 10), 1);
+    fold_alone(r, ways(260, 320, 11), 2);
+    rig_reopen(r);
+    CHECK_INT(2, count(r, "SELECT count(*) FROM keepalive WHERE noted_ms = 11"));
+    const char *said = at_boot(r);
+    CHECK_TRUE(strstr(said, FAR_AWAY) != NULL && strstr(said, "way 1 0 320 0 0 0 0 0 0 0;") != NULL);
+    rig_free(r);
+}
+
+TEST(a_way_that_is_forgotten_is_no_row_any_more)
+{
+    struct rig *r = rig_open();
+    fold_alone(r, ways(240, 300, 10), 1);
+    fold_alone(r, ways(260, 0, 11), 2);
+    assert_string_equal(at_boot(r), FAR_AWAY);
+    fold_alone(r, ways(0, 0, 12), 3);
+    assert_string_equal(at_boot(r), "");
+    rig_free(r);
+}
+
+TEST(ways_that_nobody_has_gone_for_long_are_forgotten)
+{
+    const uint64_t half_a_year_ms = UINT64_C(180) * 24 * 3600 * 1000;
+    struct rig *r = rig_open();
+    fold_alone(r, ways(240, 300, 10), 1);
+    fold_alone(r, ways(260, 0, half_a_year_ms), 2);
+    fold_alone(r, ways(0, 320, half_a_year_ms + 10), 3);
+    assert_string_equal(at_boot(r), "way 1 0 320 0 0 0 0 0 0 0;");
+    fold_alone(r, ways(260, 0, 2 * half_a_year_ms), 4);
+    assert_string_equal(at_boot(r), FAR_AWAY);
+    rig_free(r);
+}
+
 /* --- files of older versions */
 
 /* A file as the program of that version left it. */
@@ -432,5 +488,24 @@ TEST(a_file_of_version_4_is_upgraded_and_takes_what_is_new)
     fold_alone(r, make_plain(COMMAND_GROUP, 300, bytes_of_text("$share/g/a")), 13);
     assert_string_equal(at_boot(r), PHONE " offline 5000 sent 6;group 300 $share/g/a;sub 1 a/# 1 id 3;"
                                           "delayed 11 at 500;");
+    rig_free(r);
+}
+
+static const char content_5[] = "UPDATE meta SET value = 9 WHERE name = 'applied';"
+                                "INSERT INTO session VALUES (1, x'70686f6e65', 1001, 3600, 5000, 6);"
+                                "INSERT INTO subscription VALUES (1, x'612f23', 9, 3);"
+                                "INSERT INTO inbound VALUES (1, 77);"
+                                "INSERT INTO share_group VALUES (300, x'2473686172652f672f61');"
+                                "INSERT INTO delayed VALUES (11, 500);";
+
+TEST(a_file_of_version_5_is_upgraded_and_takes_what_was_learned_of_ways)
+{
+    struct rig *r = of_version(5, content_5);
+    rig_open_both(r);
+    CHECK_INT(newest_version(), count(r, "PRAGMA user_version"));
+    assert_string_equal(at_boot(r), PHONE " offline 5000 sent 6;group 300 $share/g/a;sub 1 a/# 9 id 3;"
+                                          "inbound 1:77;delayed 11 at 500;");
+    fold_alone(r, ways(260, 0, 10), 12);
+    CHECK_TRUE(strstr(at_boot(r), FAR_AWAY) != NULL);
     rig_free(r);
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STAMP_MS = 1234567, KINDS = COMMAND_SENT_AS + 1 };
+enum { STAMP_MS = 1234567, KINDS = COMMAND_KEEPALIVE + 1 };
 
 static const uint64_t big = UINT64_C(0xfedcba9876543210);
 
@@ -44,6 +44,7 @@ static struct command *sample(enum command_kind kind)
         break;
     case COMMAND_SUBSCRIBE:
     case COMMAND_GROUP:
+    case COMMAND_KEEPALIVE:
     case COMMAND_UNSUBSCRIBE:
         c = make_plain(kind, 5, bytes_of("some\0data", 9));
         if (kind == COMMAND_SUBSCRIBE) c->sub_id = 268435455;
