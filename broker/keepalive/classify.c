@@ -27,47 +27,47 @@ struct ka_event ka_judge_end(const struct ka_end *end, uint16_t in_force_s)
     return event(is_answer ? KA_FAIL_STRONG : KA_NEUTRAL, end->sent_gap_s, in_force_s);
 }
 
-/* The old connection was still open: the client's ping went where nobody knew it. When that was says the
- * rest. */
-static struct ka_event judge_takeover(const struct ka_end *end, uint64_t silent_s, uint16_t in_force_s)
+/* The client's next packet was due: did it go where nobody knew it? */
+enum ping {
+    PING_NOT_DUE, /* or long ago */
+    PING_MISSED,  /* and the client is here some time later */
+    PING_FAILED,  /* and the client is here at once, as after a reset */
+};
+
+static enum ping ping_of(const struct ka_end *end, uint32_t away_s)
 {
-    uint32_t k_s = in_force_s;
-    if (end->has_unacked && end->sent_ago_ms >= UNANSWERED_MS && end->sent_ago_ms <= FRESH_MS)
-        return event(KA_FAIL_STRONG, end->sent_gap_s, in_force_s);
-    enum ka_kind kind = KA_NEUTRAL;
-    if (silent_s + EARLY_S >= k_s && silent_s <= k_s + PROMPT_S)
-        kind = KA_FAIL_STRONG;
-    else if (silent_s > k_s && silent_s <= k_s + k_s / 2 + BACK_S)
-        kind = KA_FAIL_WEAK;
-    return event(kind, k_s, in_force_s);
+    uint64_t packet_s = (uint64_t)end->packet_s + away_s;
+    uint32_t k_s = end->keepalive_s;
+    if (k_s == 0 || packet_s + EARLY_S < k_s) return PING_NOT_DUE;
+    if (packet_s <= k_s + PROMPT_S) return PING_FAILED;
+    /* One that waits a whole interval for its answer is here after two. */
+    return packet_s <= 2 * (uint64_t)k_s + PROMPT_S ? PING_MISSED : PING_NOT_DUE;
+}
+
+/* The silence before that packet: one interval, if nothing was acknowledged meanwhile. */
+static uint32_t gap_of(const struct ka_end *end, uint32_t away_s, uint16_t in_force_s)
+{
+    uint64_t silent_s = (uint64_t)end->silent_s + away_s;
+    return silent_s + EARLY_S >= in_force_s ? in_force_s : (uint32_t)silent_s;
 }
 
 struct ka_event ka_judge_return(const struct ka_end *end, uint16_t in_force_s, uint32_t away_s)
 {
-    uint64_t silent_s = (uint64_t)end->silent_s + away_s;
-    uint32_t k_s = in_force_s;
-    bool is_back = away_s <= BACK_S || silent_s <= k_s + PROMPT_S;
+    static const enum ka_kind meaning[] = { KA_NEUTRAL, KA_FAIL_WEAK, KA_FAIL_STRONG };
+    enum ping ping = ping_of(end, away_s);
+    bool is_over = end->how == KA_END_TAKEN_OVER || end->how == KA_END_SILENT;
     bool is_unanswered =
-        end->has_unacked && (end->how == KA_END_TIMED_OUT || end->sent_ago_ms >= UNANSWERED_MS);
+        end->has_unacked && (end->how == KA_END_TIMED_OUT || (is_over && end->sent_ago_ms >= UNANSWERED_MS));
+    bool is_back = away_s <= BACK_S;
 
     if (in_force_s == 0) return event(KA_NEUTRAL, 0, 0);
-    switch ((enum ka_how)end->how) {
-    case KA_END_TAKEN_OVER: return judge_takeover(end, silent_s, in_force_s);
-    case KA_END_TIMED_OUT:
-        if (is_unanswered && is_back) return event(KA_FAIL_STRONG, end->sent_gap_s, in_force_s);
-        break;
-    case KA_END_SILENT:
-        if (is_unanswered && is_back) return event(KA_FAIL_STRONG, end->sent_gap_s, in_force_s);
-        /* A client that waits a whole interval for its answer is back after two. */
-        if (is_back || silent_s <= 2 * (uint64_t)k_s + PROMPT_S) return event(KA_FAIL_WEAK, k_s, in_force_s);
-        break;
-    case KA_END_NONE:
-    case KA_END_DISCONNECT:
-    case KA_END_FIN:
-    case KA_END_RESET:
-    case KA_END_OURS: break;
-    }
-    return event(KA_NEUTRAL, 0, in_force_s);
+    if (is_unanswered && end->how == KA_END_TAKEN_OVER) is_back = end->sent_ago_ms <= FRESH_MS;
+    if (is_unanswered && (is_back || ping == PING_FAILED))
+        return event(KA_FAIL_STRONG, end->sent_gap_s, in_force_s);
+    if (is_unanswered && ping == PING_MISSED) return event(KA_FAIL_WEAK, end->sent_gap_s, in_force_s);
+    if (!is_over) return event(KA_NEUTRAL, 0, in_force_s);
+    if (end->how == KA_END_SILENT) ping = is_back || ping != PING_NOT_DUE ? PING_MISSED : PING_NOT_DUE;
+    return event(meaning[ping], gap_of(end, away_s, in_force_s), in_force_s);
 }
 
 struct ka_event ka_judge_sign(enum ka_sign sign, uint32_t gap_s, uint16_t in_force_s)

@@ -32,11 +32,13 @@ enum ka_how {
 
 /* How a connection ended. Times by a clock that does not jump. */
 struct ka_end {
-    uint8_t how;          /* enum ka_how */
-    uint32_t silent_s;    /* from the last packet from the client, or its last acknowledgement, to the end */
-    bool has_unacked;     /* something that we sent (a push, a probe) had not been acknowledged */
-    uint32_t sent_gap_s;  /* has_unacked: silence in both directions before the oldest of these was sent */
-    uint32_t sent_ago_ms; /* has_unacked: from then to the end */
+    uint8_t how;            /* enum ka_how */
+    uint16_t keepalive_s;   /* that the client obeys: its own, or what it was told; 0: none */
+    uint32_t packet_s;      /* from the last packet from the client to the end */
+    uint32_t silent_s;      /* the same from that, or from TCP's last acknowledgement, whatever was later */
+    bool has_unacked;       /* something that we sent (a push, a probe) had not been acknowledged */
+    uint32_t sent_gap_s;    /* has_unacked: silence in both directions before the oldest of these was sent */
+    uint32_t sent_ago_ms;   /* has_unacked: from then to the end */
     uint32_t round_trip_ms; /* as TCP measured it; 0: not known */
 };
 
