@@ -269,6 +269,11 @@ void keepalive_forget(struct keepalive *ka, uint64_t client)
     ka_table_forget(ka->table, client);
 }
 
+const struct keepalive_counts *keepalive_counts(const struct keepalive *ka)
+{
+    return &ka->counts;
+}
+
 void keepalive_count(struct keepalive *ka, struct keepalive_counts *out)
 {
     *out = ka->counts;

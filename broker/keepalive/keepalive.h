@@ -88,7 +88,9 @@ struct keepalive_counts {
         settled[KEEPALIVE_CLASSES]; /* entries by what they have settled at: class i begins at i * class_s */
     uint16_t class_s;
 };
-/* Walks all entries. */
+/* What came so far: events, outages, changes. */
+const struct keepalive_counts *keepalive_counts(const struct keepalive *ka);
+/* And what there is now: walks all entries. */
 void keepalive_count(struct keepalive *ka, struct keepalive_counts *out);
 
 #endif
