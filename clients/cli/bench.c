@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/bench.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -59,6 +60,7 @@ int bench_main(int argc, char *const *argv)
         fprintf(stderr, "longlink bench: %s\n", parsed.problem);
         return EXIT_USAGE;
     }
+    signal(SIGPIPE, SIG_IGN); /* TLS writes without MSG_NOSIGNAL */
     int code = run(&b);
     bench_fini(&b);
     return code;

@@ -9,7 +9,7 @@
 
 #include "base/check.h"
 
-enum { PACKET_ROOM = 1024, TOPIC_MAX = 48 };
+enum { PACKET_ROOM = 1024, TOPIC_MAX = 64 };
 
 /* The number is last and of fixed width, so that a prepared PUBLISH takes another one by patching eight
  * digits. */
@@ -18,6 +18,16 @@ static struct bytes topic_of(const struct bench *b, uint32_t stream, char topic[
     int n = snprintf(topic, TOPIC_MAX, "longlink-bench/%08" PRIx32 "/%08" PRIu32, b->run,
                      b->plan.shared_topic ? 0 : stream);
     return bytes_of(topic, (size_t)n);
+}
+
+/* What subscriber n subscribes to. */
+static struct bytes filter_of(const struct bench *b, uint32_t n, char filter[TOPIC_MAX])
+{
+    if (!b->plan.group && !b->plan.retains) return topic_of(b, n, filter);
+    int len = b->plan.group
+                  ? snprintf(filter, TOPIC_MAX, "$share/bench/longlink-bench/%08" PRIx32 "/%08d", b->run, 0)
+                  : snprintf(filter, TOPIC_MAX, "longlink-bench/%08" PRIx32 "/#", b->run);
+    return bytes_of(filter, (size_t)len);
 }
 
 void client_name(const struct bench *b, const struct conn *c, char name[BENCH_CLIENT_ID_BYTES + 1])
@@ -40,6 +50,7 @@ enum err client_open(struct worker *w, struct conn *c)
     const struct bench *b = w->bench;
     uint32_t n = c->is_publisher ? b->plan.subscribers + c->index : c->index;
     c->keepalive_s = (uint16_t)b->conf.keepalive;
+    c->resumes = b->plan.persistent && !c->is_publisher && (w->phase == PHASE_RETURN || w->publishing);
     c->opened_ns = bench_now_ns(); /* of many that are opened in one turn */
     enum err rc = conn_open(c, &b->target, n);
     if (rc == ERR_OK)
@@ -61,7 +72,7 @@ void client_greet(struct worker *w, struct conn *c)
 
     struct connect connect = {
         .version = b->version,
-        .clean_start = !(persistent && w->phase == PHASE_RETURN),
+        .clean_start = !c->resumes,
         .has_username = b->conf.username[0] != '\0',
         .has_password = b->conf.password[0] != '\0',
         .keepalive_s = c->keepalive_s,
@@ -83,7 +94,7 @@ void client_subscribe(struct worker *w, struct conn *c)
     uint8_t packet[PACKET_ROOM];
     struct wr out = { packet, sizeof packet, false };
     char topic[TOPIC_MAX];
-    struct subscribe_filter filter = { .filter = topic_of(b, c->index, topic), .qos = (uint8_t)b->conf.qos };
+    struct subscribe_filter filter = { .filter = filter_of(b, c->index, topic), .qos = (uint8_t)b->conf.qos };
 
     subscribe_encode(&out, b->version, 1, &filter, 1);
     c->state = CONN_SUBSCRIBING;
@@ -107,10 +118,11 @@ void client_leave(struct worker *w, struct conn *c)
     say(w, c, packet, &out);
 }
 
-void publisher_prepare(struct bench *b, struct publisher *p)
+void publisher_prepare(struct bench *b, struct publisher *p, size_t payload_bytes)
 {
-    uint32_t room = (uint32_t)b->conf.size + PACKET_ROOM;
-    uint8_t *payload = calloc(1, b->conf.size);
+    uint32_t room = (uint32_t)payload_bytes + PACKET_ROOM;
+    uint8_t *payload = calloc(1, payload_bytes + 1);
+    free(p->packet);
     p->packet = malloc(room);
     CHECK(payload != NULL);
     CHECK(p->packet != NULL);
@@ -118,8 +130,9 @@ void publisher_prepare(struct bench *b, struct publisher *p)
     char topic[TOPIC_MAX];
     struct publish publish = {
         .topic = topic_of(b, p->conn.index, topic),
-        .payload = bytes_of(payload, b->conf.size),
+        .payload = bytes_of(payload, payload_bytes),
         .qos = (uint8_t)b->conf.qos,
+        .retain = b->plan.retains,
         .id = b->conf.qos > 0 ? 1 : 0,
     };
     struct wr out = { p->packet, room, false };
@@ -128,7 +141,7 @@ void publisher_prepare(struct bench *b, struct publisher *p)
 
     uint32_t property_bytes = b->version == MQTT_V5 ? 1 : 0; /* their length, 0 */
     p->packet_bytes = (uint32_t)(out.at - p->packet);
-    p->payload_at = p->packet_bytes - (uint32_t)b->conf.size;
+    p->payload_at = p->packet_bytes - (uint32_t)payload_bytes;
     p->id_at = p->payload_at - property_bytes - 2;
     p->topic_number_at = p->payload_at - property_bytes - (b->conf.qos > 0 ? 2 : 0) - 8;
     free(payload);

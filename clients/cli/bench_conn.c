@@ -59,18 +59,19 @@ static enum err bind_source(int fd, uint32_t n)
 static enum err start_connect(struct conn *c, const struct bench_target *t)
 {
     int one = 1;
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (connect(c->fd, (const struct sockaddr *)&t->address, t->address_bytes) == 0) return ERR_OK;
+    setsockopt(c->wire.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (connect(c->wire.fd, (const struct sockaddr *)&t->address, t->address_bytes) == 0) return ERR_OK;
     return errno == EINPROGRESS ? ERR_OK : ERR_SYS;
 }
 
 enum err conn_open(struct conn *c, const struct bench_target *t, uint32_t n)
 {
-    CHECK(c->fd < 0);
-    c->fd = socket(t->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    enum err rc = c->fd >= 0 ? ERR_OK : ERR_SYS;
-    if (rc == ERR_OK && t->sources > 0) rc = bind_source(c->fd, n % t->sources);
+    CHECK(c->wire.fd < 0);
+    c->wire.fd = socket(t->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    enum err rc = c->wire.fd >= 0 ? ERR_OK : ERR_SYS;
+    if (rc == ERR_OK && t->sources > 0) rc = bind_source(c->wire.fd, n % t->sources);
     if (rc == ERR_OK) rc = start_connect(c, t);
+    if (rc == ERR_OK && t->tls != NULL) bench_wire_tls_open(&c->wire, t->tls, t->host);
     c->ws = (struct bench_ws){ .is_on = t->is_websocket };
     c->state = CONN_GREETING;
     if (rc != ERR_OK) {
@@ -83,8 +84,9 @@ enum err conn_open(struct conn *c, const struct bench_target *t, uint32_t n)
 
 void conn_close(struct conn *c)
 {
-    if (c->fd >= 0) close(c->fd);
-    c->fd = -1;
+    bench_wire_tls_close(&c->wire);
+    if (c->wire.fd >= 0) close(c->wire.fd);
+    c->wire.fd = -1;
     c->state = CONN_CLOSED;
     c->write_blocked = c->is_watched = false;
     c->out.len = c->out.start = 0;
@@ -120,7 +122,7 @@ static void want_events(struct conn *c, int epoll_fd, bool writable)
 {
     struct epoll_event want = { .events = EPOLLIN | (writable ? EPOLLOUT : 0u), .data.ptr = c };
     if (c->is_watched && c->write_blocked == writable) return;
-    CHECK(epoll_ctl(epoll_fd, c->is_watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, c->fd, &want) == 0);
+    CHECK(epoll_ctl(epoll_fd, c->is_watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, c->wire.fd, &want) == 0);
     c->is_watched = true;
     c->write_blocked = writable;
 }
@@ -128,8 +130,9 @@ static void want_events(struct conn *c, int epoll_fd, bool writable)
 enum err conn_flush(struct conn *c, int epoll_fd)
 {
     while (c->out.len > 0) {
-        ssize_t n = c->ws.is_on ? bench_ws_send(&c->ws, c->fd, c->out.at + c->out.start, c->out.len)
-                                : send(c->fd, c->out.at + c->out.start, c->out.len, MSG_NOSIGNAL);
+        struct iovec all = { c->out.at + c->out.start, c->out.len };
+        ssize_t n = c->ws.is_on ? bench_ws_send(&c->ws, &c->wire, all.iov_base, c->out.len)
+                                : bench_wire_send(&c->wire, &all, 1);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && errno != EAGAIN) return errno == EPIPE || errno == ECONNRESET ? ERR_CLOSED : ERR_SYS;
         if (n > 0) {
@@ -137,7 +140,8 @@ enum err conn_flush(struct conn *c, int epoll_fd)
             c->out.len -= (uint32_t)n;
         }
         if (c->out.len == 0) break;
-        want_events(c, epoll_fd, true); /* a partial write says that there is no room now */
+        if (n > 0 && c->wire.tls != NULL) continue;                /* a record at a time */
+        want_events(c, epoll_fd, bench_wire_wants_room(&c->wire)); /* a partial write: there is no room now */
         return ERR_AGAIN;
     }
     want_events(c, epoll_fd, false);
@@ -150,7 +154,7 @@ enum err conn_read(struct conn *c, uint8_t *scratch, size_t scratch_bytes, struc
     CHECK(kept < scratch_bytes);
     if (kept > 0) memcpy(scratch, c->in.at, kept);
 
-    ssize_t n = recv(c->fd, scratch + kept, scratch_bytes - kept, 0);
+    ssize_t n = bench_wire_recv(&c->wire, scratch + kept, scratch_bytes - kept);
     size_t got = n > 0 ? (size_t)n : 0;
     if (c->ws.is_on && bench_ws_take(&c->ws, scratch + kept, &got) != ERR_OK) {
         errno = EPROTO;

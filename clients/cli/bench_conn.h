@@ -17,6 +17,7 @@
 
 #include "base/bytes.h"
 #include "base/err.h"
+#include "cli/bench_wire.h"
 #include "cli/bench_ws.h"
 
 enum conn_state { CONN_CLOSED, CONN_GREETING, CONN_SUBSCRIBING, CONN_READY, CONN_LEAVING };
@@ -27,15 +28,16 @@ struct conn_buffer {
 };
 
 struct conn {
-    int fd; /* -1: none */
+    struct bench_wire wire;
     enum conn_state state;
     bool is_publisher;
     bool write_blocked; /* waits for EPOLLOUT */
     bool is_watched;    /* by the epoll */
     bool listed;        /* on the worker's list of connections with output */
     uint16_t keepalive_s;
+    bool resumes;   /* a session that is there */
     uint32_t index; /* among the publishers, or among the subscribers */
-    uint64_t opened_ns, sent_ns;
+    uint64_t opened_ns, ready_ns, sent_ns;
     struct conn_buffer out, in;
     struct bench_ws ws;
 };
@@ -45,6 +47,8 @@ struct bench_target {
     socklen_t address_bytes;
     uint32_t sources; /* 0: leave the source address alone */
     bool is_websocket;
+    struct ssl_ctx_st *tls; /* NULL: without */
+    const char *host;
 };
 
 /* Looks the broker up. problem gets the reason in words. */

@@ -5,7 +5,9 @@
 
 #include "base/check.h"
 
-static const uint32_t FLOW_WAITS_ACK = UINT32_C(1) << 31;
+static const uint32_t FLOW_WAITS_ACK = UINT32_C(1) << 31; /* PUBACK, PUBCOMP */
+static const uint32_t FLOW_WAITS_REC = UINT32_C(1) << 30; /* PUBREC, and PUBCOMP then */
+static const uint32_t FLOW_DELIVERIES = (UINT32_C(1) << 30) - 1;
 
 void flow_init(struct flow *f, uint32_t window)
 {
@@ -32,29 +34,46 @@ static void finish_oldest(struct flow *f)
     while (f->oldest < f->next && f->waits[f->oldest & f->mask] == 0) f->oldest++;
 }
 
-uint64_t flow_send(struct flow *f, uint32_t deliveries, bool wants_ack, uint64_t since_ns)
+uint64_t flow_send(struct flow *f, uint32_t deliveries, uint8_t qos, uint64_t since_ns)
 {
     DCHECK(flow_may_send(f));
     uint64_t seq = f->next++;
-    f->waits[seq & f->mask] = deliveries | (wants_ack ? FLOW_WAITS_ACK : 0);
+    f->waits[seq & f->mask] = deliveries | (qos > 0 ? FLOW_WAITS_ACK : 0) | (qos > 1 ? FLOW_WAITS_REC : 0);
     f->since_ns[seq & f->mask] = since_ns;
-    if (wants_ack) f->unacked++;
+    if (qos > 0) f->unacked++;
     finish_oldest(f); /* with nothing to wait for it is finished already */
     return seq;
 }
 
+/* Where the only unfinished message with this id is: ids repeat after FLOW_IDS, and the window is shorter.
+ * NULL when there is none. */
+static uint32_t *find(struct flow *f, uint16_t packet_id, uint64_t *seq)
+{
+    if (packet_id == 0) return NULL;
+    uint64_t ahead = ((uint64_t)packet_id + FLOW_IDS - flow_packet_id(f->oldest)) % FLOW_IDS;
+    *seq = f->oldest + ahead;
+    return *seq < f->next ? &f->waits[*seq & f->mask] : NULL;
+}
+
 bool flow_ack(struct flow *f, uint16_t packet_id, uint64_t *since_ns)
 {
+    uint64_t seq = 0;
+    uint32_t *waits = find(f, packet_id, &seq);
     *since_ns = 0;
-    if (packet_id == 0) return false;
-    /* The only unfinished number with this id: ids repeat after FLOW_IDS, and the window is shorter. */
-    uint64_t ahead = ((uint64_t)packet_id + FLOW_IDS - flow_packet_id(f->oldest)) % FLOW_IDS;
-    uint64_t seq = f->oldest + ahead;
-    if (seq >= f->next || (f->waits[seq & f->mask] & FLOW_WAITS_ACK) == 0) return false;
-    f->waits[seq & f->mask] &= ~FLOW_WAITS_ACK;
+    if (waits == NULL || (*waits & (FLOW_WAITS_ACK | FLOW_WAITS_REC)) != FLOW_WAITS_ACK) return false;
+    *waits &= ~FLOW_WAITS_ACK;
     *since_ns = f->since_ns[seq & f->mask];
     f->unacked--;
     finish_oldest(f);
+    return true;
+}
+
+bool flow_receive(struct flow *f, uint16_t packet_id)
+{
+    uint64_t seq = 0;
+    uint32_t *waits = find(f, packet_id, &seq);
+    if (waits == NULL || (*waits & FLOW_WAITS_REC) == 0) return false;
+    *waits &= ~FLOW_WAITS_REC;
     return true;
 }
 
@@ -62,7 +81,7 @@ void flow_deliver(struct flow *f, uint64_t seq)
 {
     if (seq < f->oldest || seq >= f->next) return;
     uint32_t *waits = &f->waits[seq & f->mask];
-    if ((*waits & ~FLOW_WAITS_ACK) == 0) return;
+    if ((*waits & FLOW_DELIVERIES) == 0) return;
     *waits -= 1;
     finish_oldest(f);
 }

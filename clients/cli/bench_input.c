@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/bench_int.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <sys/epoll.h>
 
@@ -21,11 +20,14 @@ static struct publisher *publisher_of(struct worker *w, const struct conn *c)
 
 static void client_is_ready(struct worker *w, struct conn *c)
 {
+    bool returns = w->publishing && !c->is_publisher;
     c->state = CONN_READY;
+    c->ready_ns = w->now_ns;
     w->connecting--;
     w->clients_ready++;
     w->last_ready_ns = w->now_ns;
-    if (bench_only_connects(&w->bench->conf)) hist_add(&w->hist, w->now_ns - c->opened_ns);
+    if (returns) w->counts.returns++;
+    if (returns || bench_only_connects(&w->bench->conf)) hist_add(&w->connects, w->now_ns - c->opened_ns);
     if (c->is_publisher) send_list(w, publisher_of(w, c));
 }
 
@@ -56,9 +58,9 @@ static void on_connack(struct worker *w, struct conn *c, const struct frame *f)
     if (PROPS_HAS(&ack.props, server_keepalive)) c->keepalive_s = ack.props.server_keepalive;
     if (c->is_publisher && PROPS_HAS(&ack.props, receive_max))
         publisher_of(w, c)->flow.unacked_max = ack.props.receive_max;
-    if (w->phase == PHASE_RETURN && !ack.session_present) w->counts.sessions_lost++;
-    bool subscribes = !bench_only_connects(&b->conf) || b->conf.subscribe != 0;
-    if (w->phase == PHASE_SUBSCRIBE && subscribes)
+    if (c->resumes && !ack.session_present) w->counts.sessions_lost++;
+    bool later = b->plan.retains || (bench_only_connects(&b->conf) && b->conf.subscribe == 0);
+    if (w->phase == PHASE_SUBSCRIBE && !later)
         client_subscribe(w, c);
     else
         client_is_ready(w, c);
@@ -85,13 +87,16 @@ static void take_latency(const struct worker *w, struct hist *h, uint64_t since_
     hist_add(h, w->now_ns > since_ns ? w->now_ns - since_ns : 0);
 }
 
-static void on_puback(struct worker *w, struct conn *c, const struct frame *f)
+/* PUBACK and PUBCOMP: the last word about a message. */
+static void on_last_ack(struct worker *w, struct conn *c, const struct frame *f)
 {
     struct ack ack;
     uint64_t since_ns;
-    enum mqtt_rc rc = ack_decode(f, w->bench->version, &ack);
-    if (rc != MQTT_RC_OK || !c->is_publisher || !flow_ack(&publisher_of(w, c)->flow, ack.id, &since_ns)) {
-        worker_fail(w, c, "the broker sent a PUBACK that is malformed or that nothing waits for");
+    bool fits = c->is_publisher && (f->type == PACKET_PUBACK) == (w->bench->conf.qos == 1);
+    if (!fits || ack_decode(f, w->bench->version, &ack) != MQTT_RC_OK ||
+        !flow_ack(&publisher_of(w, c)->flow, ack.id, &since_ns)) {
+        worker_fail(w, c, "the broker sent a %s that is malformed or that nothing waits for",
+                    packet_name(f->type));
         return;
     }
     w->counts.acked++;
@@ -100,58 +105,143 @@ static void on_puback(struct worker *w, struct conn *c, const struct frame *f)
     if (w->publishing) send_list(w, publisher_of(w, c));
 }
 
-/* Message seq is here for the first time; `skipped` before it are given up by the window, not yet by the
- * count. */
-static void take_delivery(struct worker *w, const struct payload_head *head, uint64_t skipped)
+/* Success, in both versions: without reason and properties. */
+static void say_ack(struct worker *w, struct conn *c, enum packet_type type, uint16_t id)
 {
-    w->counts.delivered++;
-    if (!w->bench->plan.counts_delivery) return;
-    send_credit(w, head->stream, head->seq - skipped, skipped + 1);
-    take_latency(w, &w->hist, head->intended_ns);
-}
-
-static void acknowledge(struct worker *w, struct conn *c, uint16_t id)
-{
+    if (c->state == CONN_LEAVING) return; /* the last word is said: it will come again */
     uint8_t *at = conn_reserve(c, 4);
-    at[0] = PACKET_PUBACK << 4;
-    at[1] = 2; /* without reason and properties: success in both versions */
+    at[0] = (uint8_t)(type << 4 | (type == PACKET_PUBREL ? 2 : 0));
+    at[1] = 2;
     at[2] = (uint8_t)(id >> 8);
     at[3] = (uint8_t)id;
     send_flush_later(w, c);
 }
 
-/* The tracker of the message's stream; NULL when it is not one that this subscriber is to get in this run. */
-static struct track *track_of(struct worker *w, struct conn *c, struct bytes payload,
-                              struct payload_head *head)
+static void on_pubrec(struct worker *w, struct conn *c, const struct frame *f)
+{
+    struct ack ack;
+    uint64_t since_ns;
+    if (!c->is_publisher || ack_decode(f, w->bench->version, &ack) != MQTT_RC_OK ||
+        !flow_receive(&publisher_of(w, c)->flow, ack.id)) {
+        worker_fail(w, c, "the broker sent a PUBREC that is malformed or that nothing waits for");
+        return;
+    }
+    if (ack.code < SUBACK_FAILED) {
+        say_ack(w, c, PACKET_PUBREL, ack.id);
+        return;
+    }
+    w->counts.refused++; /* this was the last word */
+    flow_ack(&publisher_of(w, c)->flow, ack.id, &since_ns);
+    if (w->publishing) send_list(w, publisher_of(w, c));
+}
+
+/* Sets a bit. True when it was not set. */
+static bool bit_set(uint64_t *bits, uint32_t n)
+{
+    uint64_t bit = UINT64_C(1) << (n & 63);
+    bool is_new = (bits[n >> 6] & bit) == 0;
+    bits[n >> 6] |= bit;
+    return is_new;
+}
+
+static void on_pubrel(struct worker *w, struct conn *c, const struct frame *f)
+{
+    struct ack ack;
+    if (c->is_publisher || ack_decode(f, w->bench->version, &ack) != MQTT_RC_OK) {
+        worker_fail(w, c, "the broker sent a PUBREL that is malformed or out of place");
+        return;
+    }
+    uint64_t *open_ids = subscriber_of(w, c)->open_ids;
+    if (open_ids != NULL) open_ids[ack.id >> 6] &= ~(UINT64_C(1) << (ack.id & 63));
+    say_ack(w, c, PACKET_PUBCOMP, ack.id);
+}
+
+/* Acknowledges. False: of QoS 2, and here already. */
+static bool acknowledge(struct worker *w, struct conn *c, const struct publish *p)
+{
+    uint64_t *open_ids = subscriber_of(w, c)->open_ids;
+    if (p->qos == 0) return true;
+    say_ack(w, c, p->qos == 1 ? PACKET_PUBACK : PACKET_PUBREC, p->id);
+    return p->qos == 1 || open_ids == NULL || bit_set(open_ids, p->id);
+}
+
+/* Message seq is here for the first time; `skipped` before it are given up by the window, not yet by the
+ * count. */
+static void take_delivery(struct worker *w, const struct conn *c, const struct payload_head *head,
+                          uint64_t skipped)
+{
+    const struct bench_plan *plan = &w->bench->plan;
+    w->counts.delivered++;
+    if (plan->counts_delivery) send_credit(w, head->stream, head->seq - skipped, skipped + 1);
+    /* What a client has missed was as late as the client. */
+    if (plan->measures_latency && head->intended_ns >= c->ready_ns)
+        take_latency(w, &w->hist, head->intended_ns);
+}
+
+/* One of a group, or a retained one. */
+static void take_special(struct worker *w, struct conn *c, const struct payload_head *head)
+{
+    struct subscriber *s = subscriber_of(w, c);
+    if (w->bench->plan.group) {
+        struct track *order = &s->tracks[head->stream];
+        if (head->seq + 1 < order->next) order->late++;
+        if (head->seq >= order->next) order->next = head->seq + 1;
+        s->got++;
+        send_credit(w, head->stream, head->seq, 1);
+        take_latency(w, &w->hist, head->intended_ns);
+        return;
+    }
+    if (!bit_set(s->seen, head->stream)) {
+        s->tracks[0].repeats++;
+        return;
+    }
+    w->counts.delivered++;
+    if (++s->got == w->bench->plan.streams) hist_add(&w->hist, w->now_ns - c->opened_ns);
+}
+
+/* Whose message is it? False when it is not one that this subscriber is to get in this run. */
+static bool head_of(const struct worker *w, const struct conn *c, struct bytes payload,
+                    struct payload_head *head)
 {
     const struct bench *b = w->bench;
-    if (payload.len < sizeof *head || c->is_publisher) return NULL;
+    if (payload.len < sizeof *head) return false;
     memcpy(head, payload.at, sizeof *head);
-    if (head->run != b->run || head->stream >= b->plan.streams) return NULL;
-    if (b->plan.shared_topic) return &subscriber_of(w, c)->tracks[head->stream];
-    return head->stream == c->index ? &subscriber_of(w, c)->tracks[0] : NULL;
+    if (head->run != b->run || head->stream >= b->plan.streams) return false;
+    return b->plan.shared_topic || b->plan.retains || head->stream == c->index;
 }
 
 static void on_publish(struct worker *w, struct conn *c, const struct frame *f)
 {
+    const struct bench_plan *plan = &w->bench->plan;
     struct publish p;
     struct payload_head head;
     uint64_t skipped;
-    if (publish_decode(f, w->bench->version, &p) != MQTT_RC_OK) {
-        worker_fail(w, c, "the broker sent a malformed PUBLISH");
+    if (publish_decode(f, w->bench->version, &p) != MQTT_RC_OK || c->is_publisher) {
+        worker_fail(w, c, "the broker sent a PUBLISH that is malformed or out of place");
         return;
     }
-    if (p.qos == 1) acknowledge(w, c, p.id);
-    struct track *track = track_of(w, c, p.payload, &head);
-    if (track == NULL) {
+    if (!acknowledge(w, c, &p)) {
+        w->counts.redelivered++;
+        return;
+    }
+    if (!head_of(w, c, p.payload, &head)) {
         w->counts.foreign++;
         return;
     }
+    if (plan->group || plan->retains) {
+        take_special(w, c, &head);
+        return;
+    }
+    struct track *track = &subscriber_of(w, c)->tracks[plan->shared_topic ? head.stream : 0];
     switch (track_see(track, head.seq, &skipped)) {
     case TRACK_NEXT:
-    case TRACK_AHEAD: take_delivery(w, &head, skipped); break;
+    case TRACK_AHEAD: take_delivery(w, c, &head, skipped); break;
     case TRACK_LATE: w->counts.delivered++; break; /* the window gave it up before */
-    case TRACK_REPEAT: break;
+    case TRACK_REPEAT:
+        if (!p.dup || !c->resumes) break;
+        track->repeats--; /* our acknowledgement may not have come */
+        w->counts.redelivered++;
+        break;
     }
 }
 
@@ -168,7 +258,10 @@ static void on_packet(struct worker *w, struct conn *c, const struct frame *f)
 {
     switch (f->type) {
     case PACKET_PUBLISH: on_publish(w, c, f); break;
-    case PACKET_PUBACK: on_puback(w, c, f); break;
+    case PACKET_PUBACK:
+    case PACKET_PUBCOMP: on_last_ack(w, c, f); break;
+    case PACKET_PUBREC: on_pubrec(w, c, f); break;
+    case PACKET_PUBREL: on_pubrel(w, c, f); break;
     case PACKET_CONNACK: on_connack(w, c, f); break;
     case PACKET_SUBACK: on_suback(w, c, f); break;
     case PACKET_PINGRESP: break;
@@ -187,7 +280,7 @@ static void on_packets(struct worker *w, struct conn *c, struct bytes in)
         }
         if (f.total == 0) break;
         on_packet(w, c, &f);
-        if (c->fd < 0) return;
+        if (c->wire.fd < 0) return;
         in = bytes_of(in.at + f.total, in.len - f.total);
     }
     conn_keep(c, in);
@@ -208,16 +301,18 @@ static void on_readable(struct worker *w, struct conn *c)
         w->progress_ns = w->now_ns;
     } else if (rc != ERR_AGAIN) {
         worker_fail(w, c, "the broker closed the connection (%s); see its log",
-                    rc == ERR_CLOSED ? "without a word" : strerror(errno));
+                    rc == ERR_CLOSED ? "without a word" : bench_wire_problem());
     }
 }
 
 void input_event(struct worker *w, struct conn *c, uint32_t events)
 {
-    if (c->fd < 0) return; /* closed by an event before this one */
-    if ((events & EPOLLOUT) != 0 && c->write_blocked) {
+    if (c->wire.fd < 0) return;                          /* closed by an event before this one */
+    bool shakes = c->wire.tls != NULL && c->out.len > 0; /* a write may have waited for what is read now */
+    if (((events & EPOLLOUT) != 0 && c->write_blocked) || shakes) {
         if (!send_flush(w, c)) return;
         if (c->is_publisher && w->publishing) send_list(w, publisher_of(w, c));
     }
     if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) on_readable(w, c);
+    if (shakes && c->wire.fd >= 0 && c->out.len > 0) send_flush_later(w, c);
 }

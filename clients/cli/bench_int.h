@@ -10,6 +10,8 @@
  *   live:     SUBSCRIBE  CONNECT  [WARM]  RUN  DRAIN  END
  *   hold:     SUBSCRIBE  HOLD  END               (clients are subscribers that do not subscribe, but with
  *   storm:    (SUBSCRIBE  LEAVE) ... END          --subscribe)
+ *   retained: SUBSCRIBE  CONNECT  RUN  DRAIN  ASK  LEAVE  CLEAR  END    (they subscribe in ASK)
+ *   fleet:    SUBSCRIBE  CONNECT  [WARM]  RUN  DRAIN  LEAVE  RETURN  END    (some leave and return in RUN)
  *   offline:  SUBSCRIBE  LEAVE  CONNECT  RUN  DRAIN  RETURN  END    (--part ends before RETURN, or begins
  * there)
  *
@@ -30,10 +32,8 @@
 #include <stdint.h>
 
 #include "cli/bench_conf.h"
-#include "cli/bench_conn.h"
-#include "cli/bench_flow.h"
 #include "cli/bench_hist.h"
-#include "cli/bench_track.h"
+#include "cli/bench_parts.h"
 #include "codec/codec.h"
 
 enum {
@@ -55,52 +55,10 @@ enum bench_phase {
     PHASE_HOLD,
     PHASE_LEAVE,  /* subscribers disconnect, their sessions stay */
     PHASE_RETURN, /* they come back and get what waits for them */
+    PHASE_ASK,    /* retained: all subscribe, and get what is there */
+    PHASE_CLEAR,  /* retained: publishers take back what they published */
     PHASE_FORGET, /* they connect once more, cleanly, so that nothing stays in the broker */
     PHASE_END,
-};
-
-/* Behind payload; a message of another run is counted as foreign. */
-struct payload_head {
-    uint32_t run, stream;
-    uint64_t seq, intended_ns;
-};
-
-struct publisher {
-    struct conn conn;
-    struct flow flow;
-    uint8_t *packet; /* a whole PUBLISH; number, time, packet id and topic are patched in each copy */
-    uint32_t packet_bytes, topic_number_at, id_at, payload_at;
-    uint32_t stream;      /* of the next message */
-    bool listed;          /* on the worker's list of publishers to fill */
-    uint64_t quota, sent; /* messages of the whole run */
-    uint64_t due;         /* open loop: scheduled and not yet sent */
-};
-
-struct subscriber {
-    struct conn conn;
-    struct track *tracks; /* one for each stream that it gets */
-};
-
-struct counts {
-    uint64_t sent, acked, delivered; /* delivered: the first time each */
-    uint64_t refused, foreign, sessions_lost;
-};
-
-struct mark {
-    uint64_t at_ns;
-    struct counts counts;
-};
-
-/* A delivery that another worker's publisher waits for. */
-struct credit {
-    uint32_t publisher;
-    uint32_t count; /* of consecutive numbers from seq */
-    uint64_t seq;
-};
-
-struct credits {
-    struct credit *at;
-    uint32_t len, room;
 };
 
 /* Where threads meet. lock guards all of it. */
@@ -110,6 +68,7 @@ struct door {
     bool ready, failed;     /* with phase */
     uint64_t progress_ns;   /* when something last arrived */
     uint32_t clients_ready; /* of the phase's kind */
+    uint64_t sent, delivered;
     struct credits credits;
     char problem[BENCH_PROBLEM_MAX];
 };
@@ -129,8 +88,12 @@ struct worker {
     uint32_t next_client; /* connecting: the next one to open */
     uint32_t connecting, clients_ready;
     uint64_t last_ready_ns;
-    uint64_t schedule_next;   /* open loop: number of the next scheduled message, over all publishers */
-    uint64_t return_expected; /* deliveries that PHASE_RETURN waits for */
+    uint64_t schedule_next; /* open loop: number of the next scheduled message, over all publishers */
+    uint64_t expected;      /* deliveries that PHASE_RETURN or PHASE_ASK waits for */
+
+    struct away *away; /* a ring, oldest first */
+    uint32_t away_first, away_count;
+    uint64_t churn_from_ns, churned; /* fleet: since when, and how many of all have left since */
 
     struct conn **flush; /* connections with new output */
     uint32_t flush_count;
@@ -138,10 +101,11 @@ struct worker {
     uint32_t fill_count;
     struct credits *outbox; /* for each worker */
 
-    struct counts counts;
+    struct counts counts, counts_kept; /* counts_kept: before CLEAR */
     struct mark begin, end, return_begin, return_end;
     uint64_t measure_from_ns, measure_to_ns;
-    struct hist hist, pubacks; /* of deliveries, or of CONNACKs; of PUBACKs */
+    struct hist hist, pubacks,
+        connects; /* of deliveries, or of who asked and has all; of PUBACKs; of CONNACKs */
     struct door door;
     char problem[BENCH_PROBLEM_MAX];
 };
@@ -157,6 +121,7 @@ struct bench {
     struct worker *workers;
     uint32_t worker_count;
     uint64_t *stream_sent;
+    struct track *group_tracks; /* group: of each stream what came to anybody; its publisher's worker's */
     uint64_t schedule_start_ns;
     int conductor_fd; /* eventfd: a worker's state changed */
 };
@@ -170,7 +135,7 @@ void client_subscribe(struct worker *w, struct conn *c);
 void client_ping(struct worker *w, struct conn *c);
 void client_leave(struct worker *w, struct conn *c);
 void client_name(const struct bench *b, const struct conn *c, char name[BENCH_CLIENT_ID_BYTES + 1]);
-void publisher_prepare(struct bench *b, struct publisher *p);
+void publisher_prepare(struct bench *b, struct publisher *p, size_t payload_bytes);
 
 /* bench_input.c: what arrives. */
 void input_event(struct worker *w, struct conn *c, uint32_t events);
@@ -188,6 +153,10 @@ uint64_t send_due_ns(const struct bench *b, uint64_t number);
 void *worker_main(void *arg);
 __attribute__((format(printf, 3, 4))) void worker_fail(struct worker *w, struct conn *c, const char *format,
                                                        ...);
+
+/* bench_fleet.c: who comes and goes. */
+void fleet_step(struct worker *w);
+bool fleet_is_calm(const struct worker *w); /* nobody is on the way back */
 
 /* bench_phase.c: what a worker does in a phase. */
 void phase_enter(struct worker *w, enum bench_phase phase);

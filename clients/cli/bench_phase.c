@@ -49,7 +49,7 @@ static void each_subscriber(struct worker *w, void (*act)(struct worker *w, stru
     struct bench *b = w->bench;
     for (uint32_t i = w->index; i < b->plan.subscribers; i += b->worker_count) {
         struct conn *c = &b->subscribers[i].conn;
-        if (c->fd >= 0) act(w, c);
+        if (c->wire.fd >= 0) act(w, c);
     }
 }
 
@@ -58,7 +58,7 @@ static void each_publisher(struct worker *w, void (*act)(struct worker *w, struc
     struct bench *b = w->bench;
     for (uint32_t i = w->index; i < b->plan.publishers; i += b->worker_count) {
         struct conn *c = &b->publishers[i].conn;
-        if (c->fd >= 0) act(w, c);
+        if (c->wire.fd >= 0) act(w, c);
     }
 }
 
@@ -79,6 +79,8 @@ static uint64_t expected_of_subscribers(const struct worker *w)
 {
     const struct bench *b = w->bench;
     uint64_t sum = 0;
+    for (uint32_t i = 0; b->plan.retains && i < b->plan.streams; i++) sum += b->stream_sent[i];
+    if (b->plan.retains) return sum * own_count(w, b->plan.subscribers);
     for (uint32_t i = w->index; i < b->plan.subscribers; i += b->worker_count) sum += b->stream_sent[i];
     return sum;
 }
@@ -92,45 +94,105 @@ static struct mark mark_now(const struct worker *w)
 static struct mark mark_end(const struct worker *w)
 {
     struct mark m = mark_now(w);
-    if (w->bench->conf.messages > 0) m.at_ns = w->progress_ns;
+    if (w->bench->plan.messages > 0) m.at_ns = w->progress_ns;
     return m;
 }
 
-void phase_enter(struct worker *w, enum bench_phase phase)
+static void leave(struct worker *w, struct conn *c)
+{
+    if (c->state == CONN_READY) client_leave(w, c);
+}
+
+static void ask(struct worker *w, struct conn *c)
+{
+    c->opened_ns = w->now_ns;
+    client_subscribe(w, c);
+}
+
+/* The values are replaced by nothing, in the same way. */
+static void begin_to_clear(struct worker *w)
+{
+    struct bench *b = w->bench;
+    w->counts_kept = w->counts;
+    for (uint32_t i = w->index; i < b->plan.publishers; i += b->worker_count) {
+        struct publisher *p = &b->publishers[i];
+        p->sent = 0;
+        publisher_prepare(b, p, 0);
+    }
+}
+
+/* Clients come, or come back: from the first of ours on. */
+static void begin_to_connect(struct worker *w)
+{
+    if (w->phase == PHASE_FORGET) each_subscriber(w, close_one);
+    w->next_client = w->index;
+    w->connecting = w->clients_ready = 0;
+    w->last_ready_ns = w->now_ns;
+}
+
+static void count_one(struct worker *w, struct conn *c)
+{
+    (void)c;
+    w->clients_ready++;
+}
+
+/* Whoever is there; some may be on the way out. */
+static void begin_to_leave(struct worker *w)
+{
+    w->last_ready_ns = w->now_ns;
+    w->clients_ready = 0;
+    each_subscriber(w, count_one);
+}
+
+/* What is there for the subscribers is fetched. */
+static void begin_to_fetch(struct worker *w)
+{
+    w->return_begin = mark_now(w);
+    w->expected = expected_of_subscribers(w);
+    if (w->phase != PHASE_ASK) return;
+    w->connecting = own_count(w, w->bench->plan.subscribers);
+    w->clients_ready = 0;
+    each_subscriber(w, ask);
+}
+
+static void leave_phase(struct worker *w)
 {
     if (w->phase == PHASE_RUN) {
         w->end = mark_end(w);
         w->measure_to_ns = w->now_ns;
     }
-    if (w->phase == PHASE_RETURN) w->return_end = (struct mark){ w->progress_ns, w->counts };
+    if (w->phase == PHASE_RETURN || w->phase == PHASE_ASK)
+        w->return_end = (struct mark){ w->progress_ns, w->counts };
+    if (w->phase == PHASE_CLEAR) w->counts = w->counts_kept;
+}
+
+void phase_enter(struct worker *w, enum bench_phase phase)
+{
+    leave_phase(w);
     w->phase = phase;
-    w->publishing = phase == PHASE_WARM || phase == PHASE_RUN;
+    w->publishing = phase == PHASE_WARM || phase == PHASE_RUN || phase == PHASE_CLEAR;
     w->progress_ns = w->now_ns;
 
-    if (connects(phase)) {
-        if (phase == PHASE_FORGET) each_subscriber(w, close_one);
-        w->next_client = w->index;
-        w->connecting = w->clients_ready = 0;
-        w->last_ready_ns = w->now_ns;
-    }
-    if (phase == PHASE_RETURN) {
-        w->return_begin = mark_now(w);
-        w->return_expected = w->counts.delivered + expected_of_subscribers(w);
-    }
+    if (connects(phase)) begin_to_connect(w);
+    if (phase == PHASE_CLEAR) begin_to_clear(w);
+    if (phase == PHASE_RETURN || phase == PHASE_ASK) begin_to_fetch(w);
     if (phase == PHASE_RUN) {
         w->begin = mark_now(w);
         w->measure_from_ns = w->now_ns;
         w->measure_to_ns = UINT64_MAX;
     }
     if (w->publishing) send_list_all(w);
-    if (phase == PHASE_LEAVE || phase == PHASE_END) each_subscriber(w, client_leave);
-    if (phase == PHASE_END) each_publisher(w, client_leave);
+    if (w->publishing && w->churn_from_ns == 0) w->churn_from_ns = w->now_ns;
+    if (phase == PHASE_LEAVE) begin_to_leave(w);
+    if (phase == PHASE_LEAVE || phase == PHASE_END) each_subscriber(w, leave);
+    if (phase == PHASE_END) each_publisher(w, leave);
 }
 
 void phase_step(struct worker *w)
 {
     if (w->failed) return;
     if (connects(w->phase)) open_more(w);
+    if (w->bench->conf.scenario == BENCH_FLEET && w->publishing) fleet_step(w);
     if (w->now_ns - w->last_ping_ns < BENCH_NS_PER_S) return;
     w->last_ping_ns = w->now_ns;
     each_subscriber(w, ping_if_due);
@@ -161,10 +223,11 @@ bool phase_ready(const struct worker *w)
     case PHASE_FORGET: return w->clients_ready == own_count(w, plan->subscribers);
     case PHASE_CONNECT: return w->clients_ready == own_count(w, plan->publishers);
     case PHASE_RETURN:
-        return w->clients_ready == own_count(w, plan->subscribers) &&
-               w->counts.delivered >= w->return_expected;
-    case PHASE_RUN: return publishers_have_sent(w) && nothing_outstanding(w);
-    case PHASE_DRAIN: return nothing_outstanding(w);
+    case PHASE_ASK:
+        return w->clients_ready == own_count(w, plan->subscribers) && w->counts.delivered >= w->expected;
+    case PHASE_RUN:
+    case PHASE_CLEAR: return publishers_have_sent(w) && nothing_outstanding(w);
+    case PHASE_DRAIN: return nothing_outstanding(w) && fleet_is_calm(w);
     case PHASE_LEAVE: return w->clients_ready == 0;
     case PHASE_NONE:
     case PHASE_WARM:

@@ -69,6 +69,7 @@ static void take_latency(struct report *r, const struct hist *h)
     set(r, FIG_latency_p90_us, us(hist_quantile(h, 0.9)));
     set(r, FIG_latency_p99_us, us(hist_quantile(h, 0.99)));
     set(r, FIG_latency_p999_us, us(hist_quantile(h, 0.999)));
+    set(r, FIG_latency_p9999_us, us(hist_quantile(h, 0.9999)));
     set(r, FIG_latency_max_us, us(h->max));
 }
 
@@ -78,6 +79,7 @@ static void take_pubacks(struct report *r, const struct hist *h)
     set(r, FIG_puback_p50_us, us(hist_quantile(h, 0.5)));
     set(r, FIG_puback_p99_us, us(hist_quantile(h, 0.99)));
     set(r, FIG_puback_p999_us, us(hist_quantile(h, 0.999)));
+    set(r, FIG_puback_p9999_us, us(hist_quantile(h, 0.9999)));
     set(r, FIG_puback_max_us, us(h->max));
 }
 
@@ -86,25 +88,30 @@ static double rate_of(double clients, const struct spent *s)
     return ratio(clients * (double)BENCH_NS_PER_S, (double)s->ns);
 }
 
-static void take_connect(struct report *r, const struct bench *b, const struct run_result *result,
-                         const struct hist *h)
+static void take_connects(struct report *r, const struct hist *h)
 {
-    double connected = (double)h->count;
-    set(r, FIG_connected, connected);
-    set(r, FIG_connects_per_s, rate_of(connected, &result->connect));
+    if (h->count == 0) return;
     set(r, FIG_connect_p50_us, us(hist_quantile(h, 0.5)));
     set(r, FIG_connect_p90_us, us(hist_quantile(h, 0.9)));
     set(r, FIG_connect_p99_us, us(hist_quantile(h, 0.99)));
     set(r, FIG_connect_p999_us, us(hist_quantile(h, 0.999)));
     set(r, FIG_connect_p9999_us, us(hist_quantile(h, 0.9999)));
     set(r, FIG_connect_max_us, us(h->max));
+}
+
+static void take_storm(struct report *r, const struct bench *b, const struct run_result *result,
+                       const struct hist *h)
+{
+    double connected = (double)h->count;
+    bool leaves = b->conf.scenario == BENCH_STORM;
+    set(r, FIG_connected, connected);
+    set(r, FIG_connects_per_s, rate_of(connected, &result->connect));
     set(r, FIG_bench_cpu_us_per_connect, ratio(result->connect.own_cpu_s * 1e6, connected));
-    if (b->conf.scenario == BENCH_STORM) set(r, FIG_leaves_per_s, rate_of(connected, &result->leave));
+    if (leaves) set(r, FIG_leaves_per_s, rate_of(connected, &result->leave));
     if (b->conf.pid == 0) return;
     set(r, FIG_broker_cpu_us_per_connect, ratio(result->connect.broker_cpu_s * 1e6, connected));
-    if (b->conf.scenario == BENCH_STORM)
-        set(r, FIG_broker_cpu_us_per_leave, ratio(result->leave.broker_cpu_s * 1e6, connected));
-    if (b->conf.scenario != BENCH_HOLD || result->samples[SAMPLE_HOLD_END].broker.rss_bytes == 0) return;
+    if (leaves) set(r, FIG_broker_cpu_us_per_leave, ratio(result->leave.broker_cpu_s * 1e6, connected));
+    if (leaves || result->samples[SAMPLE_HOLD_END].broker.rss_bytes == 0) return;
     double grown = (double)result->samples[SAMPLE_HOLD_END].broker.rss_bytes -
                    (double)result->samples[SAMPLE_START].broker.rss_bytes;
     set(r, FIG_rss_per_client_bytes, ratio(grown, connected));
@@ -124,7 +131,7 @@ static void take_cpu(struct report *r, const struct bench *b, const struct run_r
                      const struct interval *i)
 {
     int from = b->conf.scenario == BENCH_HOLD ? SAMPLE_HOLD : SAMPLE_RUN;
-    double work = b->plan.counts_delivery ? i->delivered : i->acked;
+    double work = b->plan.measures_latency ? i->delivered : i->acked;
     double own = result->samples[from + 1].own_cpu_s - result->samples[from].own_cpu_s;
     set(r, FIG_bench_cpu_s, own);
     if (work > 0) set(r, FIG_bench_cpu_us_per_delivery, own * 1e6 / work);
@@ -140,9 +147,9 @@ static void take_run(struct report *r, const struct bench *b, const struct inter
     set(r, FIG_seconds, i->seconds);
     set(r, FIG_measured_sent, i->sent);
     if (b->conf.qos > 0) set(r, FIG_measured_acked, i->acked);
-    if (b->plan.counts_delivery) set(r, FIG_measured_delivered, i->delivered);
+    if (b->plan.measures_latency) set(r, FIG_measured_delivered, i->delivered);
     set(r, FIG_sent_per_s, ratio(i->sent, i->seconds));
-    if (b->plan.counts_delivery) set(r, FIG_delivered_per_s, ratio(i->delivered, i->seconds));
+    if (b->plan.measures_latency) set(r, FIG_delivered_per_s, ratio(i->delivered, i->seconds));
 }
 
 static void take_enqueue(struct report *r, const struct bench *b, const struct run_result *result,
@@ -168,24 +175,66 @@ static void take_drain(struct report *r, const struct bench *b, const struct run
             ratio(cpu_between(result, SAMPLE_RETURN) * 1e6, drain.delivered));
 }
 
+struct seen {
+    uint64_t expected, lost, repeats, late;
+};
+
+static void add_track(struct seen *sum, const struct track *t, uint64_t sent)
+{
+    sum->expected += sent;
+    sum->lost += track_lost(t, sent);
+    sum->repeats += t->repeats;
+    sum->late += t->late;
+}
+
+static struct seen seen_by_each(const struct bench *b)
+{
+    struct seen sum = { 0 };
+    uint32_t tracks = b->plan.shared_topic ? b->plan.streams : 1;
+    for (uint32_t i = 0; i < b->plan.subscribers; i++)
+        for (uint32_t k = 0; k < tracks; k++)
+            add_track(&sum, &b->subscribers[i].tracks[k], b->stream_sent[b->plan.shared_topic ? k : i]);
+    return sum;
+}
+
+/* Loss and repeats are the group's, order is a member's. */
+static struct seen seen_by_group(struct report *r, const struct bench *b)
+{
+    struct seen sum = { 0 };
+    uint64_t least = UINT64_MAX, most = 0;
+    for (uint32_t k = 0; k < b->plan.streams; k++) add_track(&sum, &b->group_tracks[k], b->stream_sent[k]);
+    sum.late = 0;
+    for (uint32_t i = 0; i < b->plan.subscribers; i++) {
+        const struct subscriber *s = &b->subscribers[i];
+        for (uint32_t k = 0; k < b->plan.streams; k++) sum.late += s->tracks[k].late;
+        if (s->got < least) least = s->got;
+        if (s->got > most) most = s->got;
+    }
+    set(r, FIG_member_least, (double)least);
+    set(r, FIG_member_most, (double)most);
+    return sum;
+}
+
+static struct seen seen_retained(const struct report *r, const struct bench *b)
+{
+    struct seen sum = { .expected = (uint64_t)r->value[FIG_sent] * b->plan.subscribers };
+    sum.lost = sum.expected;
+    for (uint32_t i = 0; i < b->plan.subscribers; i++) {
+        sum.lost -= b->subscribers[i].got;
+        sum.repeats += b->subscribers[i].tracks[0].repeats;
+    }
+    return sum;
+}
+
 static void take_trackers(struct report *r, const struct bench *b)
 {
-    uint64_t expected = 0, lost = 0, repeats = 0, late = 0;
-    uint32_t tracks = b->plan.shared_topic ? b->plan.streams : 1;
-    for (uint32_t i = 0; i < b->plan.subscribers; i++) {
-        for (uint32_t k = 0; k < tracks; k++) {
-            const struct track *t = &b->subscribers[i].tracks[k];
-            uint64_t sent = b->stream_sent[b->plan.shared_topic ? k : i];
-            expected += sent;
-            lost += track_lost(t, sent);
-            repeats += t->repeats;
-            late += t->late;
-        }
-    }
-    set(r, FIG_expected, (double)expected);
-    set(r, FIG_lost, (double)lost);
-    set(r, FIG_duplicates, (double)repeats);
-    set(r, FIG_reordered, (double)late);
+    struct seen seen = b->plan.group     ? seen_by_group(r, b)
+                       : b->plan.retains ? seen_retained(r, b)
+                                         : seen_by_each(b);
+    set(r, FIG_expected, (double)seen.expected);
+    set(r, FIG_lost, (double)seen.lost);
+    set(r, FIG_duplicates, (double)seen.repeats);
+    set(r, FIG_reordered, (double)seen.late);
 }
 
 /* Nothing is delivered yet: what has no PUBACK is what the other part could miss. */
@@ -193,6 +242,12 @@ static void take_unacknowledged(struct report *r, const struct bench *b)
 {
     set(r, FIG_expected, (double)b->conf.messages);
     set(r, FIG_lost, (double)b->conf.messages - r->value[FIG_acked]);
+}
+
+/* Sessions come back to what waits for them. */
+static bool returns(const struct bench *b)
+{
+    return b->conf.scenario == BENCH_OFFLINE || b->conf.scenario == BENCH_FLEET;
 }
 
 static void take_totals(struct report *r, const struct bench *b)
@@ -207,6 +262,8 @@ static void take_totals(struct report *r, const struct bench *b)
         sum.refused += c->refused;
         sum.foreign += c->foreign;
         sum.sessions_lost += c->sessions_lost;
+        sum.redelivered += c->redelivered;
+        sum.returns += c->returns;
     }
     for (uint32_t i = 0; i < b->plan.publishers; i++) {
         const struct publisher *p = &b->publishers[i];
@@ -219,30 +276,55 @@ static void take_totals(struct report *r, const struct bench *b)
     set(r, FIG_refused, (double)sum.refused);
     set(r, FIG_foreign, (double)sum.foreign);
     if (b->conf.rate > 0) set(r, FIG_unsent, (double)unsent);
-    if (b->conf.scenario == BENCH_OFFLINE) set(r, FIG_sessions_lost, (double)sum.sessions_lost);
+    if (returns(b)) set(r, FIG_sessions_lost, (double)sum.sessions_lost);
+    if (b->conf.scenario != BENCH_FLEET) return;
+    set(r, FIG_redelivered, (double)sum.redelivered);
+    set(r, FIG_returns, (double)sum.returns);
 }
 
 /* Where the conductor looked at the broker's memory last. */
-static int last_sample(const struct bench_conf *c)
+static int last_sample(const struct bench *b)
 {
-    if (bench_only_connects(c)) return SAMPLE_HOLD_END;
-    if (c->scenario != BENCH_OFFLINE) return SAMPLE_RUN_END;
-    return c->part == BENCH_ENQUEUE ? SAMPLE_RETURN : SAMPLE_RETURN_END;
+    if (bench_only_connects(&b->conf)) return SAMPLE_HOLD_END;
+    if (!returns(b) && !b->plan.retains) return SAMPLE_RUN_END;
+    return b->conf.part == BENCH_ENQUEUE ? SAMPLE_RETURN : SAMPLE_RETURN_END;
 }
 
-static void take_messages(struct report *r, const struct bench *b, const struct run_result *result)
+static void take_complete(struct report *r, const struct hist *h)
 {
-    static struct hist deliveries, pubacks; /* 58 KiB each, and there is one report in a program */
-    struct interval run = interval_of(b, false);
-    bool offline = b->conf.scenario == BENCH_OFFLINE;
+    if (h->count == 0) return;
+    set(r, FIG_complete_p50_us, us(hist_quantile(h, 0.5)));
+    set(r, FIG_complete_p90_us, us(hist_quantile(h, 0.9)));
+    set(r, FIG_complete_p99_us, us(hist_quantile(h, 0.99)));
+    set(r, FIG_complete_max_us, us(h->max));
+}
 
-    deliveries = pubacks = (struct hist){ 0 };
+/* Of all workers. */
+struct hists {
+    struct hist deliveries, pubacks, connects;
+};
+
+static const struct hists *merge_hists(const struct bench *b)
+{
+    static struct hists all; /* 58 KiB each, and there is one report in a program */
+    all = (struct hists){ 0 };
     for (uint32_t i = 0; i < b->worker_count; i++) {
-        hist_merge(&deliveries, &b->workers[i].hist);
-        hist_merge(&pubacks, &b->workers[i].pubacks);
+        hist_merge(&all.deliveries, &b->workers[i].hist);
+        hist_merge(&all.pubacks, &b->workers[i].pubacks);
+        hist_merge(&all.connects, &b->workers[i].connects);
     }
-    take_latency(r, &deliveries);
-    take_pubacks(r, &pubacks);
+    return &all;
+}
+
+static void take_messages(struct report *r, const struct bench *b, const struct run_result *result,
+                          const struct hists *h)
+{
+    struct interval run = interval_of(b, false);
+    if (b->plan.retains)
+        take_complete(r, &h->deliveries);
+    else
+        take_latency(r, &h->deliveries);
+    take_pubacks(r, &h->pubacks);
     take_totals(r, b);
     if (b->conf.part == BENCH_ENQUEUE)
         take_unacknowledged(r, b);
@@ -252,24 +334,22 @@ static void take_messages(struct report *r, const struct bench *b, const struct 
         take_run(r, b, &run);
         take_cpu(r, b, result, &run);
     }
-    if (offline && b->conf.part != BENCH_DRAIN) take_enqueue(r, b, result, &run);
-    if (offline && b->conf.part != BENCH_ENQUEUE) take_drain(r, b, result);
+    if (b->conf.scenario == BENCH_OFFLINE && b->conf.part != BENCH_DRAIN) take_enqueue(r, b, result, &run);
+    if ((returns(b) || b->plan.retains) && b->conf.part != BENCH_ENQUEUE) take_drain(r, b, result);
 }
 
 void report_make(struct report *r, const struct bench *b, const struct run_result *result)
 {
+    const struct hists *h = merge_hists(b);
+    struct interval none = { 0 };
     *r = (struct report){ 0 };
-    if (bench_only_connects(&b->conf)) {
-        static struct hist all;
-        struct interval none = { 0 };
-        all = (struct hist){ 0 };
-        for (uint32_t i = 0; i < b->worker_count; i++) hist_merge(&all, &b->workers[i].hist);
-        take_connect(r, b, result, &all);
-        if (b->conf.scenario == BENCH_HOLD) take_cpu(r, b, result, &none);
-    } else {
-        take_messages(r, b, result);
-    }
-    if (b->conf.pid != 0) take_memory(r, result, last_sample(&b->conf));
+    take_connects(r, &h->connects);
+    if (bench_only_connects(&b->conf))
+        take_storm(r, b, result, &h->connects);
+    else
+        take_messages(r, b, result, h);
+    if (b->conf.scenario == BENCH_HOLD) take_cpu(r, b, result, &none);
+    if (b->conf.pid != 0) take_memory(r, result, last_sample(b));
 }
 
 bool report_is_bad(const struct report *r, const struct bench_conf *conf, char text[BENCH_PROBLEM_MAX])
@@ -280,11 +360,11 @@ bool report_is_bad(const struct report *r, const struct bench_conf *conf, char t
                    r->value[FIG_refused] + r->value[FIG_sessions_lost];
     if (!(wrong > 0)) return false;
     snprintf(text, BENCH_PROBLEM_MAX,
-             "QoS 1 was not kept: %.0f lost, %.0f repeated, %.0f out of order, %.0f refused, %.0f sessions "
+             "QoS %d was not kept: %.0f lost, %.0f repeated, %.0f out of order, %.0f refused, %.0f sessions "
              "gone; see "
              "the broker's limits on queues, or give --allow-loss",
-             r->value[FIG_lost], r->value[FIG_duplicates], r->value[FIG_reordered], r->value[FIG_refused],
-             r->value[FIG_sessions_lost]);
+             (int)conf->qos, r->value[FIG_lost], r->value[FIG_duplicates], r->value[FIG_reordered],
+             r->value[FIG_refused], r->value[FIG_sessions_lost]);
     return true;
 }
 

@@ -14,6 +14,7 @@ enum {
     LOOK_MS = 100,            /* how often the conductor looks for a stall */
     CONNECT_STALL_MS = 10000, /* nobody's CONNACK or SUBACK came for so long */
     NS_PER_MS = 1000000,
+    TELL_NS = 500000000, /* how often the operator is told how it goes */
 };
 
 enum bench_outcome { OUTCOME_READY, OUTCOME_TIME_UP, OUTCOME_STALLED, OUTCOME_INTERRUPTED, OUTCOME_FAILED };
@@ -23,12 +24,16 @@ struct view {
     bool ready, failed;
     uint64_t progress_ns;
     uint32_t clients_ready;
+    uint64_t sent, delivered;
 };
 
 struct conductor {
     struct bench *bench;
     struct run_result *result;
     int signal_fd;
+    bool tells;          /* how it goes: stderr is a terminal */
+    uint64_t told_at_ns; /* and with which figures */
+    struct view told;
 };
 
 static struct view look(struct conductor *o)
@@ -42,6 +47,8 @@ static struct view look(struct conductor *o)
         v.failed = v.failed || d->failed;
         if (d->progress_ns > v.progress_ns) v.progress_ns = d->progress_ns;
         v.clients_ready += d->clients_ready;
+        v.sent += d->sent;
+        v.delivered += d->delivered;
         pthread_mutex_unlock(&d->lock);
     }
     return v;
@@ -60,20 +67,22 @@ static void post(struct bench *b, enum bench_phase phase)
 }
 
 /* How long a phase may take, UINT64_MAX when it ends by itself. */
-static uint64_t time_of(const struct bench_conf *c, enum bench_phase phase)
+static uint64_t time_of(const struct bench *b, enum bench_phase phase)
 {
+    const struct bench_conf *c = &b->conf;
+    const struct bench_plan *plan = &b->plan;
     if (phase == PHASE_WARM) return c->warmup * NS_PER_MS;
-    if (phase == PHASE_HOLD || (phase == PHASE_RUN && c->messages == 0)) return c->duration * NS_PER_MS;
+    if (phase == PHASE_HOLD || (phase == PHASE_RUN && plan->messages == 0)) return c->duration * NS_PER_MS;
     return UINT64_MAX;
 }
 
 /* How long nothing may arrive, UINT64_MAX when that is the broker's business: it shows in the figures. */
-static uint64_t patience_of(const struct bench_conf *c, enum bench_phase phase)
+static uint64_t patience_of(const struct bench *b, enum bench_phase phase)
 {
-    if (time_of(c, phase) != UINT64_MAX) return UINT64_MAX;
+    if (time_of(b, phase) != UINT64_MAX) return UINT64_MAX;
     bool connects =
         phase == PHASE_SUBSCRIBE || phase == PHASE_CONNECT || phase == PHASE_FORGET || phase == PHASE_LEAVE;
-    return (connects ? (uint64_t)CONNECT_STALL_MS : c->drain_timeout) * NS_PER_MS;
+    return (connects ? (uint64_t)CONNECT_STALL_MS : b->conf.drain_timeout) * NS_PER_MS;
 }
 
 /* Sleeps until a worker has news or limit_ns has passed. True when the operator wants to end the run. */
@@ -90,15 +99,52 @@ static bool wait_for_news(struct conductor *o, uint64_t limit_ns)
     return (fds[1].revents & POLLIN) != 0 && read(o->signal_fd, &info, sizeof info) > 0;
 }
 
+/* Words for the operator: what is going on. */
+static const char *phase_words(enum bench_phase phase)
+{
+    static const char *const words[] = {
+        [PHASE_NONE] = "",
+        [PHASE_SUBSCRIBE] = "subscribers connect",
+        [PHASE_CONNECT] = "publishers connect",
+        [PHASE_WARM] = "warm-up",
+        [PHASE_RUN] = "running",
+        [PHASE_DRAIN] = "waiting for the rest",
+        [PHASE_HOLD] = "holding",
+        [PHASE_LEAVE] = "clients leave",
+        [PHASE_RETURN] = "clients return",
+        [PHASE_ASK] = "subscribers ask",
+        [PHASE_CLEAR] = "clearing",
+        [PHASE_FORGET] = "forgetting sessions",
+        [PHASE_END] = "",
+    };
+    return words[phase];
+}
+
+/* One line that is written over again and again; none when no phase is given. */
+static void tell(struct conductor *o, enum bench_phase phase, const struct view *v, uint64_t now_ns)
+{
+    if (!o->tells || (phase != PHASE_NONE && now_ns - o->told_at_ns < TELL_NS)) return;
+    double seconds = (double)(now_ns - o->told_at_ns) / 1e9;
+    if (phase == PHASE_NONE)
+        fprintf(stderr, "\r%78s\r", "");
+    else
+        fprintf(stderr, "\r%-20s %7u clients  sent %10.0f/s  delivered %10.0f/s ", phase_words(phase),
+                v->clients_ready, (double)(v->sent - o->told.sent) / seconds,
+                (double)(v->delivered - o->told.delivered) / seconds);
+    o->told_at_ns = now_ns;
+    o->told = *v;
+}
+
 static enum bench_outcome run_phase(struct conductor *o, enum bench_phase phase)
 {
-    const struct bench_conf *conf = &o->bench->conf;
-    uint64_t begin = bench_now_ns(), time_ns = time_of(conf, phase), patience_ns = patience_of(conf, phase);
+    const struct bench *b = o->bench;
+    uint64_t begin = bench_now_ns(), time_ns = time_of(b, phase), patience_ns = patience_of(b, phase);
 
     post(o->bench, phase);
     for (;;) {
         struct view v = look(o);
         uint64_t now = bench_now_ns(), spent = now - begin;
+        tell(o, phase, &v, now);
         uint64_t since = v.progress_ns > begin ? v.progress_ns : begin;
         if (v.failed) return OUTCOME_FAILED;
         if (v.ready) return OUTCOME_READY;
@@ -172,6 +218,12 @@ static void run_storm(struct conductor *o)
     sample(o, SAMPLE_HOLD_END);
 }
 
+/* After Ctrl-C too. */
+static void stage_unless_failed(struct conductor *o, enum bench_phase phase, int place)
+{
+    if (!o->result->failed) stage(o, phase, place);
+}
+
 static void run_live(struct conductor *o)
 {
     struct bench *b = o->bench;
@@ -179,8 +231,13 @@ static void run_live(struct conductor *o)
     b->schedule_start_ns = bench_now_ns();
     if (go && b->conf.warmup > 0) go = stage(o, PHASE_WARM, -1);
     if (go) stage(o, PHASE_RUN, SAMPLE_RUN);
-    if (!o->result->failed)
-        stage(o, PHASE_DRAIN, -1); /* after Ctrl-C too: else what is under way would be lost */
+    stage_unless_failed(o, PHASE_DRAIN, -1); /* else what is under way would be lost */
+    if (b->conf.scenario == BENCH_FLEET) stage_unless_failed(o, PHASE_LEAVE, -1);
+    if (b->conf.scenario == BENCH_FLEET) stage_unless_failed(o, PHASE_RETURN, SAMPLE_RETURN);
+    if (!b->plan.retains) return;
+    stage_unless_failed(o, PHASE_ASK, SAMPLE_RETURN);
+    stage_unless_failed(o, PHASE_LEAVE, -1);
+    stage_unless_failed(o, PHASE_CLEAR, -1);
 }
 
 static void run_enqueue(struct conductor *o)
@@ -237,12 +294,15 @@ void bench_run(struct bench *b, struct run_result *out)
 {
     sigset_t before;
     *out = (struct run_result){ 0 };
-    struct conductor o = { b, out, open_signals(&before) };
+    struct conductor o = { .bench = b, .result = out, .signal_fd = open_signals(&before) };
+    o.tells = isatty(STDERR_FILENO) == 1;
+    o.told_at_ns = bench_now_ns();
 
     start_workers(b);
     sample(&o, SAMPLE_START);
     run_scenario(&o);
 
+    tell(&o, PHASE_NONE, &o.told, bench_now_ns());
     post(b, PHASE_END);
     for (uint32_t i = 0; i < b->worker_count; i++) CHECK(pthread_join(b->workers[i].thread, NULL) == 0);
     close(o.signal_fd);

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/bench_int.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -74,12 +72,12 @@ static void publish_one(struct worker *w, struct publisher *p)
     /* Message k of publisher p is number k * publishers + p of the schedule. */
     head.intended_ns =
         b->conf.rate > 0 ? send_due_ns(b, p->sent * plan->publishers + p->conn.index) : w->now_ns;
-    uint64_t number =
-        flow_send(&p->flow, plan->counts_delivery ? plan->deliveries : 0, b->conf.qos > 0, head.intended_ns);
+    uint64_t number = flow_send(&p->flow, plan->counts_delivery ? plan->deliveries : 0, (uint8_t)b->conf.qos,
+                                head.intended_ns);
 
     uint8_t *at = conn_reserve(&p->conn, p->packet_bytes);
     memcpy(at, p->packet, p->packet_bytes);
-    memcpy(at + p->payload_at, &head, sizeof head);
+    if (p->payload_at < p->packet_bytes) memcpy(at + p->payload_at, &head, sizeof head);
     if (b->conf.qos > 0) {
         uint16_t id = flow_packet_id(number);
         at[p->id_at] = (uint8_t)(id >> 8);
@@ -96,16 +94,17 @@ static void publish_one(struct worker *w, struct publisher *p)
 
 bool send_flush(struct worker *w, struct conn *c)
 {
-    if (c->fd < 0) return false;
+    if (c->wire.fd < 0) return false;
     enum err rc = conn_flush(c, w->epoll_fd);
     c->sent_ns = w->now_ns;
-    if (rc == ERR_OK && c->state == CONN_LEAVING) shutdown(c->fd, SHUT_WR);
+    if (rc == ERR_OK && c->state == CONN_LEAVING) bench_wire_end(&c->wire);
     if (rc == ERR_OK || rc == ERR_AGAIN) return true;
     if (rc == ERR_SYS && c->state == CONN_GREETING)
         worker_fail(w, c, "cannot connect to %s port %" PRIu64 ": %s; is the broker there?",
-                    w->bench->conf.host, w->bench->conf.port, strerror(errno));
+                    w->bench->conf.host, w->bench->conf.port, bench_wire_problem());
     else
-        worker_fail(w, c, "the broker closed the connection while we were writing (%s)", strerror(errno));
+        worker_fail(w, c, "the broker closed the connection while we were writing (%s)",
+                    bench_wire_problem());
     return false;
 }
 
@@ -137,10 +136,20 @@ static void credits_add(struct credits *c, struct credit credit)
     c->at[c->len++] = credit;
 }
 
+/* One of the group has it: nobody else may. Between members there is no order. */
+static void group_take(struct worker *w, uint32_t stream, uint64_t seq)
+{
+    uint64_t skipped;
+    if (track_see(&w->bench->group_tracks[stream], seq, &skipped) != TRACK_REPEAT) w->counts.delivered++;
+}
+
 static void credit_own(struct worker *w, const struct credit *credit)
 {
     struct publisher *p = &w->bench->publishers[credit->publisher];
-    for (uint32_t i = 0; i < credit->count; i++) flow_deliver(&p->flow, credit->seq + i);
+    for (uint32_t i = 0; i < credit->count; i++) {
+        if (w->bench->plan.group) group_take(w, credit->publisher, credit->seq + i);
+        flow_deliver(&p->flow, credit->seq + i);
+    }
     if (w->publishing) send_list(w, p);
 }
 

@@ -16,6 +16,7 @@ enum {
     SCRATCH_BYTES = 262144,
     SPARE_FDS = 64, /* ours beside the clients: epoll, eventfd, /proc, stdio */
     PACKET_OVERHEAD_MAX = 1024,
+    PACKET_IDS = 65536,
 };
 
 static enum err check_fd_limit(const struct bench *b, char *problem)
@@ -51,24 +52,34 @@ static void *room_for(size_t count, size_t size)
     return at;
 }
 
+static uint32_t tracks_of(const struct bench_plan *plan)
+{
+    return plan->shared_topic ? plan->streams : 1;
+}
+
 static void setup_clients(struct bench *b)
 {
     b->publishers = room_for(b->plan.publishers, sizeof *b->publishers);
     b->subscribers = room_for(b->plan.subscribers, sizeof *b->subscribers);
     b->stream_sent = room_for(b->plan.streams, sizeof *b->stream_sent);
     for (uint32_t i = 0; b->conf.part == BENCH_DRAIN && i < b->plan.streams; i++)
-        b->stream_sent[i] = bench_share_of(&b->conf, &b->plan, i);
+        b->stream_sent[i] = bench_share_of(&b->plan, i);
     for (uint32_t i = 0; i < b->plan.publishers; i++) {
         struct publisher *p = &b->publishers[i];
-        p->conn = (struct conn){ .fd = -1, .is_publisher = true, .index = i };
+        p->conn = (struct conn){ .wire.fd = -1, .is_publisher = true, .index = i };
         p->stream = i;
-        p->quota = bench_quota_of(&b->conf, &b->plan, i);
+        p->quota = bench_quota_of(&b->plan, i);
         flow_init(&p->flow, b->plan.window);
-        publisher_prepare(b, p);
+        publisher_prepare(b, p, b->conf.size);
     }
+    if (b->plan.group) b->group_tracks = room_for(b->plan.streams, sizeof *b->group_tracks);
     for (uint32_t i = 0; i < b->plan.subscribers; i++) {
-        b->subscribers[i].conn = (struct conn){ .fd = -1, .index = i };
-        b->subscribers[i].tracks = room_for(b->plan.shared_topic ? b->plan.streams : 1, sizeof(struct track));
+        struct subscriber *s = &b->subscribers[i];
+        s->conn = (struct conn){ .wire.fd = -1, .index = i };
+        s->tracks = room_for(tracks_of(&b->plan), sizeof(struct track));
+        if (b->plan.retains) s->seen = room_for((b->plan.streams + 63) / 64, sizeof *s->seen);
+        if (b->plan.persistent && b->conf.qos == 2)
+            s->open_ids = room_for(PACKET_IDS / 64, sizeof *s->open_ids);
     }
 }
 
@@ -79,6 +90,7 @@ static void setup_worker(struct bench *b, struct worker *w)
     w->scratch = room_for(w->scratch_bytes, 1);
     w->flush = room_for(b->plan.publishers + b->plan.subscribers, sizeof *w->flush);
     w->fill = room_for(b->plan.publishers, sizeof *w->fill);
+    if (b->conf.scenario == BENCH_FLEET) w->away = room_for(b->plan.subscribers, sizeof *w->away);
     w->outbox = room_for(b->worker_count, sizeof *w->outbox);
     w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -103,12 +115,16 @@ enum err bench_setup(struct bench *b, char *problem)
     b->run = run_name(&b->conf);
     b->target.sources = (uint32_t)b->conf.sources;
     b->target.is_websocket = b->conf.websockets != 0;
+    b->target.host = b->conf.host;
     b->conductor_fd = -1;
 
     enum err rc = check_fd_limit(b, problem);
     if (rc == ERR_OK) rc = check_pid(b, problem);
     if (rc == ERR_OK)
         rc = bench_target_find(&b->target, b->conf.host, (uint16_t)b->conf.port, problem, BENCH_PROBLEM_MAX);
+    if (rc == ERR_OK && b->conf.tls != 0)
+        rc = bench_wire_tls_new(&b->target.tls, b->conf.cafile, b->conf.insecure == 0, problem,
+                                BENCH_PROBLEM_MAX);
     if (rc != ERR_OK) return rc;
 
     setup_clients(b);
@@ -128,6 +144,7 @@ static void fini_worker(struct bench *b, struct worker *w)
     for (uint32_t i = 0; i < b->worker_count; i++) free(w->outbox[i].at);
     free(w->door.credits.at);
     free(w->outbox);
+    free(w->away);
     free(w->fill);
     free(w->flush);
     free(w->scratch);
@@ -146,13 +163,18 @@ void bench_fini(struct bench *b)
     }
     for (uint32_t i = 0; b->subscribers != NULL && i < b->plan.subscribers; i++) {
         struct subscriber *s = &b->subscribers[i];
-        for (uint32_t k = 0; k < (b->plan.shared_topic ? b->plan.streams : 1); k++) track_fini(&s->tracks[k]);
+        for (uint32_t k = 0; k < tracks_of(&b->plan); k++) track_fini(&s->tracks[k]);
         conn_free_buffers(&s->conn);
         free(s->tracks);
+        free(s->seen);
+        free(s->open_ids);
     }
     if (b->conductor_fd >= 0) close(b->conductor_fd);
     free(b->publishers);
     free(b->subscribers);
+    for (uint32_t i = 0; b->group_tracks != NULL && i < b->plan.streams; i++) track_fini(&b->group_tracks[i]);
+    free(b->group_tracks);
+    bench_wire_tls_free(&b->target.tls);
     free(b->stream_sent);
     free(b->workers);
     *b = (struct bench){ .conductor_fd = -1 };

@@ -16,6 +16,7 @@ enum {
     EVENTS_MAX = 512,
     TICK_NS = 250000000,   /* how long we sleep with nothing to do: pings, the conductor's view of progress */
     RATE_TICK_NS = 100000, /* open loop: what is due within this time leaves together; it counts as latency */
+    FLEET_TICK_NS = 10000000, /* who leaves and returns */
     TIMER_SLACK_NS = 1000,
 };
 
@@ -44,12 +45,15 @@ void worker_fail(struct worker *w, struct conn *c, const char *format, ...)
 
 static uint64_t sleep_ns(const struct worker *w)
 {
+    const struct bench_conf *conf = &w->bench->conf;
     if (w->entered) return 0; /* a phase may be ready as soon as it begins */
-    if (!w->publishing || w->bench->conf.rate == 0) return TICK_NS;
+    if (!w->publishing) return TICK_NS;
+    uint64_t most = conf->scenario == BENCH_FLEET ? FLEET_TICK_NS : TICK_NS;
+    if (conf->rate == 0) return most;
     uint64_t due = send_due_ns(w->bench, w->schedule_next);
     uint64_t wait = due > w->now_ns ? due - w->now_ns : 0;
     if (wait < RATE_TICK_NS) return RATE_TICK_NS;
-    return wait < TICK_NS ? wait : TICK_NS;
+    return wait < most ? wait : most;
 }
 
 /* Passes the door: takes a new phase, leaves our state for the conductor. */
@@ -67,6 +71,8 @@ static void pass_door(struct worker *w)
     w->door.failed = w->failed;
     w->door.progress_ns = w->progress_ns;
     w->door.clients_ready = w->clients_ready;
+    w->door.sent = w->counts.sent;
+    w->door.delivered = w->counts.delivered;
     pthread_mutex_unlock(&w->door.lock);
 
     if (news) eventfd_write(w->bench->conductor_fd, 1);
@@ -76,7 +82,8 @@ static void pass_door(struct worker *w)
 
 static void gather(const struct worker *w)
 {
-    bool loaded = w->publishing || w->phase == PHASE_DRAIN || w->phase == PHASE_RETURN;
+    bool loaded =
+        w->publishing || w->phase == PHASE_DRAIN || w->phase == PHASE_RETURN || w->phase == PHASE_ASK;
     struct timespec wait = { .tv_nsec = (long)w->bench->conf.gather * 1000 };
     if (loaded && wait.tv_nsec > 0) nanosleep(&wait, NULL);
 }

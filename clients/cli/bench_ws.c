@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 
 static const char request[] =
@@ -31,7 +30,7 @@ static size_t pass(size_t n, size_t part, uint8_t *sent)
     return n - mine;
 }
 
-ssize_t bench_ws_send(struct bench_ws *ws, int fd, const uint8_t *at, uint32_t len)
+ssize_t bench_ws_send(struct bench_ws *ws, struct bench_wire *wire, const uint8_t *at, uint32_t len)
 {
     if (ws->out_left == 0) {
         begin_frame(ws, len);
@@ -44,8 +43,7 @@ ssize_t bench_ws_send(struct bench_ws *ws, int fd, const uint8_t *at, uint32_t l
         { ws->out_head + ws->out_head_sent, head_left },
         { (void *)(uintptr_t)at, ws->out_left < len ? (size_t)ws->out_left : len },
     };
-    struct msghdr m = { .msg_iov = parts, .msg_iovlen = 3 };
-    ssize_t sent = sendmsg(fd, &m, MSG_NOSIGNAL);
+    ssize_t sent = bench_wire_send(wire, parts, 3);
     if (sent < 0) return sent;
     size_t n = (size_t)sent, of_request = n < request_left ? n : request_left;
     ws->request_sent = (uint16_t)(ws->request_sent + of_request);

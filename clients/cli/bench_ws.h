@@ -20,6 +20,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "cli/bench_wire.h"
 
 enum { BENCH_WS_HEAD_MAX = 14 };
 
@@ -35,7 +36,7 @@ struct bench_ws {
 };
 
 /* As send: gives how much of the payload has gone. */
-ssize_t bench_ws_send(struct bench_ws *ws, int fd, const uint8_t *at, uint32_t len);
+ssize_t bench_ws_send(struct bench_ws *ws, struct bench_wire *wire, const uint8_t *at, uint32_t len);
 
 /* Leaves of the n bytes at `at` what is MQTT's; *n is how much that is. */
 enum err bench_ws_take(struct bench_ws *ws, uint8_t *at, size_t *n);

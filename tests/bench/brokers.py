@@ -32,12 +32,16 @@ COMMON = [
     "max_queued_messages 0",
 ]
 IN_MEMORY = ["persistence false", "log_dest none"]
+TLS = ["cafile {folder}/crt", "certfile {folder}/crt", "keyfile {folder}/key"]
 DYNSEC = IN_MEMORY + ["plugin {plugin}", "plugin_opt_config_file {folder}/dynsec.json"]
 
 # Kind: program, lines. The log of longlinkd-disk is where its metrics are read from.
 KINDS = {
     "longlinkd": ("longlinkd", IN_MEMORY),
     "longlinkd-ws": ("longlinkd", ["protocol websockets"] + IN_MEMORY),
+    "longlinkd-tls": ("longlinkd", TLS + IN_MEMORY),
+    "longlinkd-wss": ("longlinkd", ["protocol websockets"] + TLS + IN_MEMORY),
+    "mosquitto-tls": ("mosquitto", TLS + IN_MEMORY),
     "longlinkd-disk": ("longlinkd", ["persistence true", "durability disk", "persistence_location {data}",
                                      "log_dest file {folder}/log", "log_type error", "log_type warning",
                                      "log_type notice"]),
@@ -65,7 +69,8 @@ CONTROL = [
 CONTROL_SECONDS = 30
 
 # Kind: what its clients need of the generator.
-CLIENTS = {"longlinkd-ws": ["--websockets"]}
+CLIENTS = {"longlinkd-ws": ["--websockets"], "longlinkd-wss": ["--websockets", "--tls", "--insecure"]}
+CLIENTS |= {kind: ["--tls", "--insecure"] for kind in ("longlinkd-tls", "mosquitto-tls")}
 CLIENTS |= {kind: ["--username", BENCH[0], "--password", BENCH[1]] for kind in KINDS if kind.endswith("-dynsec")}
 
 
@@ -112,6 +117,14 @@ def control(*words):
     problem = [line for line in (done.stdout + done.stderr).splitlines() if "rror" in line]
     if done.returncode != 0 or problem:
         raise BrokerFailed(f"mosquitto_ctrl {' '.join(words)}: {' '.join(problem) or done.stderr}")
+
+
+def certificate(folder):
+    """Of P-256, for this address, signed by itself: FOLDER/crt and FOLDER/key."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-days", "30", "-subj", "/CN=bench", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost",
+                    "-keyout", os.path.join(folder, "key"), "-out", os.path.join(folder, "crt")],
+                   check=True, capture_output=True)
 
 
 def keeps_data(kind):
@@ -178,6 +191,8 @@ class Broker:
         if self.data_dir:
             self.data = tempfile.mkdtemp(prefix="longlink-bench-data-", dir=self.data_dir)
         places = {"port": self.port, "folder": self.folder, "data": self.data}
+        if TLS[0] in self.lines:
+            certificate(self.folder)
         if self.has_plugin:
             places["plugin"] = plugin_path()
             control("dynsec", "init", os.path.join(self.folder, "dynsec.json"), ADMIN, ADMIN)

@@ -15,6 +15,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from brokers import NO_DISK, Broker, BrokerMissing, file_system, free_port  # noqa: E402
+from liar import Liar  # noqa: E402
 from scenarios import GROUPS, SCENARIOS  # noqa: E402
 
 SKIPPED = 77
@@ -58,7 +59,7 @@ def check_counts(figures, sent, deliveries_of_each):
     assert figures["sent"] == sent, figures["sent"]
     assert figures["expected"] == sent * deliveries_of_each, figures["expected"]
     assert figures["delivered"] == sent * deliveries_of_each, figures["delivered"]
-    if figures["qos"] == 1:
+    if figures["qos"] > 0:
         assert figures["acked"] == sent, figures["acked"]
 
 
@@ -85,6 +86,68 @@ def websockets_carry_the_same(bench):
         check_counts(by_ws.good("--websockets", "--scenario", "fanout", "--clients", 7, "--messages", 50), 50, 7)
         code, _, said = bench.run("--websockets", "--scenario", "pairs", "--messages", 10)
         assert code != 0, said
+
+
+@case
+def tls_carries_the_same(bench):
+    build = os.path.dirname(os.path.dirname(bench.program))
+    for kind, ways in (("longlinkd-tls", []), ("longlinkd-wss", ["--websockets"]), ("mosquitto-tls", [])):
+        with Broker(kind, build) as broker:
+            by_tls = Bench(bench.program, broker)
+            certificate = os.path.join(broker.folder, "crt")
+            for trust in (["--insecure"], ["--cafile", certificate], ["--cafile", certificate, "--host", "localhost"]):
+                check_counts(by_tls.good("--tls", *trust, *ways, "--clients", 4, "--qos", 1, "--messages", 202, "--size",
+                                         70000), 202, 1)
+            check_counts(by_tls.good("--tls", "--insecure", *ways, "--scenario", "fanout", "--clients", 7, "--messages",
+                                     500, "--threads", 2), 500, 7)
+            figures = by_tls.good("--tls", "--insecure", *ways, "--scenario", "storm", "--clients", 30, "--subscribe",
+                                  "--waves", 2)
+            assert figures["connected"] == 60, figures["connected"]
+            code, _, said = by_tls.run("--tls", *ways, "--messages", 10)
+            assert code == 3 and "certificate verify failed" in said, (code, said)
+    code, _, _ = bench.run("--tls", "--insecure", "--messages", 10)
+    assert code == 3, code
+
+
+@case
+def qos_2_comes_exactly_once(bench):
+    for version in ("3.1.1", "5"):
+        check_counts(bench.good("--qos", 2, "--clients", 4, "--messages", 202, "--version", version), 202, 1)
+        check_counts(bench.good("--qos", 2, "--clients", 4, "--messages", 50, "--scenario", "fanout", "--threads", 2,
+                                "--version", version), 50, 4)
+        figures = bench.good("--qos", 2, "--clients", 10, "--publishers", 3, "--messages", 200, "--scenario", "offline",
+                             "--version", version)
+        check_counts(figures, 200, 1)
+        assert figures["puback_p50_us"] > 0
+
+
+@case
+def a_group_gets_each_message_once(bench):
+    for more in (("--qos", 0), ("--qos", 1, "--threads", 3), ("--qos", 2, "--version", 5)):
+        figures = bench.good("--scenario", "shared", "--clients", 5, "--publishers", 3, "--messages", 600, *more)
+        check_counts(figures, 600, 1)
+        assert 0 < figures["member_least"] <= 120 <= figures["member_most"], figures
+
+
+@case
+def subscribers_that_come_late_get_all_that_is_retained(bench):
+    for more in ((), ("--threads", 2, "--version", 5), ("--qos", 2)):
+        figures = bench.good("--scenario", "retained", "--clients", 8, "--topics", 300, "--publishers", 2, "--qos", 1, *more)
+        check_counts(figures, 300, 8)
+        assert figures["drain_per_s"] > 0 and 0 < figures["complete_p50_us"] <= figures["complete_max_us"]
+    got = subprocess.run(["mosquitto_sub", "-p", str(bench.broker.port), "-t", "longlink-bench/#", "--retained-only", "-W",
+                          "1"], capture_output=True, timeout=RUN_SECONDS, check=False)
+    assert got.stdout == b"", "values were left behind"
+
+
+@case
+def what_a_fleet_has_missed_comes_when_it_returns(bench):
+    for more in (("--qos", 1), ("--qos", 2, "--threads", 2), ("--qos", 1, "--version", 5)):
+        figures = bench.good("--scenario", "fleet", "--clients", 20, "--messages", 600, "--rate", 1000, "--churn", 100,
+                             "--away", 0.1, *more)
+        check_counts(figures, 600, 1)
+        assert figures["returns"] > 0 and figures["sessions_lost"] == 0, figures
+        assert figures["latency_p50_us"] > 0 and figures["connect_p50_us"] > 0
 
 
 @case
@@ -157,6 +220,32 @@ def what_a_broker_drops_is_counted_and_is_an_error(bench):
         assert f"{figures['lost']} lost" in said, said
         code, _, _ = Bench(bench.program, small).run(*options, "--allow-loss")
         assert code == 0, code
+
+
+@case
+def what_is_lost_repeated_or_out_of_order_is_counted_exactly(bench):
+    options = ("--clients", 2, "--messages", 200, "--window", 20, "--drain-timeout", 0.3)  # 100 to each
+    with Liar(loses=(3, 50, 51, 100), repeats=(7, 20, 99), late=(10, 30)) as broker:
+        liar = Bench(bench.program, broker)
+        for qos, good in ((0, 0), (1, 1)):
+            code, figures, said = liar.run("--qos", qos, "--seed", 5 + qos, *options)
+            assert code == good, (code, said)
+            found = [figures[name] for name in ("expected", "delivered", "lost", "duplicates", "reordered")]
+            assert found == [200, 192, 8, 6, 4], found
+    for trick, name in (({"loses": (3,)}, "lost"), ({"repeats": (3,)}, "duplicates"), ({"late": (3,)}, "reordered")):
+        with Liar(**trick) as broker:
+            code, figures, _ = Bench(bench.program, broker).run("--qos", 1, *options)
+            wrong = {key: figures[key] for key in ("lost", "duplicates", "reordered")}
+            assert code == 1 and wrong == {**dict.fromkeys(wrong, 0), name: 2}, wrong
+
+
+@case
+def what_a_group_loses_or_gets_twice_is_counted(bench):
+    options = ("--scenario", "shared", "--clients", 1, "--messages", 100, "--window", 128, "--drain-timeout", 0.3)
+    with Liar(loses=(3, 100), repeats=(7,), late=(10,)) as broker:
+        code, figures, _ = Bench(bench.program, broker).run("--qos", 1, *options)
+        found = [figures[name] for name in ("expected", "delivered", "lost", "duplicates", "reordered")]
+        assert code == 1 and found == [100, 98, 2, 1, 1], found
 
 
 @case

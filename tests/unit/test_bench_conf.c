@@ -73,7 +73,8 @@ TEST(choices_are_taken_by_their_words)
 
 TEST(the_words_of_the_scenarios_are_in_the_order_of_their_enum)
 {
-    static const char *const names[] = { "pairs", "fanout", "fanin", "connect-hold", "offline", "storm" };
+    static const char *const names[] = { "pairs", "fanout", "fanin",    "connect-hold", "offline",
+                                         "storm", "shared", "retained", "fleet" };
     for (uint64_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char word[32];
         conf.scenario = i;
@@ -141,6 +142,16 @@ TEST(options_that_contradict_each_other_are_refused)
     CHECK_INT(ERR_RANGE, PARSE("--part", "enqueue", "--seed", "1", "--messages", "10"));
     CHECK_INT(ERR_RANGE, PARSE("--scenario", "offline", "--qos", "1", "--part", "drain", "--seed", "1"));
     CHECK_INT(ERR_RANGE, PARSE("--scenario", "offline", "--qos", "1", "--part", "drain", "--messages", "1"));
+    CHECK_INT(ERR_RANGE, PARSE("--scenario", "fleet"));
+    CHECK_INT(ERR_RANGE, PARSE("--scenario", "retained"));
+    CHECK_INT(ERR_RANGE, PARSE("--scenario", "retained", "--qos", "1", "--messages", "10"));
+    CHECK_INT(ERR_RANGE, PARSE("--scenario", "retained", "--qos", "1", "--topics", "3", "--publishers", "4"));
+    CHECK_INT(ERR_RANGE, PARSE("--topics", "10"));
+    CHECK_INT(ERR_RANGE, PARSE("--churn", "10"));
+    CHECK_INT(ERR_RANGE, PARSE("--away", "10"));
+    CHECK_INT(ERR_RANGE, PARSE("--insecure"));
+    CHECK_INT(ERR_RANGE, PARSE("--cafile", "x"));
+    CHECK_INT(ERR_RANGE, PARSE("--tls", "--cafile", "x", "--insecure"));
     CHECK_INT(ERR_RANGE, PARSE("--subscribe"));
     CHECK_INT(ERR_RANGE, PARSE("--scenario", "connect-hold", "--waves", "2"));
     CHECK_INT(ERR_OK, PARSE("--scenario", "storm", "--subscribe", "--waves", "2"));
@@ -166,6 +177,42 @@ TEST(fan_out_delivers_each_message_to_all)
     CHECK_INT(7, p.subscribers);
     CHECK_INT(7, p.deliveries);
     CHECK_TRUE(p.shared_topic);
+}
+
+TEST(a_group_gets_each_message_once)
+{
+    CHECK_INT(ERR_OK, PARSE("--scenario", "shared", "--clients", "7", "--publishers", "3"));
+    struct bench_plan p = bench_plan_of(&conf);
+    CHECK_TRUE(p.group);
+    CHECK_TRUE(p.shared_topic);
+    CHECK_INT(3, p.publishers);
+    CHECK_INT(7, p.subscribers);
+    CHECK_INT(1, p.deliveries);
+}
+
+TEST(retained_values_are_one_message_each)
+{
+    CHECK_INT(ERR_OK, PARSE("--scenario", "retained", "--clients", "7", "--qos", "1", "--topics", "50",
+                            "--publishers", "3"));
+    struct bench_plan p = bench_plan_of(&conf);
+    CHECK_TRUE(p.retains);
+    CHECK_TRUE(!p.counts_delivery);
+    CHECK_INT(50, p.streams);
+    CHECK_INT(50, p.messages);
+    for (uint32_t i = 0; i < p.streams; i++) CHECK_INT(1, bench_share_of(&p, i));
+    CHECK_INT(17, bench_quota_of(&p, 0));
+    CHECK_INT(16, bench_quota_of(&p, 2));
+}
+
+TEST(a_fleet_has_inboxes_that_outlive_connections)
+{
+    CHECK_INT(ERR_OK, PARSE("--scenario", "fleet", "--clients", "100", "--qos", "1"));
+    struct bench_plan p = bench_plan_of(&conf);
+    CHECK_TRUE(p.persistent);
+    CHECK_TRUE(p.measures_latency);
+    CHECK_TRUE(!p.counts_delivery);
+    CHECK_INT(20, p.publishers);
+    CHECK_INT(100, p.streams);
 }
 
 TEST(offline_has_twenty_publishers_or_as_many_as_sessions)
@@ -198,14 +245,14 @@ TEST(what_each_stream_has_to_drain_is_what_its_publisher_dealt_it)
     uint64_t sent[11] = { 0 };
     for (uint32_t p = 0; p < plan.publishers; p++) {
         uint32_t stream = p;
-        for (uint64_t i = 0; i < bench_quota_of(&conf, &plan, p); i++) {
+        for (uint64_t i = 0; i < bench_quota_of(&plan, p); i++) {
             sent[stream]++;
             stream = stream + plan.publishers < plan.streams ? stream + plan.publishers : p;
         }
     }
     uint64_t sum = 0;
     for (uint32_t s = 0; s < plan.streams; s++) {
-        CHECK_INT(sent[s], bench_share_of(&conf, &plan, s));
+        CHECK_INT(sent[s], bench_share_of(&plan, s));
         sum += sent[s];
     }
     CHECK_INT(103, sum);
