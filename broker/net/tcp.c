@@ -57,6 +57,7 @@ static void tcp_close(struct transport *t)
 
 const struct transport_ops transport_tcp = {
     .name = "tcp",
+    .is_bare = true,
     .watch = tcp_watch,
     .read = tcp_read,
     .write = tcp_write,

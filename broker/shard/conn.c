@@ -85,22 +85,26 @@ static uint32_t events_wanted(const struct conn *c)
     return in | (writes ? EPOLLOUT : 0);
 }
 
-static void watch(struct shard *sh, struct conn *c, int op)
+void conn_watch(struct shard *sh, struct conn *c)
 {
     if (c->hung_up) return;                 /* it is read until nothing comes, and nobody writes */
     c->watched = (uint8_t)events_wanted(c); /* the two are below 256 */
     struct epoll_event e = { .events = c->watched, .data.u64 = c->id };
+    int op = c->is_polled ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    c->is_polled = true;
     if (c->transport.ops->watch(&c->transport, sh->epoll_fd, op, &e) != ERR_OK) conn_doom(sh, c);
 }
 
-void conn_watch(struct shard *sh, struct conn *c)
+static void unwatch(struct shard *sh, struct conn *c)
 {
-    watch(sh, c, EPOLL_CTL_MOD);
+    if (!c->is_polled) return;
+    c->is_polled = false;
+    c->transport.ops->watch(&c->transport, sh->epoll_fd, EPOLL_CTL_DEL, NULL);
 }
 
-void conn_watch_output(struct shard *sh, struct conn *c)
+void conn_watch_changes(struct shard *sh, struct conn *c)
 {
-    if (events_wanted(c) != c->watched) conn_watch(sh, c);
+    if (!c->is_polled || events_wanted(c) != c->watched) conn_watch(sh, c);
 }
 
 bool conn_join(struct shard *sh, struct conn *c)
@@ -111,14 +115,13 @@ bool conn_join(struct shard *sh, struct conn *c)
     c->asks = WORK_OF_NEWCOMER;
     c->timer = (struct wheel_timer){ 0 }; /* it may have been a mail */
     wheel_start(sh->conn_wheel, &c->timer, sh->now_ms + (uint64_t)sh->config->connect_timeout_s * 1000);
-    watch(sh, c, EPOLL_CTL_ADD);
     guard_joined(sh, c);
     return true; /* even when it is doomed already */
 }
 
 void conn_leave(struct shard *sh, struct conn *c)
 {
-    c->transport.ops->watch(&c->transport, sh->epoll_fd, EPOLL_CTL_DEL, NULL);
+    unwatch(sh, c);
     wheel_stop(sh->conn_wheel, &c->timer);
     guard_left(sh, c);
     slot_release(sh, c);
@@ -164,6 +167,16 @@ static void log_peer(struct shard *sh, const struct conn *c, enum event e)
     log_event(sh->log, e, LOG_STR("peer", peer), LOG_NUM("port", c->listener->port));
 }
 
+/* Most of those that come have said something when they are accepted, so one is read before epoll is told of
+ * it: it may belong to another shard, which tells its own. Handshakes have a queue of their own. */
+static void listen_to(struct shard *sh, struct conn *c)
+{
+    if ((c->transport.needs & TRANSPORT_SHAKES) != 0)
+        conn_watch(sh, c);
+    else if (c->paused == 0)
+        conn_queue(sh, c);
+}
+
 void conn_begin(struct shard *sh, const struct transport *t, struct shards_listener *l)
 {
     metrics_add(sh->metrics, METRIC_connections_accepted_total, 1);
@@ -185,7 +198,10 @@ void conn_begin(struct shard *sh, const struct transport *t, struct shards_liste
     c->seldom = &conn_seldom_none;
     enum err rc = guard_attach(sh, c);
     if (rc != ERR_OK) guard_refused(sh, c, rc);
-    if (rc != ERR_OK || !conn_join(sh, c)) conn_destroy(sh, c);
+    if (rc != ERR_OK || !conn_join(sh, c))
+        conn_destroy(sh, c);
+    else
+        listen_to(sh, c);
 }
 
 /* A connection that its listener has room for. */
@@ -260,7 +276,7 @@ void conn_pause(struct shard *sh, struct conn *c, uint16_t why)
 {
     bool was = c->paused != 0;
     c->paused |= why;
-    if (!was) watch(sh, c, EPOLL_CTL_MOD);
+    if (!was) conn_watch(sh, c);
 }
 
 void conn_resume(struct shard *sh, struct conn *c, uint16_t why)
@@ -335,8 +351,14 @@ void conn_end_quietly(struct shard *sh, struct conn *c)
     c->paused = 0;   /* to see the peer's close */
     c->in_bytes = 0; /* the buffer itself may still be under the parser */
     wheel_start(sh->conn_wheel, &c->timer, sh->now_ms + LINGER_MS);
-    watch(sh, c, EPOLL_CTL_MOD);
+    if (!c->is_over) conn_watch_changes(sh, c); /* or it is closed in a moment */
     conn_mark_dirty(sh, c);
+}
+
+void conn_end_as_asked(struct shard *sh, struct conn *c)
+{
+    c->is_over = c->transport.ops->is_bare;
+    conn_end_quietly(sh, c);
 }
 
 static void log_fault(struct shard *sh, const struct conn *c)
@@ -479,7 +501,7 @@ void conn_hang_up(struct shard *sh, struct conn *c)
         conn_drop(sh, c);
         return;
     }
-    c->transport.ops->watch(&c->transport, sh->epoll_fd, EPOLL_CTL_DEL, NULL);
+    unwatch(sh, c);
     c->hung_up = true;
     conn_mark_dirty(sh, c);
     conn_pause(sh, c, PAUSE_OUTPUT); /* until its output is thrown away */
@@ -523,9 +545,14 @@ static void flush(struct shard *sh, struct conn *c)
     c->wants_write = wants;
     c->taken = wrote < UINT32_MAX - c->taken ? c->taken + (uint32_t)wrote : UINT32_MAX;
     if (wants) slow_note(sh, c);
-    if (c->state == CONN_ENDING && !wants)
+    if (c->state == CONN_ENDING && !wants) {
+        if (c->is_over) {
+            bury(sh, c);
+            return;
+        }
         c->transport.ops->end(&c->transport); /* may have output of its own */
-    conn_watch_output(sh, c);
+    }
+    conn_watch_changes(sh, c);
     if (c->state != CONN_OPEN || wants) return;
     if (c->blocked) {
         c->blocked = false;

@@ -112,6 +112,8 @@ struct conn {
         is_proven : 1;            /* its user name is its certificate's; it has shown its user's password */
     bool is_mounted : 1;          /* it is below a mount_point */
     bool doomed : 1, hung_up : 1; /* to be dropped when its output is flushed; its peer takes nothing more */
+    bool is_polled : 1;           /* epoll has been told of it */
+    bool is_over : 1;             /* its client has asked for the end, and waits for no last words */
 };
 
 /* There may be a hundred thousand of them that do nothing. */
@@ -136,9 +138,9 @@ bool conn_join(struct shard *sh, struct conn *c);
 void conn_leave(struct shard *sh, struct conn *c);
 void conn_destroy(struct shard *sh, struct conn *c);
 
-/* Tells epoll what it waits for now; and, if that has changed, for output. */
+/* Tells epoll what it waits for now; or only when epoll does not know. */
 void conn_watch(struct shard *sh, struct conn *c);
-void conn_watch_output(struct shard *sh, struct conn *c);
+void conn_watch_changes(struct shard *sh, struct conn *c);
 /* NULL when that connection is gone. */
 struct conn *conn_find(struct shard *sh, uint64_t id);
 void conn_timer(struct wheel_timer *t, void *shard);
@@ -155,6 +157,8 @@ void conn_resume(struct shard *sh, struct conn *c, uint16_t why);
 void conn_end(struct shard *sh, struct conn *c, enum mqtt_rc why);
 /* Says nothing more and ends once what was written has gone. */
 void conn_end_quietly(struct shard *sh, struct conn *c);
+/* The client has asked for the end, and will say nothing more: closed without waiting for its close. */
+void conn_end_as_asked(struct shard *sh, struct conn *c);
 /* A read has failed: says of whom the transport complains, lets it say its last words, or drops at once. */
 void conn_failed(struct shard *sh, struct conn *c, enum err rc);
 /* Nobody takes what we say any more; what the peer said before, a DISCONNECT perhaps, is read to its end. */

@@ -234,7 +234,7 @@ static void heed(struct shard *sh, struct conn *c)
     if ((c->transport.needs & TRANSPORT_HAS_OUTPUT) != 0) conn_mark_dirty(sh, c);
     bool has_input = c->hung_up || (c->transport.needs & TRANSPORT_HAS_INPUT) != 0;
     if (has_input && c->paused == 0) conn_queue(sh, c);
-    conn_watch_output(sh, c);
+    conn_watch_changes(sh, c);
 }
 
 /* A read of a connection whose handshake was going on has said so. */

@@ -26,6 +26,6 @@ enum mqtt_rc on_disconnect(struct shard *sh, struct conn *c, const struct frame 
     if (rc != MQTT_RC_OK) return rc;
     if (e.code == MQTT_RC_OK) session_drop_will(c->session); /* [MQTT-3.1.2-10] */
     hooked_reason(c, e.code);
-    conn_end_quietly(sh, c);
+    conn_end_as_asked(sh, c);
     return MQTT_RC_OK;
 }
