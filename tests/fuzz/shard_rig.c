@@ -36,6 +36,7 @@ struct link {
     uint32_t watched;
     int room;
     unsigned shakes, shake_ms; /* what is left of its handshake, and what a step of it takes */
+    unsigned watches;
     size_t in_at, in_end;
     uint8_t in[LINK_IN_BYTES];
 };
@@ -205,6 +206,7 @@ static enum err link_watch(struct transport *t, int epoll_fd, int op, struct epo
     l->epoll_fd = op == EPOLL_CTL_DEL ? -1 : epoll_fd;
     l->watched = op == EPOLL_CTL_DEL ? 0 : e->events;
     if (op != EPOLL_CTL_DEL) l->id = e->data.u64;
+    l->watches++;
     return ERR_OK;
 }
 
@@ -271,7 +273,15 @@ static const struct transport_ops link_ops = { .name = "fuzz",
                                                .end = link_end,
                                                .close = link_close };
 
-static int open_link(unsigned shard, unsigned shakes, unsigned shake_ms)
+static const struct transport_ops bare_ops = { .name = "bare",
+                                               .is_bare = true,
+                                               .watch = link_watch,
+                                               .read = link_read,
+                                               .write = link_write,
+                                               .end = link_end,
+                                               .close = link_close };
+
+static int open_link(unsigned shard, const struct transport_ops *ops, unsigned shakes, unsigned shake_ms)
 {
     int i = 0;
     while (i < RIG_LINKS && links[i].used) i++;
@@ -283,7 +293,7 @@ static int open_link(unsigned shard, unsigned shakes, unsigned shake_ms)
     l->epoll_fd = -1;
     l->shakes = shakes;
     l->shake_ms = shake_ms;
-    struct transport t = { .ops = &link_ops, .fd = i, .needs = shakes > 0 ? TRANSPORT_SHAKES : 0 };
+    struct transport t = { .ops = ops, .fd = i, .needs = shakes > 0 ? TRANSPORT_SHAKES : 0 };
     CHECK(gauge_take(&open_links, UINT32_MAX));
     struct shard *sh = all->at[shard % all->count];
     sh->now_ms = now_ms; /* as in a turn */
@@ -293,12 +303,22 @@ static int open_link(unsigned shard, unsigned shakes, unsigned shake_ms)
 
 int rig_open(unsigned shard)
 {
-    return open_link(shard, 0, 0);
+    return open_link(shard, &link_ops, 0, 0);
+}
+
+int rig_open_bare(unsigned shard)
+{
+    return open_link(shard, &bare_ops, 0, 0);
+}
+
+unsigned rig_watches(unsigned link)
+{
+    return links[link].watches;
 }
 
 int rig_open_shaking(unsigned shard, unsigned steps, unsigned step_ms)
 {
-    return open_link(shard, steps, step_ms);
+    return open_link(shard, &link_ops, steps, step_ms);
 }
 
 unsigned rig_shakes(unsigned link)

@@ -66,7 +66,10 @@ void rig_set_hooks(struct hooks *hooks); /* as a reload does */
 int rig_open(unsigned shard);
 /* One with a handshake of so many steps: each a read that takes so long, by the clock of the rig. */
 int rig_open_shaking(unsigned shard, unsigned steps, unsigned step_ms);
-unsigned rig_shakes(unsigned link);           /* steps that are left */
+unsigned rig_shakes(unsigned link); /* steps that are left */
+/* One that says nothing below its bytes, as TCP does. */
+int rig_open_bare(unsigned shard);
+unsigned rig_watches(unsigned link);          /* how often epoll has been told of it */
 bool rig_is_open(unsigned link);              /* the broker has not closed it */
 bool rig_send(unsigned link, struct bytes b); /* False: no room, and nothing was sent */
 size_t rig_unread(unsigned link);

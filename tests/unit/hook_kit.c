@@ -172,6 +172,14 @@ static void kit_hear_close(unsigned link)
     (void)link;
 }
 
+void kit_begin_two(void (*options)(struct config *c, void *ctx))
+{
+    struct rig_conf conf = { .shards = 2,
+                             .ears = { kit_hear, kit_hear_end, kit_hear_close },
+                             .options = options };
+    rig_begin(&conf);
+}
+
 void kit_begin(uint32_t wants, struct access *access, void (*options)(struct config *c, void *ctx))
 {
     plugins = (struct kit_plugins){ .hooks.ops = &kit_ops, .wants = wants };

@@ -42,6 +42,9 @@ extern struct kit_client kit_clients[RIG_LINKS];
 /* A broker of one shard whose listener has these plugins; rig_end ends it. */
 void kit_begin(uint32_t wants, struct access *access, void (*options)(struct config *c, void *ctx));
 
+/* One of two shards, without plugins. */
+void kit_begin_two(void (*options)(struct config *c, void *ctx));
+
 /* --- plugins */
 
 /* What they have been asked since the last time. */

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What coming and going costs: when epoll is told of a connection, and who closes it first. */
+#include "unit/hook_kit.h"
+
+static void options(struct config *c, void *ctx)
+{
+    (void)ctx;
+    c->default_listener.security.allow_anonymous = true;
+}
+
+static void connect_of(uint8_t *packet, struct wr *w, const char *id)
+{
+    struct connect p = { .version = MQTT_V311, .clean_start = true, .client_id = bytes_of_text(id) };
+    *w = (struct wr){ .at = packet, .left = KIT_PACKET };
+    connect_encode(w, &p);
+}
+
+static void say_connect(unsigned link, const char *id)
+{
+    uint8_t packet[KIT_PACKET];
+    struct wr w;
+    connect_of(packet, &w, id);
+    CHECK_TRUE(rig_send(link, bytes_of(packet, (size_t)(w.at - packet))));
+}
+
+static unsigned open_bare(void)
+{
+    int link = rig_open_bare(0);
+    CHECK(link >= 0);
+    memset(&kit_clients[link], 0, sizeof kit_clients[link]);
+    return (unsigned)link;
+}
+
+TEST(who_has_said_connect_when_it_is_accepted_is_heard_before_epoll_knows_of_it)
+{
+    kit_begin(0, NULL, options);
+    unsigned link = open_bare();
+    CHECK_INT(0, rig_watches(link));
+    say_connect(link, "early");
+    rig_turn(0);
+    expect_connack(link, MQTT_V311, 0);
+    CHECK_INT(1, rig_watches(link));
+    ping(link);
+    CHECK_INT(1, rig_watches(link));
+    rig_end();
+}
+
+TEST(who_says_nothing_at_first_is_heard_later)
+{
+    kit_begin(0, NULL, options);
+    unsigned link = open_bare();
+    rig_settle();
+    CHECK_INT(1, rig_watches(link));
+    say_connect(link, "late");
+    rig_settle();
+    expect_connack(link, MQTT_V311, 0);
+    ping(link);
+    rig_end();
+}
+
+TEST(only_the_shard_of_its_client_id_tells_epoll_of_a_connection)
+{
+    unsigned handed_over = 0;
+    kit_begin_two(options);
+    for (char id[] = "a"; id[0] <= 'h'; id[0]++) {
+        unsigned link = open_bare();
+        say_connect(link, id);
+        rig_turn(0); /* accepted here */
+        handed_over += hears_nothing(link);
+        rig_settle();
+        expect_connack(link, MQTT_V311, 0);
+        CHECK_INT(1, rig_watches(link));
+        ping(link);
+    }
+    CHECK_TRUE(handed_over > 0 && handed_over < 8);
+    rig_end();
+}
+
+TEST(who_says_disconnect_has_its_answers_and_is_closed_without_closing_itself)
+{
+    kit_begin(0, NULL, options);
+    unsigned link = open_bare();
+    say_connect(link, "polite");
+    rig_settle();
+    expect_connack(link, MQTT_V311, 0);
+    CHECK_TRUE(rig_send(link, bytes_of("\xc0\x00\xe0\x00", 4)));
+    rig_settle();
+    next(link, PACKET_PINGRESP);
+    CHECK_TRUE(!rig_is_open(link));
+    CHECK_TRUE(!kit_clients[link].is_ended); /* nothing but the close */
+    rig_end();
+}
+
+TEST(who_takes_no_answers_at_its_disconnect_has_them_when_it_takes_them)
+{
+    kit_begin(0, NULL, options);
+    unsigned link = open_bare();
+    say_connect(link, "full");
+    rig_settle();
+    expect_connack(link, MQTT_V311, 0);
+    rig_room(link, 0);
+    CHECK_TRUE(rig_send(link, bytes_of("\xc0\x00\xe0\x00", 4)));
+    rig_settle();
+    CHECK_TRUE(rig_is_open(link) && hears_nothing(link));
+    rig_room(link, LINK_ALL_ROOM);
+    rig_settle();
+    next(link, PACKET_PINGRESP);
+    CHECK_TRUE(!rig_is_open(link));
+    rig_end();
+}
+
+TEST(behind_a_layer_of_its_own_a_disconnect_is_answered_by_that_layers_end)
+{
+    kit_begin(0, NULL, options);
+    unsigned link = open_link();
+    say_connect(link, "layered");
+    rig_settle();
+    expect_connack(link, MQTT_V311, 0);
+    send_disconnect(link);
+    CHECK_TRUE(kit_clients[link].is_ended && rig_is_open(link));
+    rig_finish(link);
+    rig_settle();
+    CHECK_TRUE(!rig_is_open(link));
+    rig_end();
+}
