@@ -88,7 +88,8 @@ struct transport_probe {
 
 struct transport_ops {
     const char *name;
-    bool is_bare; /* nothing is said below the bytes: once they are written, close is as good an end as `end` */
+    bool is_bare; /* nothing is said below the bytes: once they are written, close is as good an end as `end`
+                   */
     /* Does what epoll_ctl does for this loop: from now on it hears of the transport what `e` says. */
     enum err (*watch)(struct transport *t, int epoll_fd, int op, struct epoll_event *e);
     /* Reads at most size bytes; *got is above 0 when ERR_OK. A handshake is part of reading: ERR_AGAIN until

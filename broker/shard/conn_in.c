@@ -381,7 +381,8 @@ void conn_run_more(struct shard *sh)
         struct conn *c = conn_find(sh, id);
         note_served(sh, e.due >> ARRIVAL_BITS);
         read_queued(sh, id);
-        if (conn_find(sh, id) == c && c != NULL) c->asks = (uint32_t)((3ull * c->asks + (sh->work - before)) / 4);
+        if (conn_find(sh, id) == c && c != NULL)
+            c->asks = (uint32_t)((3ull * c->asks + (sh->work - before)) / 4);
     }
 }
 
