@@ -7,8 +7,32 @@
 /*
  * Open addressing with linear probing. Removing shifts later items of the run back, so there are no
  * tombstones and a look-up ends at the first free slot.
+ *
+ * Most maps have one item, which needs no slots. In those that have some, 32 bits of the hash are kept. They
+ * say where an item's home is as a part of all slots, so their number may be any, and items have the same
+ * order in a larger table: growing walks through both from the front to the back.
  */
-enum { SLOTS_MIN = 8 };
+enum { SLOTS_MIN = 4 };
+
+static uint32_t short_hash(uint64_t hash)
+{
+    return (uint32_t)(hash * 0x9e3779b97f4a7c15u >> 32);
+}
+
+static uint32_t *hashes_of(const struct map *m)
+{
+    return (uint32_t *)(void *)(m->items + m->slots_count);
+}
+
+static uint32_t home_of(const struct map *m, uint32_t hash)
+{
+    return (uint32_t)((uint64_t)hash * m->slots_count >> 32);
+}
+
+static uint32_t after(const struct map *m, uint32_t i)
+{
+    return i + 1 == m->slots_count ? 0 : i + 1;
+}
 
 void map_init(struct map *m)
 {
@@ -17,42 +41,49 @@ void map_init(struct map *m)
 
 void map_fini(struct map *m)
 {
-    free(m->slots);
+    if (m->slots_count > 0) free(m->items);
     map_init(m);
 }
 
-static size_t find(const struct map *m, uint64_t hash, map_is *is, const void *key)
+/* UINT32_MAX: it is not there. */
+static uint32_t find(const struct map *m, uint32_t hash, map_is *is, const void *key)
 {
-    size_t i = hash & m->mask;
-    while (m->slots[i].item != NULL) {
-        if (m->slots[i].hash == hash && is(m->slots[i].item, key)) return i;
-        i = (i + 1) & m->mask;
+    const uint32_t *hashes = hashes_of(m);
+    uint32_t i = home_of(m, hash);
+    while (m->items[i] != NULL) {
+        if (hashes[i] == hash && is(m->items[i], key)) return i;
+        i = after(m, i);
     }
-    return SIZE_MAX;
+    return UINT32_MAX;
 }
 
 void *map_get(const struct map *m, uint64_t hash, map_is *is, const void *key)
 {
     if (m->count == 0) return NULL;
-    size_t i = find(m, hash, is, key);
-    return i == SIZE_MAX ? NULL : m->slots[i].item;
+    if (m->slots_count == 0) return m->one_hash == hash && is(m->one, key) ? m->one : NULL;
+    uint32_t i = find(m, short_hash(hash), is, key);
+    return i == UINT32_MAX ? NULL : m->items[i];
 }
 
-static void insert(struct map *m, uint64_t hash, void *item)
+static void insert(struct map *m, uint32_t hash, void *item)
 {
-    size_t i = hash & m->mask;
-    while (m->slots[i].item != NULL) i = (i + 1) & m->mask;
-    m->slots[i] = (struct map_slot){ hash, item };
+    uint32_t i = home_of(m, hash);
+    while (m->items[i] != NULL) i = after(m, i);
+    m->items[i] = item;
+    hashes_of(m)[i] = hash;
 }
 
 static enum err grow(struct map *m)
 {
-    size_t slots = m->slots == NULL ? SLOTS_MIN : (m->mask + 1) * 2;
-    struct map bigger = { calloc(slots, sizeof *bigger.slots), slots - 1, m->count };
-    if (bigger.slots == NULL) return ERR_NOMEM;
-    for (size_t i = 0; m->slots != NULL && i <= m->mask; i++)
-        if (m->slots[i].item != NULL) insert(&bigger, m->slots[i].hash, m->slots[i].item);
-    free(m->slots);
+    uint32_t slots = m->slots_count < SLOTS_MIN ? SLOTS_MIN : m->slots_count + m->slots_count / 2;
+    struct map bigger = { .items = calloc(slots, sizeof(void *) + sizeof(uint32_t)),
+                          .slots_count = slots,
+                          .count = m->count };
+    if (bigger.items == NULL) return ERR_NOMEM;
+    if (m->slots_count == 0 && m->count > 0) insert(&bigger, short_hash(m->one_hash), m->one);
+    for (uint32_t i = 0; i < m->slots_count; i++)
+        if (m->items[i] != NULL) insert(&bigger, hashes_of(m)[i], m->items[i]);
+    if (m->slots_count > 0) free(m->items);
     *m = bigger;
     return ERR_OK;
 }
@@ -60,35 +91,50 @@ static enum err grow(struct map *m)
 enum err map_put(struct map *m, uint64_t hash, void *item)
 {
     CHECK(item != NULL);
-    if (m->slots == NULL || (m->count + 1) * 3 > (m->mask + 1) * 2) {
+    if (m->count == 0 && m->slots_count == 0) {
+        *m = (struct map){ .one = item, .one_hash = hash, .count = 1 };
+        return ERR_OK;
+    }
+    if ((m->count + 1) * 4ull > m->slots_count * 3ull) {
         enum err rc = grow(m);
         if (rc != ERR_OK) return rc;
     }
-    insert(m, hash, item);
+    insert(m, short_hash(hash), item);
     m->count++;
     return ERR_OK;
 }
 
-/* Moves back what probed past the hole, until a free slot ends the run. */
-static void close_hole(struct map *m, size_t hole)
+/* How far behind its home the slot i is. */
+static uint32_t way(const struct map *m, uint32_t home, uint32_t i)
 {
-    for (size_t i = (hole + 1) & m->mask; m->slots[i].item != NULL; i = (i + 1) & m->mask) {
-        size_t home = m->slots[i].hash & m->mask;
+    return i >= home ? i - home : i + (m->slots_count - home);
+}
+
+/* Moves back what probed past the hole, until a free slot ends the run. */
+static void close_hole(struct map *m, uint32_t hole)
+{
+    uint32_t *hashes = hashes_of(m);
+    for (uint32_t i = after(m, hole); m->items[i] != NULL; i = after(m, i)) {
         /* May it stand in the hole? Only if its home is not between the hole and itself. */
-        if (((i - home) & m->mask) >= ((i - hole) & m->mask)) {
-            m->slots[hole] = m->slots[i];
-            hole = i;
-        }
+        if (way(m, home_of(m, hashes[i]), i) < way(m, hole, i)) continue;
+        m->items[hole] = m->items[i];
+        hashes[hole] = hashes[i];
+        hole = i;
     }
-    m->slots[hole] = (struct map_slot){ 0 };
+    m->items[hole] = NULL;
 }
 
 void *map_take(struct map *m, uint64_t hash, map_is *is, const void *key)
 {
     if (m->count == 0) return NULL;
-    size_t i = find(m, hash, is, key);
-    if (i == SIZE_MAX) return NULL;
-    void *item = m->slots[i].item;
+    if (m->slots_count == 0) {
+        void *item = map_get(m, hash, is, key);
+        if (item != NULL) map_init(m);
+        return item;
+    }
+    uint32_t i = find(m, short_hash(hash), is, key);
+    if (i == UINT32_MAX) return NULL;
+    void *item = m->items[i];
     close_hole(m, i);
     m->count--;
     return item;
@@ -96,8 +142,9 @@ void *map_take(struct map *m, uint64_t hash, map_is *is, const void *key)
 
 void *map_next(const struct map *m, size_t *at)
 {
-    while (m->slots != NULL && *at <= m->mask) {
-        void *item = m->slots[(*at)++].item;
+    if (m->slots_count == 0) return (*at)++ == 0 ? m->one : NULL;
+    while (*at < m->slots_count) {
+        void *item = m->items[(*at)++];
         if (item != NULL) return item;
     }
     return NULL;

@@ -82,13 +82,22 @@ TEST(a_map_holds_what_was_put_and_not_taken)
     free(m);
 }
 
+/* Of hashes that the map spreads over the last thousandth of its slots. */
+static uint64_t last_hash(struct kit_random *random)
+{
+    uint64_t hash;
+    do hash = kit_random(random);
+    while (hash * 0x9e3779b97f4a7c15u >> 54 != 1023);
+    return hash;
+}
+
 /* All homes are the last slots, whatever the size: runs go on at the beginning. */
 TEST(a_run_that_wraps_around_the_end_closes_its_holes)
 {
     struct model *m = calloc(1, sizeof *m);
     m->random.at = 2;
     for (unsigned i = 0; i < KEYS; i++)
-        m->items[i] = (struct item){ .key = i, .hash = UINT64_MAX - kit_below(&m->random, 3) };
+        m->items[i] = (struct item){ .key = i, .hash = last_hash(&m->random) };
     model_run(m, 6000);
     free(m);
 }
@@ -108,10 +117,32 @@ TEST(an_empty_map_answers_and_costs_nothing)
     unsigned key = 1;
     size_t at = 0;
     map_init(&map);
-    CHECK_TRUE(map.slots == NULL);
+    CHECK_INT(0, map.slots_count);
     CHECK_TRUE(map_get(&map, 1, item_is, &key) == NULL);
     CHECK_TRUE(map_take(&map, 1, item_is, &key) == NULL);
     CHECK_TRUE(map_next(&map, &at) == NULL);
+    map_fini(&map);
+}
+
+TEST(a_map_of_one_item_needs_no_memory)
+{
+    struct item only = { .key = 7, .hash = 9 }, other = { .key = 8, .hash = 9 };
+    struct map map;
+    map_init(&map);
+    calloc_fails = true;
+    for (int round = 0; round < 2; round++) {
+        size_t at = 0;
+        CHECK_INT(ERR_OK, map_put(&map, only.hash, &only));
+        CHECK_TRUE(map_get(&map, 9, item_is, &only.key) == &only);
+        CHECK_TRUE(map_get(&map, 8, item_is, &only.key) == NULL);
+        CHECK_TRUE(map_get(&map, 9, item_is, &other.key) == NULL);
+        CHECK_TRUE(map_next(&map, &at) == &only && map_next(&map, &at) == NULL);
+        CHECK_INT(ERR_NOMEM, map_put(&map, other.hash, &other));
+        CHECK_TRUE(map_take(&map, 9, item_is, &other.key) == NULL);
+        CHECK_TRUE(map_take(&map, 9, item_is, &only.key) == &only);
+        CHECK_INT(0, map.count);
+    }
+    calloc_fails = false;
     map_fini(&map);
 }
 
