@@ -33,6 +33,7 @@ enum {
 
     /* An output chunk: about 40 small PUBLISHes. */
     OUT_CHUNK_BYTES = 4096,
+    OUT_SMALL_BYTES = 120,  /* with malloc's own 8 two lines of the cache */
     OUT_CHUNKS_KEPT = 1024, /* free chunks that a shard keeps */
 
     /* A payload from here on is sent from the message itself instead of being copied. */

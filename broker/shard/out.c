@@ -4,26 +4,47 @@
 #include "base/limits.h"
 #include <stdlib.h>
 
-enum { CHUNK_ROOM = OUT_CHUNK_BYTES - (int)sizeof(struct out_part) };
+/*
+ * Small chunks are for acknowledgements: a thousand clients that get one each in the same turn, a CONNACK or
+ * a PINGRESP, need as many chunks at once, and the memory of the largest such turn stays. What is more goes
+ * into a large one behind it.
+ */
+enum {
+    LARGE_ROOM = OUT_CHUNK_BYTES - (int)sizeof(struct out_part),
+    SMALL_ROOM = OUT_SMALL_BYTES - (int)sizeof(struct out_part),
+    SMALL_MAX = SMALL_ROOM / 4 * 3 /* of what begins one */
+};
+
+static void shelf_fini(struct out_shelf *shelf)
+{
+    while (shelf->free != NULL) {
+        struct out_part *p = shelf->free;
+        shelf->free = p->next;
+        free(p);
+    }
+    shelf->count = 0;
+}
 
 void out_pool_fini(struct out_pool *pool)
 {
-    while (pool->free != NULL) {
-        struct out_part *p = pool->free;
-        pool->free = p->next;
-        free(p);
-    }
-    pool->count = 0;
+    shelf_fini(&pool->small);
+    shelf_fini(&pool->large);
 }
 
-static struct out_part *chunk_new(struct out_pool *pool, size_t n)
+/* Where chunks of that room are; NULL: they are not kept. */
+static struct out_shelf *shelf_of(struct out_pool *pool, size_t room)
 {
-    struct out_part *p = pool->free;
-    if (n <= CHUNK_ROOM && p != NULL) {
-        pool->free = p->next;
-        pool->count--;
+    return room == SMALL_ROOM ? &pool->small : room == LARGE_ROOM ? &pool->large : NULL;
+}
+
+static struct out_part *chunk_new(struct out_pool *pool, size_t room)
+{
+    struct out_shelf *shelf = shelf_of(pool, room);
+    struct out_part *p = shelf == NULL ? NULL : shelf->free;
+    if (p != NULL) {
+        shelf->free = p->next;
+        shelf->count--;
     } else {
-        size_t room = n <= CHUNK_ROOM ? CHUNK_ROOM : n;
         p = malloc(sizeof *p + room);
         if (p == NULL) return NULL;
         p->room = (uint32_t)room;
@@ -38,13 +59,14 @@ static struct out_part *chunk_new(struct out_pool *pool, size_t n)
 static void part_free(struct out_part *p, struct out_pool *pool)
 {
     msg_unref(&p->msg);
-    if (p->room != CHUNK_ROOM || pool->count >= OUT_CHUNKS_KEPT) {
+    struct out_shelf *shelf = shelf_of(pool, p->room);
+    if (shelf == NULL || shelf->count >= OUT_CHUNKS_KEPT) {
         free(p);
         return;
     }
-    p->next = pool->free;
-    pool->free = p;
-    pool->count++;
+    p->next = shelf->free;
+    shelf->free = p;
+    shelf->count++;
 }
 
 static void append(struct out *o, struct out_part *p)
@@ -67,10 +89,18 @@ static size_t chunk_left(struct out_part *p)
     return p->msg != NULL ? 0 : p->room - (size_t)(chunk_end(p) - p->data);
 }
 
+/* The head of a message that is shared begins one, too: behind it no chunk goes on. */
+static size_t room_for(const struct out *o, size_t n)
+{
+    bool begins = o->last == NULL || o->last->msg != NULL;
+    if (begins && n <= SMALL_MAX) return SMALL_ROOM;
+    return n <= LARGE_ROOM ? LARGE_ROOM : n;
+}
+
 uint8_t *out_reserve(struct out *o, struct out_pool *pool, size_t n)
 {
     if (o->last == NULL || chunk_left(o->last) < n) {
-        struct out_part *p = chunk_new(pool, n);
+        struct out_part *p = chunk_new(pool, room_for(o, n));
         if (p == NULL) return NULL;
         append(o, p);
     }

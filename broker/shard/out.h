@@ -5,7 +5,8 @@
  * Thread:  the shard's.
  * Memory:  chunks come from the shard's pool and go back when written, so an idle connection has none. A
  *          shared part holds a reference to its message.
- * Limits:  the callers' (OUT_BYTES_QOS0_MAX, OUT_BYTES_QOS1_MAX); the pool keeps OUT_CHUNKS_KEPT.
+ * Limits:  the callers' (OUT_BYTES_QOS0_MAX, OUT_BYTES_QOS1_MAX); the pool keeps OUT_CHUNKS_KEPT of
+ *          each size.
  * Errors:  NULL or ERR_NOMEM without memory, and nothing was added.
  * Tests:   tests/unit/test_out.c
  */
@@ -27,9 +28,12 @@ struct out_part {
     uint8_t data[];
 };
 
-struct out_pool {
+struct out_shelf {
     struct out_part *free;
     uint32_t count;
+};
+struct out_pool {
+    struct out_shelf small, large;
 };
 
 struct out {

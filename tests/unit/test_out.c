@@ -244,7 +244,7 @@ TEST(a_run_that_no_chunk_holds_is_whole_all_the_same)
     CHECK_INT(6 + size + 5, f->taken_bytes);
     for (size_t i = 0; i < size; i++) CHECK_TRUE(f->taken[6 + i] == (uint8_t)i);
     CHECK_TRUE(memcmp(f->taken + 6 + size, "after", 5) == 0);
-    CHECK_TRUE(pool.count <= 2); /* the large one is not kept */
+    CHECK_TRUE(pool.small.count + pool.large.count <= 2); /* that of its own is not kept */
     out_pool_fini(&pool);
 }
 
@@ -256,19 +256,35 @@ TEST(chunks_go_back_to_the_pool_and_come_again)
     size_t wrote;
     append(&a, &pool, "a");
     struct out_part *chunk = a.first;
-    CHECK_INT(0, pool.count);
+    CHECK_INT(0, pool.small.count);
     CHECK_INT(ERR_OK, out_flush(&a, &pool, &f->transport, &wrote));
-    CHECK_INT(1, pool.count);
+    CHECK_INT(1, pool.small.count);
     append(&b, &pool, "b");
     CHECK_TRUE(b.first == chunk);
-    CHECK_INT(0, pool.count);
+    CHECK_INT(0, pool.small.count);
     out_clear(&b, &pool);
-    CHECK_INT(1, pool.count);
+    CHECK_INT(1, pool.small.count);
     append(&b, &pool, "c"); /* with nothing left of what it held */
     CHECK_INT(ERR_OK, out_flush(&b, &pool, &f->transport, &wrote));
     CHECK_TRUE(has_taken(f, "ac"));
     out_pool_fini(&pool);
-    CHECK_TRUE(pool.count == 0 && pool.free == NULL);
+    CHECK_TRUE(pool.small.count == 0 && pool.small.free == NULL);
+}
+
+TEST(acknowledgements_go_into_small_chunks_and_what_is_more_into_large_ones)
+{
+    struct out_pool pool = { 0 };
+    struct out acks = { 0 }, much = { 0 };
+    for (int i = 0; i < 5; i++) append(&acks, &pool, "1234");
+    CHECK_TRUE(acks.first == acks.last && acks.first->room < OUT_SMALL_BYTES);
+    for (size_t i = 0; i < OUT_CHUNK_BYTES / 8; i++) append(&much, &pool, "12345678");
+    CHECK_TRUE(much.first != much.last && much.last->room > OUT_CHUNK_BYTES / 2);
+    out_clear(&acks, &pool);
+    out_clear(&much, &pool);
+    CHECK_INT(2, pool.small.count);
+    CHECK_INT(1, pool.large.count);
+    out_pool_fini(&pool);
+    CHECK_TRUE(pool.large.count == 0 && pool.large.free == NULL);
 }
 
 TEST(the_pool_keeps_no_more_than_its_limit)
@@ -278,7 +294,7 @@ TEST(the_pool_keeps_no_more_than_its_limit)
     CHECK_TRUE(outs != NULL);
     for (size_t i = 0; i < OUT_CHUNKS_KEPT + 50; i++) append(&outs[i], &pool, "x");
     for (size_t i = 0; i < OUT_CHUNKS_KEPT + 50; i++) out_clear(&outs[i], &pool);
-    CHECK_INT(OUT_CHUNKS_KEPT, pool.count);
+    CHECK_INT(OUT_CHUNKS_KEPT, pool.small.count);
     out_pool_fini(&pool);
     free(outs);
 }
