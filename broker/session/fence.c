@@ -23,7 +23,7 @@
 
 struct noted {
     uint64_t topic_hash, version;
-    uint64_t number; /* of the note, as s->notes counts them */
+    uint64_t number; /* of the note, as `notes` counts them */
 };
 
 struct copy {
@@ -51,54 +51,80 @@ static void forget_all(struct map *m)
     map_fini(m);
 }
 
-void session_fence_begin(struct session *s)
+enum err session_fence_open(struct session *s)
 {
-    s->fences++;
+    if (s->fence != NULL) return ERR_OK;
+    s->fence = calloc(1, sizeof *s->fence);
+    if (s->fence == NULL) return ERR_NOMEM;
+    list_init(&s->fence->jobs);
+    map_init(&s->fence->noted);
+    map_init(&s->fence->copies);
+    return ERR_OK;
+}
+
+/* Whoever remembers a number of a note is a job, or a fence. */
+void session_fence_tidy(struct session *s)
+{
+    const struct session_fence *f = s->fence;
+    if (f == NULL || f->fences > 0 || f->jobs_count > 0 || f->copies_count > 0 || f->voided_count > 0) return;
+    session_fence_free(s);
+}
+
+enum err session_fence_begin(struct session *s)
+{
+    enum err rc = session_fence_open(s);
+    if (rc == ERR_OK) s->fence->fences++;
+    return rc;
 }
 
 void session_fence_end(struct session *s)
 {
-    CHECK(s->fences > 0);
-    if (--s->fences == 0) forget_all(&s->noted);
+    CHECK(s->fence != NULL && s->fence->fences > 0);
+    if (--s->fence->fences > 0) return;
+    forget_all(&s->fence->noted);
+    session_fence_tidy(s);
 }
 
 /* False: no memory. */
-static bool add_note(struct session *s, uint64_t topic_hash, uint64_t version)
+static bool add_note(struct session_fence *f, uint64_t topic_hash, uint64_t version)
 {
     struct noted *n = malloc(sizeof *n);
     if (n == NULL) return false;
-    *n = (struct noted){ topic_hash, version, s->notes };
-    if (map_put(&s->noted, topic_hash, n) == ERR_OK) return true;
+    *n = (struct noted){ topic_hash, version, f->notes };
+    if (map_put(&f->noted, topic_hash, n) == ERR_OK) return true;
     free(n);
     return false;
 }
 
-static void note(struct session *s, uint64_t topic_hash, uint64_t version)
+static void note(struct session_fence *f, uint64_t topic_hash, uint64_t version)
 {
-    struct noted *n = map_get(&s->noted, topic_hash, is_noted, &topic_hash);
-    s->notes++;
+    struct noted *n = map_get(&f->noted, topic_hash, is_noted, &topic_hash);
+    f->notes++;
     if (n != NULL) {
-        n->number = s->notes;
+        n->number = f->notes;
         if (version > n->version) n->version = version;
         return;
     }
-    if (s->noted.count >= NOTED_TOPICS_MAX) {
-        forget_all(&s->noted);
-        s->notes_lost = s->notes - 1;
+    if (f->noted.count >= NOTED_TOPICS_MAX) {
+        forget_all(&f->noted);
+        f->notes_lost = f->notes - 1;
     }
-    if (!add_note(s, topic_hash, version)) s->notes_lost = s->notes;
+    if (!add_note(f, topic_hash, version)) f->notes_lost = f->notes;
 }
 
 void session_fence_note(struct session *s, uint64_t topic_hash, uint64_t version)
 {
-    struct copy *c = map_get(&s->copies, topic_hash, is_copy, &topic_hash);
+    struct session_fence *f = s->fence;
+    if (f == NULL) return;
+    struct copy *c = map_get(&f->copies, topic_hash, is_copy, &topic_hash);
     if (c != NULL && version > c->newest) c->newest = version;
-    if (s->fences > 0) note(s, topic_hash, version);
+    if (f->fences > 0) note(f, topic_hash, version);
 }
 
 bool session_fence_saw(const struct session *s, uint64_t topic_hash, uint64_t version, uint64_t since)
 {
-    const struct noted *n = map_get(&s->noted, topic_hash, is_noted, &topic_hash);
+    if (s->fence == NULL) return false;
+    const struct noted *n = map_get(&s->fence->noted, topic_hash, is_noted, &topic_hash);
     return n != NULL && n->number > since && n->version >= version;
 }
 
@@ -106,38 +132,38 @@ bool session_fence_saw(const struct session *s, uint64_t topic_hash, uint64_t ve
 
 bool session_copy_room(const struct session *s)
 {
-    return s->copies_count + s->voided_count < COPIES_MAX;
+    return s->fence == NULL || s->fence->copies_count + s->fence->voided_count < COPIES_MAX;
 }
 
 /* So that there is room for every copy to become void: session_copy_end cannot fail. */
-static bool reserve_voided(struct session *s)
+static bool reserve_voided(struct session_fence *f)
 {
-    uint32_t need = s->voided_count + s->copies_count + 1;
-    if (need <= s->voided_room) return true;
-    uint32_t room = s->voided_room == 0 ? 16 : s->voided_room * 2;
-    uint64_t *grown = realloc(s->voided, room * sizeof *grown);
+    uint32_t need = f->voided_count + f->copies_count + 1;
+    if (need <= f->voided_room) return true;
+    uint32_t room = f->voided_room == 0 ? 16 : f->voided_room * 2;
+    uint64_t *grown = realloc(f->voided, room * sizeof *grown);
     if (grown == NULL) return false;
-    s->voided = grown;
-    s->voided_room = room;
+    f->voided = grown;
+    f->voided_room = room;
     return true;
 }
 
-static void shrink_voided(struct session *s)
+static void shrink_voided(struct session_fence *f)
 {
-    if (s->voided_count + s->copies_count > 0) return;
-    free(s->voided);
-    s->voided = NULL;
-    s->voided_room = 0;
+    if (f->voided_count + f->copies_count > 0) return;
+    free(f->voided);
+    f->voided = NULL;
+    f->voided_room = 0;
 }
 
-static struct copy *make_copy(struct session *s, uint64_t topic_hash)
+static struct copy *make_copy(struct session_fence *f, uint64_t topic_hash)
 {
-    struct copy *c = map_get(&s->copies, topic_hash, is_copy, &topic_hash);
+    struct copy *c = map_get(&f->copies, topic_hash, is_copy, &topic_hash);
     if (c != NULL) return c;
     c = malloc(sizeof *c);
     if (c == NULL) return NULL;
     *c = (struct copy){ .topic_hash = topic_hash };
-    if (map_put(&s->copies, topic_hash, c) == ERR_OK) return c;
+    if (map_put(&f->copies, topic_hash, c) == ERR_OK) return c;
     free(c);
     return NULL;
 }
@@ -145,36 +171,42 @@ static struct copy *make_copy(struct session *s, uint64_t topic_hash)
 enum err session_copy_begin(struct session *s, uint64_t topic_hash)
 {
     if (!session_copy_room(s)) return ERR_FULL;
-    struct copy *c = reserve_voided(s) ? make_copy(s, topic_hash) : NULL;
-    if (c == NULL) return ERR_NOMEM;
+    if (session_fence_begin(s) != ERR_OK) return ERR_NOMEM;
+    struct session_fence *f = s->fence;
+    struct copy *c = reserve_voided(f) ? make_copy(f, topic_hash) : NULL;
+    if (c == NULL) {
+        session_fence_end(s);
+        return ERR_NOMEM;
+    }
     c->count++;
-    s->copies_count++;
-    session_fence_begin(s);
+    f->copies_count++;
     return ERR_OK;
 }
 
 void session_copy_end(struct session *s, uint64_t topic_hash, uint64_t version, uint64_t seq)
 {
-    struct copy *c = map_get(&s->copies, topic_hash, is_copy, &topic_hash);
+    struct session_fence *f = s->fence;
+    CHECK(f != NULL);
+    struct copy *c = map_get(&f->copies, topic_hash, is_copy, &topic_hash);
     CHECK(c != NULL);
     if (c->newest > version && seq != 0) {
-        DCHECK(s->voided_count == 0 || s->voided[s->voided_count - 1] < seq);
-        s->voided[s->voided_count++] = seq;
+        DCHECK(f->voided_count == 0 || f->voided[f->voided_count - 1] < seq);
+        f->voided[f->voided_count++] = seq;
     }
-    if (--c->count == 0) free(map_take(&s->copies, topic_hash, is_copy, &topic_hash));
-    if (--s->copies_count == 0) map_fini(&s->copies);
-    shrink_voided(s);
+    if (--c->count == 0) free(map_take(&f->copies, topic_hash, is_copy, &topic_hash));
+    if (--f->copies_count == 0) map_fini(&f->copies);
+    shrink_voided(f);
     session_fence_end(s);
 }
 
 /* --- entries that are finished instead of sent: ascending, as the journal brought them */
 
-static uint32_t voided_at(const struct session *s, uint64_t seq)
+static uint32_t voided_at(const struct session_fence *f, uint64_t seq)
 {
-    uint32_t low = 0, high = s->voided_count;
+    uint32_t low = 0, high = f->voided_count;
     while (low < high) {
         uint32_t mid = low + (high - low) / 2;
-        if (s->voided[mid] < seq)
+        if (f->voided[mid] < seq)
             low = mid + 1;
         else
             high = mid;
@@ -184,22 +216,31 @@ static uint32_t voided_at(const struct session *s, uint64_t seq)
 
 bool session_is_void(const struct session *s, uint64_t seq)
 {
-    uint32_t at = voided_at(s, seq);
-    return at < s->voided_count && s->voided[at] == seq;
+    const struct session_fence *f = s->fence;
+    if (f == NULL || f->voided_count == 0) return false;
+    uint32_t at = voided_at(f, seq);
+    return at < f->voided_count && f->voided[at] == seq;
 }
 
 /* Entries go out in the order of seq, so whatever stood before this one has gone, or will never come. */
 void session_unvoid(struct session *s, uint64_t seq)
 {
-    uint32_t gone = voided_at(s, seq + 1);
-    s->voided_count -= gone;
-    memmove(s->voided, s->voided + gone, s->voided_count * sizeof *s->voided);
-    shrink_voided(s);
+    struct session_fence *f = s->fence;
+    if (f == NULL || f->voided_count == 0) return;
+    uint32_t gone = voided_at(f, seq + 1);
+    f->voided_count -= gone;
+    memmove(f->voided, f->voided + gone, f->voided_count * sizeof *f->voided);
+    shrink_voided(f);
+    session_fence_tidy(s);
 }
 
 void session_fence_free(struct session *s)
 {
-    forget_all(&s->noted);
-    forget_all(&s->copies);
-    free(s->voided);
+    struct session_fence *f = s->fence;
+    s->fence = NULL;
+    if (f == NULL) return;
+    forget_all(&f->noted);
+    forget_all(&f->copies);
+    free(f->voided);
+    free(f);
 }

@@ -38,11 +38,12 @@ enum inbound session_inbound(const struct session *s, uint16_t id)
 static bool make_room(struct qos2_in *in)
 {
     if (in->count < in->room) return true;
-    uint32_t room = in->room == 0 ? ROOM_MIN : in->room * 2;
+    uint32_t room = in->room == 0 ? ROOM_MIN : in->room * 2u;
+    if (room > PACKET_ID_MAX) room = PACKET_ID_MAX;
     struct inbound_item *grown = realloc(in->at, room * sizeof *grown);
     if (grown == NULL) return false;
     in->at = grown;
-    in->room = room;
+    in->room = (uint16_t)room;
     return true;
 }
 

@@ -32,7 +32,7 @@ static bool push(struct session *s, const struct store_row *row)
                                                         .packet_id = row->packet_id };
     s->foreign += row->packet_id != 0;
     s->queued_bytes += msg_bytes(row->msg);
-    if (row->seq > s->fed) s->fed = row->seq;
+    if (s->persistent && row->seq > session_kept(s)->fed) session_kept_own(s)->fed = row->seq;
     return true;
 }
 
@@ -53,7 +53,7 @@ static enum err offer_clean(struct session *s, const struct store_row *row)
 static enum err offer_persistent(struct session *s, const struct store_row *row)
 {
     if (s->feed != FEED_LIVE) return ERR_AGAIN;
-    if (NEVER(row->seq <= s->fed)) return ERR_AGAIN;
+    if (NEVER(row->seq <= session_kept(s)->fed)) return ERR_AGAIN;
     bool room = s->tail - s->sent < TAIL_ENTRIES_MAX && s->queued_bytes < CLEAN_QUEUE_BYTES_MAX;
     if (room && push(s, row)) return ERR_OK;
     s->feed = FEED_STORE;
@@ -89,7 +89,7 @@ static bool ids_may_meet(const struct session *s, const struct session_entry *e)
         const struct session_entry *before = session_at(s, i);
         if (before->state != ENTRY_DONE && (before->packet_id != 0) != is_foreign) return true;
     }
-    return is_foreign && s->shared.sent_count > 0;
+    return is_foreign && s->shared->sent_count > 0;
 }
 
 /* The first time in this process. False: not now. */
@@ -116,15 +116,15 @@ static void go_past(struct session *s)
 static void fill(struct session *s, const struct session_entry *e, bool is_first, struct session_send *out)
 {
     /* It may have been sent: by this process, or by an earlier one, whose ids of QoS 1 are forgotten. */
-    bool dup = !is_first || (e->seq > 0 && e->seq <= s->resent_upto);
+    bool dup = !is_first || (e->seq > 0 && e->seq <= session_kept(s)->resent_upto);
     *out = (struct session_send){
         .msg = e->msg, .id = session_entry_id(s, e), .qos = e->qos, .dup = dup, .retain = e->retain
     };
-    if (s->voided_count > 0) {
+    if (s->fence != NULL) {
         session_unvoid(s, e->seq - 1);
         out->is_void = session_is_void(s, e->seq);
     }
-    if (is_first && e->seq <= s->dropped_upto && e->seq > 0) out->is_void = true;
+    if (is_first && e->seq > 0 && e->seq <= session_kept(s)->dropped_upto) out->is_void = true;
 }
 
 static uint64_t inflight_bytes(const struct session *s)
@@ -172,15 +172,16 @@ uint32_t session_shed(struct session *s, uint64_t keep_bytes)
         session_ring_drop_last(s);
     }
     if (!s->persistent || s->tail == had) return had - s->tail;
-    s->fed = s->tail != s->head ? session_at(s, s->tail - 1)->seq : s->finished;
+    struct session_kept *kept = session_kept_own(s);
+    kept->fed = s->tail != s->head ? session_at(s, s->tail - 1)->seq : kept->finished;
     s->feed = FEED_STORE;
     return 0;
 }
 
 void session_drop_upto(struct session *s, uint64_t seq)
 {
-    if (seq <= s->dropped_upto) return;
-    s->dropped_upto = seq;
+    if (seq <= session_kept(s)->dropped_upto) return;
+    session_kept_own(s)->dropped_upto = seq;
     session_shared_dropped(s, seq);
 }
 
@@ -208,12 +209,13 @@ bool session_in_flight(const struct session *s, uint16_t id)
 
 uint64_t session_sent_upto(const struct session *s)
 {
+    uint64_t resent_upto = session_kept(s)->resent_upto;
     for (uint32_t i = s->tail; i != s->head; i--) {
         const struct session_entry *e = session_at(s, i - 1);
         if (e->place == 0 || e->state == ENTRY_DONE) continue;
-        return e->seq > s->resent_upto ? e->seq : s->resent_upto;
+        return e->seq > resent_upto ? e->seq : resent_upto;
     }
-    return s->resent_upto;
+    return resent_upto;
 }
 
 void session_let_go(struct session *s, struct session_entry *e)
@@ -225,7 +227,7 @@ void session_let_go(struct session *s, struct session_entry *e)
 void session_finish(struct session *s, struct session_entry *e)
 {
     e->state = ENTRY_DONE;
-    if (e->seq > s->finished) s->finished = e->seq;
+    if (s->persistent && e->seq > session_kept(s)->finished) session_kept_own(s)->finished = e->seq;
     s->acks_dirty = s->persistent;
     if (e->qos == 2) session_shared_finished(s, e->seq);
     while (s->head != s->tail && session_at(s, s->head)->state == ENTRY_DONE) {
@@ -251,7 +253,7 @@ void session_skip(struct session *s, const struct session_send *given)
     }
     struct session_entry *e = find_sent(s, given->id);
     CHECK(e != NULL);
-    if (s->voided_count > 0) session_unvoid(s, e->seq);
+    if (s->fence != NULL) session_unvoid(s, e->seq);
     session_acked(s, given->id);
 }
 
@@ -280,7 +282,7 @@ void session_page(struct session *s, struct store_page *page)
     s->feed = page->count == 0 ? FEED_LIVE : FEED_STORE;
     for (uint32_t i = 0; i < page->count; i++) {
         struct store_row *row = &page->rows[i];
-        if (row->seq <= s->fed) continue;
+        if (row->seq <= session_kept(s)->fed) continue;
         if (!push(s, row)) return; /* read again, when there is memory */
         msg_ref(row->msg);
     }
@@ -289,11 +291,11 @@ void session_page(struct session *s, struct store_page *page)
 uint32_t session_ack_state(struct session *s, uint64_t *cursor, uint64_t *open, uint32_t room)
 {
     uint32_t count = 0;
-    *cursor = s->finished;
+    *cursor = session_kept(s)->finished;
     s->acks_dirty = false;
     for (uint32_t i = s->head; i != s->tail; i++) {
         const struct session_entry *e = session_at(s, i);
-        if (e->seq > s->finished) break;
+        if (e->seq > *cursor) break;
         if (e->state == ENTRY_DONE) continue;
         if (count < room) open[count] = e->seq;
         count++;
@@ -316,8 +318,8 @@ struct session_entry *session_find_seq(const struct session *s, uint64_t seq)
 
 bool session_has_finished(const struct session *s, uint64_t seq)
 {
-    if (seq <= s->dropped_upto) return true;
-    if (seq > s->finished) return false;
+    if (seq <= session_kept(s)->dropped_upto) return true;
+    if (seq > session_kept(s)->finished) return false;
     const struct session_entry *e = session_find_seq(s, seq);
     return e == NULL || e->state == ENTRY_DONE;
 }

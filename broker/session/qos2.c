@@ -202,7 +202,7 @@ void session_exact_skip(struct session *s, const struct session_send *given)
     uint16_t i = find(s, given->id);
     CHECK(i != NOT_THERE);
     struct session_entry *e = entry_at(s, i);
-    if (s->voided_count > 0) session_unvoid(s, e->seq);
+    if (s->fence != NULL) session_unvoid(s, e->seq);
     if (!given->dup) {
         finish(s, i);
         return;

@@ -98,8 +98,8 @@ struct inbound_item {
 
 struct qos2_in {
     struct inbound_item *at; /* ascending by id */
-    uint32_t count, room;
-    uint32_t inherited; /* how many there were when the present connection came */
+    uint16_t count, room;    /* ids are not 0: 65,535 is enough for all */
+    uint16_t inherited;      /* how many there were when the present connection came */
 };
 
 enum inbound session_inbound(const struct session *s, uint16_t id);

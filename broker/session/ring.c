@@ -35,7 +35,7 @@ static struct session_entry **block_of(const struct session *s, uint32_t index)
 /* A larger copy, from index 0 on. */
 static bool grow_block(struct session *s)
 {
-    uint32_t used = s->tail - s->head, room = s->block_room == 0 ? BLOCK_MIN : s->block_room * 2;
+    uint32_t used = s->tail - s->head, room = s->block_room == 0 ? BLOCK_MIN : s->block_room * 2u;
     if (room > RING_BLOCK) room = RING_BLOCK;
     struct session_entry *block = malloc(room * sizeof *block);
     if (block == NULL) return false;
@@ -44,7 +44,7 @@ static bool grow_block(struct session *s)
     s->block = block;
     s->blocks = &s->block;
     s->blocks_room = 1;
-    s->block_room = room;
+    s->block_room = (uint16_t)room;
     s->sent -= s->head;
     s->head = 0;
     s->tail = used;
@@ -118,5 +118,6 @@ void session_ring_free(struct session *s)
     free(s->block);
     s->block = NULL;
     s->blocks = NULL;
-    s->blocks_room = s->block_room = s->head = s->sent = s->tail = 0;
+    s->blocks_room = s->head = s->sent = s->tail = 0;
+    s->block_room = 0;
 }

@@ -3,10 +3,13 @@
 #include "session/session_int.h"
 #include <stdlib.h>
 
+const struct session_kept session_kept_none;
+
 enum err session_new(struct session **out, const struct session_conf *conf)
 {
     CHECK(conf->client_id.len <= UINT16_MAX);
-    struct session *s = calloc(1, sizeof *s + conf->client_id.len);
+    struct session *s =
+        calloc(1, sizeof *s + (conf->persistent ? sizeof(struct session_kept) : 0) + conf->client_id.len);
     *out = s;
     if (s == NULL) return ERR_NOMEM;
     s->session_no = conf->session_no;
@@ -15,12 +18,9 @@ enum err session_new(struct session **out, const struct session_conf *conf)
     s->queue_messages_max = conf->queue_messages_max;
     s->queue_bytes_max = conf->queue_bytes_max;
     s->client_id_bytes = (uint16_t)conf->client_id.len;
-    memcpy(s->client_id, conf->client_id.at, conf->client_id.len);
+    memcpy((void *)(uintptr_t)session_client_id(s).at, conf->client_id.at, conf->client_id.len);
     map_init(&s->subs);
-    map_init(&s->noted);
-    map_init(&s->copies);
-    list_init(&s->jobs);
-    session_shared_init(s);
+    s->shared = &session_shared_none;
     return ERR_OK;
 }
 
@@ -30,8 +30,8 @@ void session_free(struct session **owner)
     *owner = NULL;
     if (s == NULL) return;
     CHECK(s->conn == NULL);
-    CHECK(!wheel_running(&s->timer));
-    CHECK(list_empty(&s->jobs));
+    CHECK(!wheel_running(&session_kept(s)->timer));
+    CHECK(!session_has_jobs(s));
     session_ring_free(s);
     free(s->exact);
     free(s->inbound.at);
@@ -70,6 +70,7 @@ void session_detach(struct session *s)
     session_exact_reset(s);
     s->sent = s->tail;
     s->queued_bytes = 0;
-    s->fed = s->tail != s->head ? session_at(s, s->tail - 1)->seq : s->finished;
+    struct session_kept *kept = session_kept_own(s);
+    kept->fed = s->tail != s->head ? session_at(s, s->tail - 1)->seq : kept->finished;
     s->feed = FEED_STORE;
 }

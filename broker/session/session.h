@@ -22,21 +22,23 @@
 #define SESSION_SESSION_H
 
 #include "base/bytes.h"
+#include "base/check.h"
 #include "base/err.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "msg/msg.h"
+#include "session/fence.h"
+#include "session/kept.h"
 #include "session/qos2.h"
 #include "session/shared.h"
 #include "session/will.h"
 #include "store/store.h"
 #include "subs/subs.h"
-#include "wheel/wheel.h"
 
 /* Where a persistent session's messages come from. */
 enum session_feed {
     FEED_LIVE,    /* everything up to now is in RAM; what is offered is taken */
-    FEED_STORE,   /* there may be more in the store after session.fed; what is offered is left to it */
+    FEED_STORE,   /* there may be more in the store after session_kept.fed; what is offered is left to it */
     FEED_READING, /* as FEED_STORE, and a page has been asked for */
 };
 
@@ -45,7 +47,7 @@ struct session_conf {
     uint64_t session_no;
     bool persistent;
     uint32_t queue_messages_max; /* clean sessions; 0: no limit but bytes */
-    uint64_t queue_bytes_max;    /* clean sessions */
+    uint32_t queue_bytes_max;    /* clean sessions */
 };
 
 enum session_entry_state {
@@ -68,56 +70,67 @@ struct session_entry {
 
 struct session {
     uint64_t session_no, claim_no;
-    void *conn; /* the shard's connection; NULL: off line */
-    struct session *next_acking;
-    struct wheel_timer timer; /* expiry, or the will's delay; off line only */
-    uint64_t expires_ms;      /* with the timer: when the session ends; UINT64_MAX: never */
-    uint32_t expiry_s;        /* UINT32_MAX: never */
-    bool persistent;
-    uint8_t feed;    /* enum session_feed */
-    bool acks_dirty; /* acknowledged since the last session_ack_state */
-    bool acking;     /* the shard's: stands in its list for a lazy ACK, by next_acking */
-
-    struct session_entry *block, **blocks;              /* of entries, see ring.c */
-    uint32_t blocks_room, block_room, head, sent, tail; /* [head, sent) sent, [sent, tail) waiting */
-    uint32_t unacked; /* sent and not acknowledged: what the window counts */
-    uint32_t window;  /* the client's Receive Maximum, or ours */
-    uint16_t last_place, client_id_bytes;
+    void *conn;                             /* the shard's connection; NULL: off line */
+    struct session_entry *block, **blocks;  /* of entries, see ring.c */
+    uint32_t blocks_room, head, sent, tail; /* [head, sent) sent, [sent, tail) waiting */
+    uint32_t unacked;                       /* sent and not acknowledged: what the window counts */
+    uint32_t window;                        /* the client's Receive Maximum, or ours */
+    uint32_t expiry_s;                      /* UINT32_MAX: never */
     uint32_t keeping;                       /* the shard's: QoS 0 on its way into the queue */
     uint32_t foreign;                       /* entries in the ring with another broker's packet id */
-    uint64_t queued_bytes, queue_bytes_max; /* waiting; its limit */
-    uint64_t dropped;      /* messages, by the limit of its queue, since this process began */
-    uint64_t fed;          /* the highest seq taken into the ring */
-    uint64_t finished;     /* the highest seq acknowledged */
-    uint64_t dropped_upto; /* its queue's limit cost what was not sent up to here */
-    uint64_t resent_upto;  /* entries up to here may have been sent before this process began */
-    uint32_t queue_messages_max, inflight_bytes_max; /* the second: of payload under way; 0: no limit */
-    struct qos2_out *exact;                          /* QoS 2 on its way out; NULL: none */
+    uint32_t queue_bytes_max,
+        queue_messages_max;      /* what may wait of a clean session's; the second: 0 for any */
+    uint32_t inflight_bytes_max; /* of payload under way; 0: no limit */
+    uint64_t queued_bytes;       /* waiting */
+    uint64_t dropped;            /* messages, by the limit of its queue, since this process began */
+    struct qos2_out *exact;      /* QoS 2 on its way out; NULL: none */
     struct qos2_in inbound;
-
-    struct map subs;     /* struct sub by hash of its filter */
-    uint32_t identified; /* the shard's: of them, how many have a subscription identifier */
+    struct map subs; /* struct sub by hash of its filter */
     struct session_will *will;
-    struct session_shared shared;
-    struct list jobs; /* the shard's: its SUBSCRIBEs and UNSUBSCRIBEs that are not finished */
-    uint32_t jobs_count;
-    uint32_t fences;
-    struct map noted;           /* by topic: retained messages that came live while fences > 0 */
-    uint64_t notes, notes_lost; /* how many were ever made; up to which they have been thrown away */
-    struct map copies;          /* by topic: retained copies on their way through the journal */
-    uint32_t copies_count, voided_count, voided_room;
-    uint64_t *voided; /* entries of this seq are finished instead of sent */
+    const struct session_shared *shared; /* never NULL; written through session_shared_own */
+    struct session_fence *fence;         /* NULL: nothing */
     uint64_t matched; /* the shard's: number of the match that touched it last, and where it stands there */
     uint32_t match_index;
-    char client_id[];
+    uint32_t identified; /* the shard's: of subs, how many have a subscription identifier */
+    uint16_t block_room, last_place, client_id_bytes;
+    uint8_t feed; /* enum session_feed */
+    bool persistent;
+    bool acks_dirty : 1; /* acknowledged since the last session_ack_state */
+    bool acking : 1;     /* the shard's: stands in its list for a lazy ACK, by next_acking */
 };
+
+/* There may be a million of them that do nothing. */
+static_assert(sizeof(struct session) <= 208, "an idle session is to stay small");
+static_assert(sizeof(struct session) % _Alignof(struct session_kept) == 0, "struct session_kept follows it");
+
+static inline const struct session_kept *session_kept(const struct session *s)
+{
+    return s->persistent ? (const struct session_kept *)(s + 1) : &session_kept_none;
+}
+/* Of a persistent session, to be written. */
+static inline struct session_kept *session_kept_own(struct session *s)
+{
+    DCHECK(s->persistent);
+    return (struct session_kept *)(s + 1);
+}
+static inline struct session *session_of_timer(struct wheel_timer *t)
+{
+    return (struct session *)(void *)CONTAINER(t, struct session_kept, timer) - 1;
+}
 
 enum err session_new(struct session **out, const struct session_conf *conf);
 void session_free(struct session **owner);
 
 static inline struct bytes session_client_id(const struct session *s)
 {
-    return bytes_of(s->client_id, s->client_id_bytes);
+    const char *at = (const char *)(s + 1);
+    return bytes_of(s->persistent ? at + sizeof(struct session_kept) : at, s->client_id_bytes);
+}
+
+/* Are SUBSCRIBEs or UNSUBSCRIBEs not finished? */
+static inline bool session_has_jobs(const struct session *s)
+{
+    return s->fence != NULL && !list_empty(&s->fence->jobs);
 }
 
 /* A connection takes the session: sent entries will be sent again, with DUP and their ids, in order
@@ -159,7 +172,7 @@ bool session_in_flight(const struct session *s, uint16_t id);
 /* Up to which seq may the client have seen entries that it has not acknowledged? 0: none. */
 uint64_t session_sent_upto(const struct session *s);
 
-/* Is it time to ask the store for a page? Then ask for rows after s->fed, and call _reading. */
+/* Is it time to ask the store for a page? Then ask for rows after `fed`, and call _reading. */
 bool session_wants_page(const struct session *s);
 void session_reading(struct session *s);
 
@@ -173,22 +186,6 @@ uint32_t session_ack_state(struct session *s, uint64_t *cursor, uint64_t *open, 
 /* Has this entry of a persistent session been acknowledged, or dropped, in this process? The store may not
  * know yet. */
 bool session_has_finished(const struct session *s, uint64_t seq);
-
-/* While a SUBSCRIBE waits for its retained messages, or such a one is on its way through the journal,
- * remembers which were delivered live: the version of the newest for each topic, known by its hash. */
-void session_fence_begin(struct session *s);
-void session_fence_note(struct session *s, uint64_t topic_hash, uint64_t version);
-/* Did this version or a newer one of the topic come live, after s->notes was `since`? Not if it says no and
- * s->notes_lost is above what s->notes was at a fence before the version was read: then nobody knows. */
-bool session_fence_saw(const struct session *s, uint64_t topic_hash, uint64_t version, uint64_t since);
-void session_fence_end(struct session *s);
-
-/* A retained copy goes through the journal to this session. ERR_FULL: not now, see session_copy_room. */
-enum err session_copy_begin(struct session *s, uint64_t topic_hash);
-bool session_copy_room(const struct session *s);
-/* It has arrived, as the entry seq, to be offered now (0: it was dropped). If something newer of its topic
- * came live meanwhile, the entry is given out as void when its turn comes, and finished by session_skip. */
-void session_copy_end(struct session *s, uint64_t topic_hash, uint64_t version, uint64_t seq);
 
 /* Memory is short: lets go of what waits for its turn beyond so many bytes, the newest first. Of a persistent
  * session the store has it; of a clean one it is dropped, and said how many. */

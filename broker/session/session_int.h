@@ -59,7 +59,6 @@ void session_inbound_attach(struct session *s);
 void session_inbound_detach(struct session *s);
 
 /* shared.c */
-void session_shared_init(struct session *s);
 uint64_t session_shared_inflight_bytes(const struct session *s); /* of payload */
 void session_shared_fini(struct session *s);
 void session_shared_detach(struct session *s);

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "session/session_int.h"
+#include <stdlib.h>
 
 enum step { STEP_SENT, STEP_RELEASED };
 
@@ -11,22 +12,35 @@ static struct share_entry *entry_at(struct list *l)
     return CONTAINER(l, struct share_entry, of_session);
 }
 
-void session_shared_init(struct session *s)
+/* A ring of its own. Nobody adds to it. */
+#define RING(l)                                                                                              \
+    .l = { (struct list *)(uintptr_t)&session_shared_none.l,                                                 \
+           (struct list *)(uintptr_t)&session_shared_none.l }
+const struct session_shared session_shared_none = { RING(sent), RING(waiting), RING(moved), RING(home) };
+
+enum err session_shared_open(struct session *s)
 {
-    struct session_shared *h = &s->shared;
+    if (s->shared != &session_shared_none) return ERR_OK;
+    struct session_shared *h = calloc(1, sizeof *h);
+    if (h == NULL) return ERR_NOMEM;
     map_init(&h->members);
     list_init(&h->sent);
     list_init(&h->waiting);
     list_init(&h->moved);
     list_init(&h->home);
+    s->shared = h;
+    return ERR_OK;
 }
 
 void session_shared_fini(struct session *s)
 {
-    struct session_shared *h = &s->shared;
+    const struct session_shared *h = s->shared;
     CHECK(h->members.count == 0);
     CHECK(list_empty(&h->sent) && list_empty(&h->waiting) && list_empty(&h->moved) && list_empty(&h->home));
-    map_fini(&h->members);
+    if (h == &session_shared_none) return;
+    map_fini(&session_shared_own(h)->members);
+    free(session_shared_own(h));
+    s->shared = &session_shared_none;
 }
 
 bool session_shared_has_id(uint16_t id)
@@ -37,24 +51,24 @@ bool session_shared_has_id(uint16_t id)
 void session_shared_give(struct session *s, struct share_entry *e)
 {
     DCHECK(s->conn != NULL);
-    list_add(&s->shared.waiting, &e->of_session);
+    list_add(&session_shared_own(s->shared)->waiting, &e->of_session);
 }
 
 static void go_home(struct session *s, struct share_entry *e)
 {
     list_remove(&e->of_session);
-    list_add(&s->shared.home, &e->of_session);
+    list_add(&session_shared_own(s->shared)->home, &e->of_session);
 }
 
 void session_shared_moved(struct session *s, struct share_entry *e)
 {
-    list_add(&s->shared.moved, &e->of_session);
+    list_add(&session_shared_own(s->shared)->moved, &e->of_session);
     if (session_has_finished(s, e->moved_seq)) go_home(s, e);
 }
 
 void session_shared_finished(struct session *s, uint64_t seq)
 {
-    struct list *moved = &s->shared.moved;
+    const struct list *moved = &s->shared->moved;
     for (struct list *at = moved->next; at != moved; at = at->next) {
         if (entry_at(at)->moved_seq != seq) continue;
         go_home(s, entry_at(at));
@@ -65,7 +79,8 @@ void session_shared_finished(struct session *s, uint64_t seq)
 /* What is in RAM is finished when its turn comes; the others were to be read, and will not be found. */
 void session_shared_dropped(struct session *s, uint64_t upto)
 {
-    struct list *next, *moved = &s->shared.moved;
+    struct list *next;
+    const struct list *moved = &s->shared->moved;
     for (struct list *at = moved->next; at != moved; at = next) {
         struct share_entry *e = entry_at(at);
         next = at->next;
@@ -76,7 +91,7 @@ void session_shared_dropped(struct session *s, uint64_t upto)
 /* Those who acknowledge mostly do so in order: the search is short. */
 static struct share_entry *find(const struct session *s, uint16_t id)
 {
-    for (struct list *at = s->shared.sent.next; at != &s->shared.sent; at = at->next)
+    for (struct list *at = s->shared->sent.next; at != &s->shared->sent; at = at->next)
         if (entry_at(at)->id == id) return entry_at(at);
     return NULL;
 }
@@ -84,7 +99,7 @@ static struct share_entry *find(const struct session *s, uint16_t id)
 uint64_t session_shared_inflight_bytes(const struct session *s)
 {
     uint64_t sum = 0;
-    for (struct list *at = s->shared.sent.next; at != &s->shared.sent; at = at->next)
+    for (struct list *at = s->shared->sent.next; at != &s->shared->sent; at = at->next)
         sum += entry_at(at)->msg->payload_bytes;
     return sum;
 }
@@ -92,11 +107,11 @@ uint64_t session_shared_inflight_bytes(const struct session *s)
 /* The range is far larger than what is under way: one that is taken is met only by who never answers. */
 static uint16_t next_id(struct session *s)
 {
-    uint16_t id = s->shared.last_id;
+    uint16_t id = s->shared->last_id;
     do {
         id = id < ID_SHARED_FIRST || id == ID_SHARED_MAX ? ID_SHARED_FIRST : (uint16_t)(id + 1);
     } while (find(s, id) != NULL);
-    s->shared.last_id = id;
+    session_shared_own(s->shared)->last_id = id;
     return id;
 }
 
@@ -104,13 +119,14 @@ struct share_entry *session_shared_next(struct session *s)
 {
     enum { SENT_MAX = (ID_SHARED_MAX - ID_SHARED_FIRST) / 2 };
     if (s->foreign > 0) return NULL; /* their ids may be any */
-    if (list_empty(&s->shared.waiting) || session_is_full(s) || s->shared.sent_count >= SENT_MAX) return NULL;
-    struct share_entry *e = entry_at(s->shared.waiting.next);
+    if (list_empty(&s->shared->waiting) || session_is_full(s) || s->shared->sent_count >= SENT_MAX)
+        return NULL;
+    struct share_entry *e = entry_at(s->shared->waiting.next);
     e->id = next_id(s);
     e->step = STEP_SENT;
     list_remove(&e->of_session);
-    list_add(&s->shared.sent, &e->of_session);
-    s->shared.sent_count++;
+    list_add(&session_shared_own(s->shared)->sent, &e->of_session);
+    session_shared_own(s->shared)->sent_count++;
     s->unacked++;
     return e;
 }
@@ -118,7 +134,7 @@ struct share_entry *session_shared_next(struct session *s)
 static void finish(struct session *s, struct share_entry *e)
 {
     s->unacked--;
-    s->shared.sent_count--;
+    session_shared_own(s->shared)->sent_count--;
     go_home(s, e);
 }
 
@@ -167,7 +183,7 @@ enum shared_reply session_shared_pubcomp(struct session *s, uint16_t id)
     return SHARED_DONE;
 }
 
-static void send_home(struct session *s, struct list *from, bool is_back)
+static void send_home(struct session *s, const struct list *from, bool is_back)
 {
     while (!list_empty(from)) {
         struct share_entry *e = entry_at(from->next);
@@ -178,16 +194,16 @@ static void send_home(struct session *s, struct list *from, bool is_back)
 
 void session_shared_detach(struct session *s)
 {
-    send_home(s, &s->shared.sent, true);
-    send_home(s, &s->shared.waiting, true);
-    send_home(s, &s->shared.moved, false);
-    s->shared.sent_count = 0;
+    send_home(s, &s->shared->sent, true);
+    send_home(s, &s->shared->waiting, true);
+    send_home(s, &s->shared->moved, false);
+    if (s->shared->sent_count > 0) session_shared_own(s->shared)->sent_count = 0;
 }
 
 struct share_entry *session_shared_home(struct session *s)
 {
-    if (list_empty(&s->shared.home)) return NULL;
-    struct share_entry *e = entry_at(s->shared.home.next);
+    if (list_empty(&s->shared->home)) return NULL;
+    struct share_entry *e = entry_at(s->shared->home.next);
     list_remove(&e->of_session);
     return e;
 }
@@ -195,7 +211,7 @@ struct share_entry *session_shared_home(struct session *s)
 void session_shared_leave(struct session *s, const void *to)
 {
     struct list *next;
-    for (struct list *at = s->shared.waiting.next; at != &s->shared.waiting; at = next) {
+    for (struct list *at = s->shared->waiting.next; at != &s->shared->waiting; at = next) {
         struct share_entry *e = entry_at(at);
         next = at->next;
         if (e->to != to) continue;

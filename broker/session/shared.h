@@ -11,15 +11,18 @@
  * that this is one more that the member has.
  *
  * Thread:  the session's shard.
- * Memory:  entries are lent by their group; a list of those that go home is emptied by the caller.
+ * Memory:  a block of the session's from its first share on; entries are lent by their group; a list of those
+ *          that go home is emptied by the caller.
  * Limits:  the members' credit: SHARE_CREDIT_MAX for each share of the session. On their way to the client
  *          they count against its window like other messages.
- * Errors:  none.
+ * Errors:  ERR_NOMEM from session_shared_open only.
  * Tests:   tests/unit/test_shared.c
  */
 #ifndef SESSION_SHARED_H
 #define SESSION_SHARED_H
 
+#include "base/check.h"
+#include "base/err.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "share/share.h"
@@ -33,6 +36,17 @@ struct session_shared {
     uint32_t sent_count;
     uint16_t last_id;
 };
+
+/* Of a session that has no shares: to be read, never written. session.shared is this one or its own. */
+extern const struct session_shared session_shared_none;
+/* Its own, to be written, as who has joined a group has. */
+static inline struct session_shared *session_shared_own(const struct session_shared *h)
+{
+    DCHECK(h != &session_shared_none);
+    return (struct session_shared *)(uintptr_t)h;
+}
+/* Makes it if there is none: for one who joins a group. */
+enum err session_shared_open(struct session *s);
 
 /* A packet id that only these have? */
 bool session_shared_has_id(uint16_t id);

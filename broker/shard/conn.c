@@ -558,7 +558,7 @@ static void flush(struct shard *sh, struct conn *c)
         c->blocked = false;
         feed_pump(sh, c->session);
     }
-    if (!list_empty(&c->session->jobs)) jobs_resume(sh, c->session);
+    if (session_has_jobs(c->session)) jobs_resume(sh, c->session);
 }
 
 /* The first of a list, whose output is written. */

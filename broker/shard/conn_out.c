@@ -138,7 +138,7 @@ static bool no_memory(struct shard *sh, struct conn *c, const struct conn_publis
 
 static bool is_personal(const struct conn *c)
 {
-    bool has_ids = c->session->identified > 0 || c->session->shared.identified > 0;
+    bool has_ids = c->session->identified > 0 || c->session->shared->identified > 0;
     return c->alias_max > 0 || (has_ids && c->version == MQTT_V5);
 }
 

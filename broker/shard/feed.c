@@ -17,7 +17,7 @@ static void ask_page(struct shard *sh, struct session *s)
     p->shard = (uint16_t)sh->index;
     p->session_no = s->session_no;
     p->claim_no = s->claim_no;
-    p->after = s->fed;
+    p->after = session_kept(s)->fed;
     p->limit = sh->memory.is_high ? PAGE_ENTRIES_HIGH : PAGE_ENTRIES_MAX;
     session_reading(s);
     store_page(&sh->all->store, p);
@@ -53,8 +53,7 @@ void feed_pump(struct shard *sh, struct session *s)
     }
     shares_send_home(sh, s);
     feed_note(sh, s);
-    if (skipped && !list_empty(&s->jobs))
-        conn_mark_dirty(sh, c); /* there is room, and the flush tells them */
+    if (skipped && session_has_jobs(s)) conn_mark_dirty(sh, c); /* there is room, and the flush tells them */
     if (conn_output_bytes(c) >= memory_window_max(sh)) c->blocked = true; /* flushed first, then on */
     bool has_enough = sh->memory.is_high && s->tail != s->sent;
     if (session_wants_page(s) && !has_enough) ask_page(sh, s);
@@ -78,7 +77,7 @@ void feed_note(struct shard *sh, struct session *s)
     bool has_word = s->acks_dirty || session_unrecorded(s) > 0 || session_wants_settled(s);
     if (!has_word || s->acking) return;
     s->acking = true;
-    s->next_acking = sh->acking;
+    session_kept_own(s)->next_acking = sh->acking;
     sh->acking = s;
 }
 
@@ -102,7 +101,7 @@ void feed_turn(struct shard *sh)
 {
     while (sh->acking != NULL) {
         struct session *s = sh->acking;
-        sh->acking = s->next_acking;
+        sh->acking = session_kept(s)->next_acking;
         s->acking = false;
         if (s->acks_dirty) put_acks(sh, s);
         qos2_put_received(sh, s);

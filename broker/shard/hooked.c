@@ -165,7 +165,7 @@ void hooked_count_subs(const struct conn *c)
 {
     if (c->hooked == NULL) return;
     const struct session *s = c->session;
-    gauge_set(hook_client_subs(c->hooked->client), (uint32_t)(s->subs.count + s->shared.members.count));
+    gauge_set(hook_client_subs(c->hooked->client), (uint32_t)(s->subs.count + s->shared->members.count));
 }
 
 /* --- user name and password */

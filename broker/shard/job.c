@@ -6,9 +6,13 @@
 struct subscribe_job *job_new(struct shard *sh, struct conn *c, uint16_t packet_id, uint16_t count)
 {
     struct session *s = c->session;
-    if (s->jobs_count >= JOBS_SESSION_MAX) return NULL;
+    if (s->fence != NULL && s->fence->jobs_count >= JOBS_SESSION_MAX) return NULL;
     struct subscribe_job *j = calloc(1, sizeof *j + 2 * (size_t)count);
     if (j == NULL) return NULL;
+    if (session_fence_open(s) != ERR_OK) {
+        free(j);
+        return NULL;
+    }
     list_init(&j->link);
     j->packet_id = packet_id;
     j->count = count;
@@ -16,9 +20,9 @@ struct subscribe_job *job_new(struct shard *sh, struct conn *c, uint16_t packet_
     j->shard = sh;
     j->conn = c;
     j->session = s;
-    j->since = s->notes;
-    list_add(&s->jobs, &j->of_session);
-    s->jobs_count++;
+    j->since = s->fence->notes;
+    list_add(&s->fence->jobs, &j->of_session);
+    s->fence->jobs_count++;
     if (++c->jobs_count >= JOBS_WAITING_MAX) {
         conn_pause(sh, c, PAUSE_JOBS);
         conn_mark_dirty(sh, c); /* the parked ones go on: no acknowledgement will be read for them */
@@ -28,8 +32,8 @@ struct subscribe_job *job_new(struct shard *sh, struct conn *c, uint16_t packet_
 
 bool job_has_id(const struct conn *c, uint16_t packet_id)
 {
-    const struct list *jobs = &c->session->jobs;
-    if (c->version != MQTT_V5) return false;
+    if (c->version != MQTT_V5 || !session_has_jobs(c->session)) return false;
+    const struct list *jobs = &c->session->fence->jobs;
     for (struct list *at = jobs->next; at != jobs; at = at->next) {
         const struct subscribe_job *j = CONTAINER(at, struct subscribe_job, of_session);
         if (j->conn == c && j->packet_id == packet_id && !j->is_walking) return true;
@@ -47,10 +51,14 @@ static void leave_conn(struct subscribe_job *j)
 
 static void leave_session(struct subscribe_job *j)
 {
-    if (j->session == NULL) return;
+    struct session *s = j->session;
+    if (s == NULL) return;
     list_remove(&j->of_session);
-    j->session->jobs_count--;
-    if (j->is_fenced) session_fence_end(j->session);
+    s->fence->jobs_count--;
+    if (j->is_fenced)
+        session_fence_end(s);
+    else
+        session_fence_tidy(s);
     j->is_fenced = false;
     j->session = NULL;
 }
@@ -102,20 +110,29 @@ static void conn_gone(struct subscribe_job *j)
     }
 }
 
+/* While there are jobs: so that their list stays, when the last of them goes. */
+static struct list *hold_jobs(struct session *s)
+{
+    CHECK(session_fence_begin(s) == ERR_OK);
+    return &s->fence->jobs;
+}
+
 void jobs_conn_gone(struct session *s)
 {
-    struct list *next;
-    for (struct list *at = s->jobs.next; at != &s->jobs; at = next) {
+    if (!session_has_jobs(s)) return;
+    struct list *next, *jobs = hold_jobs(s);
+    for (struct list *at = jobs->next; at != jobs; at = next) {
         struct subscribe_job *j = CONTAINER(at, struct subscribe_job, of_session);
         next = at->next;
         if (j->conn != NULL) conn_gone(j);
     }
+    session_fence_end(s);
 }
 
 void jobs_session_gone(struct session *s)
 {
-    while (!list_empty(&s->jobs)) {
-        struct subscribe_job *j = CONTAINER(s->jobs.next, struct subscribe_job, of_session);
+    while (session_has_jobs(s)) {
+        struct subscribe_job *j = CONTAINER(s->fence->jobs.next, struct subscribe_job, of_session);
         leave_session(j);
         if (j->is_parked)
             job_free(j);
@@ -129,7 +146,7 @@ void jobs_session_gone(struct session *s)
 static struct subscribe_job *before(const struct subscribe_job *j)
 {
     struct list *prev = j->of_session.prev;
-    return prev == &j->session->jobs ? NULL : CONTAINER(prev, struct subscribe_job, of_session);
+    return prev == &j->session->fence->jobs ? NULL : CONTAINER(prev, struct subscribe_job, of_session);
 }
 
 /* What the groups refused must not stand in the journal. */
@@ -158,13 +175,14 @@ void job_joined(struct shard *sh, struct subscribe_job *j)
         return;
     }
     struct session *s = j->session;
-    struct list *next;
-    for (struct list *at = s->jobs.next; at != &s->jobs; at = next) {
+    struct list *next, *jobs = hold_jobs(s);
+    for (struct list *at = jobs->next; at != jobs; at = next) {
         struct subscribe_job *first = CONTAINER(at, struct subscribe_job, of_session);
         next = at->next;
-        if (first->is_held && first->joins > 0) return;
+        if (first->is_held && first->joins > 0) break;
         if (first->is_held) release(sh, first);
     }
+    session_fence_end(s);
 }
 
 /* Its turn to go to the journal. Without its connection too: the subscriptions stand already. */
@@ -195,7 +213,8 @@ void job_answer(struct shard *sh, struct conn *c, struct subscribe_job *j)
 {
     if (j->version != MQTT_V5) make_older(j);
     uint32_t bare = 16 + (uint32_t)j->count;
-    size_t room = bare + 3 + ADVICE_BYTES_MAX;
+    uint8_t worst = worst_of(j);
+    size_t room = bare + (worst == 0 ? 0 : 3 + ADVICE_BYTES_MAX);
     uint8_t *at = conn_reserve(sh, c, room);
     if (at == NULL) {
         conn_doom(sh, c);
@@ -203,7 +222,7 @@ void job_answer(struct shard *sh, struct conn *c, struct subscribe_job *j)
     }
     struct wr w = { .at = at, .left = room };
     struct suback a = { .id = j->packet_id, .codes = bytes_of(j->codes, j->count) };
-    conn_give_reason(c, &a.props, worst_of(j), bare);
+    if (worst != 0) conn_give_reason(c, &a.props, worst, bare);
     if (j->is_unsubscribe)
         unsuback_encode(&w, c->version, &a);
     else
@@ -254,18 +273,19 @@ void job_done(struct shard *sh, struct command *cmd)
         job_free(j);
         return;
     }
-    j->fenced = j->session->notes;
+    j->fenced = j->session->fence->notes;
     retain_step(sh, j);
 }
 
 void jobs_resume(struct shard *sh, struct session *s)
 {
-    struct list *next;
-    for (struct list *at = s->jobs.next; at != &s->jobs; at = next) {
+    struct list *next, *jobs = hold_jobs(s);
+    for (struct list *at = jobs->next; at != jobs; at = next) {
         struct subscribe_job *j = CONTAINER(at, struct subscribe_job, of_session);
         next = at->next;
         if (!j->is_parked) continue;
         j->is_parked = false;
         retain_step(sh, j);
     }
+    session_fence_end(s);
 }

@@ -108,7 +108,7 @@ static struct session *resume(struct shard *sh, const struct connect *p, struct 
     bool ends = !s->persistent || (s->conn != NULL && s->expiry_s == 0);
     bool goes_on = !p->clean_start && !ends;
     if (s->conn != NULL) take_over(sh, s, goes_on);
-    wheel_stop(sh->session_wheel, &s->timer);
+    if (s->persistent) wheel_stop(sh->session_wheel, &session_kept_own(s)->timer);
     if (goes_on) {
         *destroyed = s->persistent && s->will != NULL; /* connected again before its delay had passed */
         will_detach(s);
@@ -244,7 +244,8 @@ static void log_connected(struct shard *sh, const struct conn *c, const struct c
 
 static enum mqtt_rc open_session(struct shard *sh, struct conn *c, const struct connect *p)
 {
-    struct bytes client_id = c->seldom->assigned_id != NULL ? bytes_of_text(c->seldom->assigned_id) : p->client_id;
+    struct bytes client_id =
+        c->seldom->assigned_id != NULL ? bytes_of_text(c->seldom->assigned_id) : p->client_id;
     uint32_t expiry_s = wanted_expiry(sh, p);
     bool destroyed;
     if (!login_keep_name(c, p)) return connack_refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);

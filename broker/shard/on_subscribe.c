@@ -181,7 +181,7 @@ static bool begin_command(struct subscribe_job *j, struct bytes filters)
         return false;
     }
     j->is_fenced = !j->is_unsubscribe;
-    if (j->is_fenced) session_fence_begin(j->session);
+    if (j->is_fenced) CHECK(session_fence_begin(j->session) == ERR_OK); /* there is a job: itself */
     return true;
 }
 

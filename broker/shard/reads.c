@@ -353,7 +353,7 @@ static void go_on(struct shard *sh, struct conn *c)
 {
     const struct conn_reads *r = &c->hooked->reads;
     if (r->bytes <= memory_output_max(sh) / 2) conn_resume(sh, c, PAUSE_READS);
-    if (c->blocked || !list_empty(&c->session->jobs)) conn_mark_dirty(sh, c); /* its flush goes on */
+    if (c->blocked || session_has_jobs(c->session)) conn_mark_dirty(sh, c); /* its flush goes on */
 }
 
 /* A message for one client alone is asked about for the order: that says nothing of what it may read. */

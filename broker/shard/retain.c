@@ -102,8 +102,10 @@ static void put_retained(struct shard *sh, struct session *s, const struct retai
 /* Half of the room is free again, or all that there will be: for those who wait. */
 void retain_copy_arrived(struct shard *sh, struct session *s)
 {
-    bool is_room = s->copies_count == 0 || s->copies_count + s->voided_count == COPIES_MAX / 2;
-    if (is_room && !list_empty(&s->jobs)) jobs_resume(sh, s);
+    if (!session_has_jobs(s)) return;
+    const struct session_fence *f = s->fence;
+    bool is_room = f->copies_count == 0 || f->copies_count + f->voided_count == COPIES_MAX / 2;
+    if (is_room) jobs_resume(sh, s);
 }
 
 static void deliver(struct shard *sh, struct subscribe_job *j, const struct retained_value *v)
@@ -149,7 +151,7 @@ static void park(struct subscribe_job *j)
 {
     const struct session *s = j->session;
     j->is_parked = true;
-    if (j->conn != NULL && s->copies_count == 0 && !session_copy_room(s))
+    if (j->conn != NULL && s->fence->copies_count == 0 && !session_copy_room(s))
         conn_resume(j->shard, j->conn, PAUSE_JOBS);
 }
 
@@ -180,7 +182,7 @@ static bool deliver_page(struct shard *sh, struct subscribe_job *j)
 /* Has the session forgotten something that came live since this job's fence? */
 static bool notes_are_lost(const struct subscribe_job *j)
 {
-    return j->session->notes_lost > j->fenced;
+    return j->session->fence->notes_lost > j->fenced;
 }
 
 /* False: there was no room for all of it. */

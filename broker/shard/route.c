@@ -235,7 +235,7 @@ static void deliver(struct shard *sh, const struct hit *h, struct msg *m)
  */
 static void note_retained(struct shard *sh, struct session *s, const struct msg *m, uint64_t position)
 {
-    if (s->fences > 0) session_fence_note(s, subs_hash(sh->all->subs, msg_topic(m)), position);
+    if (s->fence != NULL) session_fence_note(s, subs_hash(sh->all->subs, msg_topic(m)), position);
 }
 
 /* To the direct receivers among sh->found. All are gathered first: delivering never changes the index, but

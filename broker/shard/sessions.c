@@ -49,7 +49,7 @@ static struct session *make(struct shard *sh, struct bytes client_id, bool persi
         .persistent = persistent,
         .queue_messages_max = sh->config->max_queued_messages,
         .queue_bytes_max =
-            bytes_max == 0 || bytes_max > CLEAN_QUEUE_BYTES_MAX ? CLEAN_QUEUE_BYTES_MAX : bytes_max,
+            bytes_max == 0 || bytes_max > CLEAN_QUEUE_BYTES_MAX ? CLEAN_QUEUE_BYTES_MAX : (uint32_t)bytes_max,
     };
     if (session_new(&s, &conf) != ERR_OK) return NULL;
     if (enrol(sh, s) != ERR_OK) {
@@ -72,8 +72,8 @@ static void stop_acking(struct shard *sh, struct session *s)
 {
     if (!s->acking) return;
     struct session **at = &sh->acking;
-    while (*at != s) at = &(*at)->next_acking;
-    *at = s->next_acking;
+    while (*at != s) at = &session_kept_own(*at)->next_acking;
+    *at = session_kept(s)->next_acking;
     s->acking = false;
 }
 
@@ -91,7 +91,7 @@ void sessions_destroy(struct shard *sh, struct session *s)
 {
     CHECK(s->conn == NULL);
     struct bytes id = session_client_id(s);
-    wheel_stop(sh->session_wheel, &s->timer);
+    if (s->persistent) wheel_stop(sh->session_wheel, &session_kept_own(s)->timer);
     stop_acking(sh, s);
     will_detach(s);
     jobs_session_gone(s);
@@ -192,11 +192,12 @@ static uint64_t due_ms(const struct shard *sh, uint32_t seconds, uint64_t passed
  * first (MQTT 5.0 section 3.1.3.2.2). passed_ms: since it went off line. */
 static void start_timer(struct shard *sh, struct session *s, uint64_t passed_ms)
 {
-    s->expires_ms = due_ms(sh, s->expiry_s, passed_ms);
+    struct session_kept *kept = session_kept_own(s);
+    kept->expires_ms = due_ms(sh, s->expiry_s, passed_ms);
     bool waits = s->will != NULL && !will_is_asked(s);
     uint64_t will_ms = !waits ? UINT64_MAX : due_ms(sh, s->will->delay_s, passed_ms);
-    uint64_t next_ms = will_ms < s->expires_ms ? will_ms : s->expires_ms;
-    if (next_ms != UINT64_MAX) wheel_start(sh->session_wheel, &s->timer, next_ms);
+    uint64_t next_ms = will_ms < kept->expires_ms ? will_ms : kept->expires_ms;
+    if (next_ms != UINT64_MAX) wheel_start(sh->session_wheel, &kept->timer, next_ms);
 }
 
 void sessions_offline(struct shard *sh, struct session *s, const struct conn *c)
@@ -217,10 +218,11 @@ void sessions_offline(struct shard *sh, struct session *s, const struct conn *c)
 void sessions_timer(struct wheel_timer *t, void *shard)
 {
     struct shard *sh = shard;
-    struct session *s = CONTAINER(t, struct session, timer);
+    struct session *s = session_of_timer(t);
+    uint64_t expires_ms = session_kept(s)->expires_ms;
     if (s->will != NULL) sessions_late_will(sh, s);
-    if (sh->now_ms < s->expires_ms) {
-        if (s->expires_ms != UINT64_MAX) wheel_start(sh->session_wheel, t, s->expires_ms);
+    if (sh->now_ms < expires_ms) {
+        if (expires_ms != UINT64_MAX) wheel_start(sh->session_wheel, t, expires_ms);
         return;
     }
     metrics_add(sh->metrics, METRIC_sessions_expired_total, 1);
@@ -254,7 +256,7 @@ enum err sessions_restore(struct shard *sh, const struct restore_session *r)
     s->claim_no = r->claim_no;
     uint32_t most = sh->config->persistent_client_expiration; /* it may be newer than the session */
     s->expiry_s = r->expiry_s < most ? r->expiry_s : most;
-    s->resent_upto = r->sent;
+    session_kept_own(s)->resent_upto = r->sent;
     bool known = r->offline_ms > 0 && r->offline_ms < sh->wall_ms;
     enum err rc = restore_will(s, r);
     start_timer(sh, s, known ? sh->wall_ms - r->offline_ms : 0);

@@ -359,7 +359,7 @@ static void shard_free(struct shard *sh)
         size_t sub_at = 0;
         for (struct sub *b = map_next(&s->subs, &sub_at); b != NULL; b = map_next(&s->subs, &sub_at))
             subs_remove(sh->all->subs, sh->index, b);
-        wheel_stop(sh->session_wheel, &s->timer);
+        if (s->persistent) wheel_stop(sh->session_wheel, &session_kept_own(s)->timer);
         jobs_session_gone(s);
         shares_forget(s);
         session_free(&s);

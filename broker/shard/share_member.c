@@ -21,7 +21,7 @@ static uint64_t text_hash(const struct shard *sh, struct bytes text)
 
 struct membership *shares_find(const struct shard *sh, const struct session *s, struct bytes text)
 {
-    return map_get(&s->shared.members, text_hash(sh, text), is_text, &text);
+    return map_get(&s->shared->members, text_hash(sh, text), is_text, &text);
 }
 
 /* --- notes to the groups */
@@ -71,7 +71,7 @@ static struct share_terms terms_of(const struct shard *sh, const struct membersh
 
 static void set_credits(struct shard *sh, struct session *s)
 {
-    struct map *members = &s->shared.members;
+    const struct map *members = &s->shared->members;
     size_t at = 0;
     for (struct membership *ms = map_next(members, &at); ms != NULL; ms = map_next(members, &at)) {
         struct share_note *n = note_surely(sh, ms, NOTE_CREDIT);
@@ -84,14 +84,18 @@ static void set_credits(struct shard *sh, struct session *s)
 
 static struct membership *membership_new(struct shard *sh, struct session *s, struct bytes text)
 {
-    if (s->subs.count + s->shared.members.count >= SUBSCRIPTIONS_MAX) return NULL;
+    if (s->subs.count + s->shared->members.count >= SUBSCRIPTIONS_MAX) return NULL;
     struct membership *ms = calloc(1, sizeof *ms + text.len);
     if (ms == NULL) return NULL;
+    if (session_shared_open(s) != ERR_OK) {
+        free(ms);
+        return NULL;
+    }
     ms->session = s;
     ms->owner = (uint16_t)shard_of_client(sh->all, text);
     ms->text_bytes = (uint16_t)text.len;
     memcpy(ms->text, text.at, text.len);
-    if (map_put(&s->shared.members, text_hash(sh, text), ms) != ERR_OK) {
+    if (map_put(&session_shared_own(s->shared)->members, text_hash(sh, text), ms) != ERR_OK) {
         free(ms);
         return NULL;
     }
@@ -101,7 +105,7 @@ static struct membership *membership_new(struct shard *sh, struct session *s, st
 
 static void set_wish(struct membership *ms, const struct subscribe_wish *wish)
 {
-    uint32_t *identified = &ms->session->shared.identified;
+    uint32_t *identified = &session_shared_own(ms->session->shared)->identified;
     *identified -= ms->id != 0;
     *identified += wish->id != 0;
     ms->id = wish->id;
@@ -110,7 +114,9 @@ static void set_wish(struct membership *ms, const struct subscribe_wish *wish)
 
 static struct membership *membership_take(struct shard *sh, struct session *s, struct bytes text)
 {
-    struct membership *ms = map_take(&s->shared.members, text_hash(sh, text), is_text, &text);
+    if (s->shared->members.count == 0) return NULL;
+    struct map *members = &session_shared_own(s->shared)->members;
+    struct membership *ms = map_take(members, text_hash(sh, text), is_text, &text);
     if (ms == NULL) return NULL;
     set_wish(ms, &(struct subscribe_wish){ 0 });
     ms->session = NULL;
@@ -169,7 +175,7 @@ void shares_offline(struct shard *sh, struct session *s)
 static struct membership *any_of(const struct session *s)
 {
     size_t at = 0;
-    return map_next(&s->shared.members, &at);
+    return map_next(&s->shared->members, &at);
 }
 
 void shares_session_gone(struct shard *sh, struct session *s)
@@ -181,9 +187,10 @@ void shares_session_gone(struct shard *sh, struct session *s)
 void shares_forget(struct session *s)
 {
     size_t at = 0;
-    struct map *members = &s->shared.members;
+    const struct map *members = &s->shared->members;
+    if (members->count == 0) return;
     for (struct membership *ms = map_next(members, &at); ms != NULL; ms = map_next(members, &at)) free(ms);
-    map_fini(members);
+    map_fini(&session_shared_own(s->shared)->members);
 }
 
 static void joined(struct shard *sh, struct share_note *n)

@@ -23,7 +23,7 @@ static bool find_shared(struct shard *sh, const struct session *s, const struct 
 {
     struct bytes name, filter;
     size_t at = 0;
-    const struct map *members = &s->shared.members;
+    const struct map *members = &s->shared->members;
     for (const struct membership *ms = map_next(members, &at); ms != NULL; ms = map_next(members, &at)) {
         topic_share_split(membership_text(ms), &name, &filter);
         if (ms->id == 0 || !topic_matches(filter, msg_topic(m))) continue;
@@ -37,7 +37,7 @@ bool sub_ids_find(struct shard *sh, const struct session *s, const struct msg *m
 {
     *count = 0;
     bool is_own = false;
-    bool may_be_shared = m->qos == 2 && s->persistent && s->shared.identified > 0;
+    bool may_be_shared = m->qos == 2 && s->persistent && s->shared->identified > 0;
     if (s->identified == 0 && !may_be_shared) return true;
     struct subs_found *found = m == sh->found_msg ? &sh->found : &sh->sub_ids_found;
     if (m != sh->found_msg && subs_find(sh->all->subs, msg_topic(m), found) != ERR_OK) return false;

@@ -20,7 +20,6 @@
 #include "base/bytes.h"
 #include "base/epoch.h"
 #include "base/err.h"
-#include "base/list.h"
 #include <stdatomic.h>
 
 struct subs;
@@ -42,7 +41,6 @@ struct sub_options {
 
 /* A subscription, embedded in the subscriber's memory. Owner's thread only. */
 struct sub {
-    struct list of_session; /* the owner's, not touched here */
     void *session;
     uint64_t durable_no; /* session_no of a persistent session; 0: clean. Stays while it is subscribed */
     struct sub_options options;

@@ -220,7 +220,7 @@ TEST(a_packet_id_of_another_broker_stays_and_meets_no_other)
         { .seq = 8, .msg = msg_of(8), .qos = 2, .packet_id = exact(9) },
         { .seq = 9, .msg = msg_of(9), .qos = 2 },
     };
-    s->resent_upto = 8;
+    session_kept_own(s)->resent_upto = 8;
     attach(s, 10);
     give_rows(s, rows, 5);
     expect_publish(s, 5, 1, true); /* its id is the one of the next */
@@ -364,7 +364,7 @@ TEST(what_an_earlier_process_had_recorded_is_released_and_not_sent_again)
         { .seq = 7, .msg = msg_of(7), .qos = 1 }, { .seq = 8, .msg = msg_of(8), .qos = 2, .released = true },
         { .seq = 9, .msg = msg_of(9), .qos = 2 },
     };
-    s->resent_upto = 8;
+    session_kept_own(s)->resent_upto = 8;
     attach(s, 3);
     give_rows(s, rows, 5);
     expect_publish(s, 5, exact(5), true);
@@ -490,7 +490,7 @@ TEST(what_the_queues_limit_dropped_is_let_go_of_where_an_earlier_process_may_hav
     struct session_send n;
     const struct store_row rows[] = { { .seq = 5, .msg = msg_of(5), .qos = 2 },
                                       { .seq = 6, .msg = msg_of(6), .qos = 2 } };
-    s->resent_upto = 5;
+    session_kept_own(s)->resent_upto = 5;
     attach(s, 3);
     give_rows(s, rows, 2);
     session_drop_upto(s, 6);

@@ -84,12 +84,7 @@ static void *copy_of(const void *from, size_t bytes)
 
 static struct session *clone(const struct session *from)
 {
-    struct session *s = copy_of(from, sizeof *s + from->client_id_bytes);
-    list_init(&s->jobs);
-    list_init(&s->shared.sent);
-    list_init(&s->shared.waiting);
-    list_init(&s->shared.moved);
-    list_init(&s->shared.home);
+    struct session *s = copy_of(from, sizeof *s + sizeof(struct session_kept) + from->client_id_bytes);
     if (from->block != NULL) s->block = copy_of(from->block, from->block_room * sizeof *s->block);
     if (from->block != NULL) s->blocks = &s->block; /* so few entries are in one */
     if (from->exact != NULL) s->exact = copy_of(from->exact, sizeof *s->exact);
@@ -126,7 +121,7 @@ static void read_store(struct world *w)
         session_reading(w->s);
         page.count = 0;
         for (uint8_t i = 0; i < MESSAGES; i++)
-            if (w->o.is_stored[i] && seq_of[i] > w->s->fed)
+            if (w->o.is_stored[i] && seq_of[i] > session_kept(w->s)->fed)
                 page.rows[page.count++] = (struct store_row){
                     .seq = seq_of[i], .msg = msgs[i], .qos = 2, .released = w->o.is_released[i]
                 };
@@ -279,7 +274,7 @@ static void kill_process(struct world *w)
     w->o.applied = w->o.count = 0;
     drop_session(&w->s);
     w->s = new_session();
-    w->s->resent_upto = seq_of[MESSAGES - 1];
+    session_kept_own(w->s)->resent_upto = seq_of[MESSAGES - 1];
     session_attach(w->s, &conn, MESSAGES);
 }
 
@@ -317,8 +312,10 @@ static uint64_t mix(uint64_t hash, const void *at, size_t bytes)
 static uint64_t fingerprint(const struct world *w)
 {
     const struct session *s = w->s;
-    uint64_t numbers[] = { s->sent - s->head, s->tail - s->head, s->unacked,   s->feed, s->acks_dirty, s->fed,
-                           s->finished,       s->resent_upto,    s->last_place };
+    const struct session_kept *kept = session_kept(s);
+    uint64_t numbers[] = { s->sent - s->head, s->tail - s->head, s->unacked,
+                           s->feed,           s->acks_dirty,     kept->fed,
+                           kept->finished,    kept->resent_upto, s->last_place };
     uint64_t hash = mix(14695981039346656037u, &w->o, sizeof w->o);
     hash = mix(hash, numbers, sizeof numbers);
     for (uint32_t i = s->head; i != s->tail; i++) {

@@ -88,7 +88,7 @@ TEST(a_persistent_session_lets_go_of_what_the_store_has_and_reads_it_again)
     CHECK_INT(2, send_next(s));
     CHECK_INT(0, session_shed(s, 3 * msg_bytes(message))); /* nothing of it is lost */
     CHECK_INT(3 * msg_bytes(message), s->queued_bytes);
-    CHECK_INT(15, s->fed);
+    CHECK_INT(15, session_kept(s)->fed);
     CHECK_INT(ERR_AGAIN, offer(s, 21)); /* behind what the store has now */
     CHECK_TRUE(session_wants_page(s));
     give_page(s, 16, 6);
@@ -104,10 +104,10 @@ TEST(nothing_goes_while_a_page_is_on_its_way_which_begins_behind_it)
     struct session *s = live_session(1);
     offer_some(s, 11, 20);
     CHECK_INT(0, session_shed(s, msg_bytes(message)));
-    CHECK_INT(11, s->fed);
+    CHECK_INT(11, session_kept(s)->fed);
     session_reading(s);
     CHECK_INT(0, session_shed(s, 0));
-    CHECK_INT(11, s->fed);
+    CHECK_INT(11, session_kept(s)->fed);
     CHECK_INT(msg_bytes(message), s->queued_bytes);
     close_session(s);
 }

@@ -129,6 +129,7 @@ static struct rig *new_rig(uint32_t messages_max)
     CHECK_INT(ERR_OK, shards_new(&r->shards, &conf));
     r->shard = r->shards->at[0];
     r->conn.listener = &r->listener;
+    r->conn.seldom = &conn_seldom_none;
     struct store_mem_conf mem = { .sink = { post, complete, flush, r },
                                   .limits = { .messages_max = messages_max },
                                   .clock = &clock_system };
@@ -147,7 +148,7 @@ static void run(struct rig *r)
 static void free_rig(struct rig *r)
 {
     settle(r);
-    share_reader_unref(&r->conn.reader);
+    conn_seldom_end(&r->conn);
     store_mem_free(&r->mem);
     shards_free(&r->shards);
     one_door_fini(&r->door);

@@ -14,6 +14,7 @@ static struct session *open_session(bool persistent, uint32_t window)
                                  .persistent = persistent,
                                  .queue_bytes_max = CLEAN_QUEUE_BYTES_MAX };
     CHECK_INT(ERR_OK, session_new(&s, &conf));
+    CHECK_INT(ERR_OK, session_shared_open(s));
     session_attach(s, &conn, window);
     return s;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/epoch.h"
+#include "base/list.h"
 #include "kit/test.h"
 #include "subs/subs.h"
 #include "unit/topics_kit.h"
