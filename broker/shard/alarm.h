@@ -16,11 +16,12 @@
 struct shard;
 
 enum alarm {
-    ALARM_ACCEPT,  /* descriptors had run out */
-    ALARM_SYS,     /* shard 0: an interval is over */
-    ALARM_DELAYED, /* shard 0: a message is due */
-    ALARM_MEMORY,  /* time to look at memory_limit, and to let go of some */
-    ALARM_SLOW,    /* time to look at slow readers */
+    ALARM_ACCEPT,    /* descriptors had run out */
+    ALARM_SYS,       /* shard 0: an interval is over */
+    ALARM_DELAYED,   /* shard 0: a message is due */
+    ALARM_MEMORY,    /* time to look at memory_limit, and to let go of some */
+    ALARM_SLOW,      /* time to look at slow readers */
+    ALARM_ADMISSION, /* somebody who was held is to go on; or it may be over */
     ALARMS
 };
 

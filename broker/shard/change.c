@@ -98,6 +98,7 @@ static enum err call_change(struct shard *sh, void *arg)
     sh->rechecks = true;
     sh->recheck_at = 0;
     memory_turn(sh); /* its limit may be a new one */
+    backoff_learn(sh);
     return ERR_OK;
 }
 

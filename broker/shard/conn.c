@@ -4,7 +4,9 @@
 #include "net/address.h"
 #include "net/listener.h"
 #include "shard/acks.h"
+#include "shard/admission.h"
 #include "shard/alias.h"
+#include "shard/backoff.h"
 #include "shard/change.h"
 #include "shard/connect.h"
 #include "shard/guard.h"
@@ -331,6 +333,7 @@ static void leave_session(struct shard *sh, struct conn *c)
 void conn_drop(struct shard *sh, struct conn *c)
 {
     if (c->state == CONN_CLOSED) return;
+    if (c->session != NULL) admission_lost(sh);
     leave_session(sh, c);
     bury(sh, c);
 }
@@ -392,6 +395,9 @@ static void say_disconnect(struct shard *sh, struct conn *c, enum mqtt_rc why)
     bool refers = why == MQTT_RC_USE_ANOTHER_SERVER || why == MQTT_RC_SERVER_MOVED;
     if (refers && reference[0] != '\0') PROPS_SET(&e.props, server_reference, bytes_of_text(reference));
     if (session_end_size(c->version, PACKET_DISCONNECT, &e) > c->max_packet) props_clear(&e.props);
+    backoff_tell(sh, c, why, &e.props);
+    if (session_end_size(c->version, PACKET_DISCONNECT, &e) > c->max_packet)
+        e.props.user = bytes_of(NULL, 0); /* [MQTT-3.14.2-4] */
     uint32_t size = session_end_size(c->version, PACKET_DISCONNECT, &e);
     conn_give_reason(c, &e.props, e.code, size);
     size = session_end_size(c->version, PACKET_DISCONNECT, &e);
@@ -417,6 +423,7 @@ void conn_end(struct shard *sh, struct conn *c, enum mqtt_rc why)
     log_event(sh->log, e, LOG_TEXT("client", client), LOG_STR("reason", mqtt_rc_text((uint8_t)why)));
     /* Never before CONNACK [MQTT-3.14.0-1]. */
     if (c->version == MQTT_V5 && c->state == CONN_OPEN) say_disconnect(sh, c, why);
+    if (c->session != NULL) admission_lost(sh);
     conn_end_quietly(sh, c);
 }
 

@@ -56,7 +56,8 @@ enum {
     PAUSE_HOOKS = 256,
     PAUSE_READS = 512,
     PAUSE_FILTERS = 1024,
-    PAUSE_LATE = 2048
+    PAUSE_LATE = 2048,
+    PAUSE_ADMISSION = 4096
 };
 
 /* What CONNACK has told it of what it may do: that holds as long as it is connected. */
@@ -111,6 +112,7 @@ struct conn {
     bool is_vouched : 1,
         is_proven : 1;            /* its user name is its certificate's; it has shown its user's password */
     bool is_mounted : 1;          /* it is below a mount_point */
+    bool is_admitted : 1;         /* its CONNECT has been looked at, and may go on; see admission.h */
     bool doomed : 1, hung_up : 1; /* to be dropped when its output is flushed; its peer takes nothing more */
     bool is_polled : 1;           /* epoll has been told of it */
     bool is_over : 1;             /* its client has asked for the end, and waits for no last words */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/check.h"
+#include "shard/admission.h"
 #include "shard/change.h"
 #include "shard/conn.h"
 #include "shard/connect.h"
@@ -109,6 +110,7 @@ static size_t run_packets(struct shard *sh, struct conn *c, struct bytes in, uin
             break;
         }
         if (rc == MQTT_RC_OK && c->state == CONN_NEW && connect_hand_over(sh, c, &f, left)) return in.len;
+        if (rc == MQTT_RC_OK && c->state == CONN_NEW && admission_stops(sh, c, &f)) break;
         if (rc == MQTT_RC_OK) {
             done += f.total;
             packets++;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/check.h"
+#include "shard/backoff.h"
 #include "shard/connect.h"
 #include "shard/hooked.h"
 #include "shard/shard_int.h"
@@ -22,6 +23,19 @@ static bool write_connack(struct shard *sh, struct conn *c, const struct connack
     return true;
 }
 
+/* As far as the client has room for it [MQTT-3.2.2-20]. */
+static void add_backoff(const struct shard *sh, const struct conn *c, enum mqtt_rc why, struct connack *a)
+{
+    backoff_tell(sh, c, why, &a->props);
+    if (connack_size(c->version, a) > c->max_packet) a->props.user = bytes_of(NULL, 0);
+}
+
+static void explain(const struct shard *sh, const struct conn *c, enum mqtt_rc why, struct connack *a)
+{
+    add_backoff(sh, c, why, a);
+    conn_give_reason(c, &a->props, a->code, connack_size(c->version, a));
+}
+
 enum mqtt_rc connack_refuse(struct shard *sh, struct conn *c, enum mqtt_rc why)
 {
     struct connack a = { .code = (uint8_t)why };
@@ -31,7 +45,7 @@ enum mqtt_rc connack_refuse(struct shard *sh, struct conn *c, enum mqtt_rc why)
     if (c->version != MQTT_V5)
         a.code = connack_code_v3(why);
     else
-        conn_give_reason(c, &a.props, a.code, connack_size(c->version, &a));
+        explain(sh, c, why, &a);
     write_connack(sh, c, &a);
     hooked_reason(c, (uint8_t)why);
     conn_end_quietly(sh, c);
@@ -110,6 +124,7 @@ void connack_send(struct shard *sh, struct conn *c)
     uint8_t room[RESPONSE_BYTES_MAX];
     fill(sh, c, c->session->expiry_s, &a);
     add_response_info(sh, c, &a, room);
+    add_backoff(sh, c, MQTT_RC_OK, &a);
     if (!write_connack(sh, c, &a)) {
         conn_drop(sh, c);
         return;

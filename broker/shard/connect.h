@@ -18,6 +18,9 @@ enum mqtt_rc on_connect(struct shard *sh, struct conn *c, const struct frame *f)
 /* True when the packet begins a CONNECT of a session that lives on another shard: the connection is gone. */
 bool connect_hand_over(struct shard *sh, struct conn *c, const struct frame *f, struct bytes unread);
 
+/* What it says of itself: its version, and what it wishes. May be called again. */
+void connect_learn(struct conn *c, const struct connect *p);
+
 /* A CONNECT that is to go on later: a copy of its body; at is NULL without memory. What is kept has a
  * password in it, perhaps: it is wiped. */
 struct bytes connect_keep(struct bytes body);

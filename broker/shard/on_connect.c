@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/rng.h"
 #include "net/address.h"
+#include "shard/admission.h"
 #include "shard/connect.h"
 #include "shard/heir.h"
 #include "shard/hook_will.h"
@@ -104,6 +105,7 @@ static struct session *resume(struct shard *sh, const struct connect *p, struct 
     struct session *s = sessions_find(sh, client_id);
     *destroyed = false;
     if (s == NULL) return NULL;
+    admission_returned(sh);
     /* One that was to end with its connection ends as that is taken over (section 3.1.4). */
     bool ends = !s->persistent || (s->conn != NULL && s->expiry_s == 0);
     bool goes_on = !p->clean_start && !ends;
@@ -169,8 +171,11 @@ static void limit_keepalive(const struct shard *sh, struct conn *c, uint16_t wan
 }
 
 /* Whatever a client says that it takes, MQTT has no larger packet: a message may grow on its way. */
-static void take_wishes(struct conn *c, const struct props *props)
+void connect_learn(struct conn *c, const struct connect *p)
 {
+    const struct props *props = &p->props;
+    c->version = p->version;
+    if (p->version != MQTT_V5) return;
     if (PROPS_HAS(props, topic_alias_max)) c->alias_max = props->topic_alias_max;
     c->wants_reasons = !PROPS_HAS(props, request_problem_info) || props->request_problem_info == 1;
     c->wants_response_info = PROPS_HAS(props, request_response_info) && props->request_response_info == 1;
@@ -304,8 +309,7 @@ enum mqtt_rc on_connect(struct shard *sh, struct conn *c, const struct frame *f)
     struct connect p;
     enum mqtt_rc rc = connect_decode(f->body, &p);
     if (rc != MQTT_RC_OK) return refuse_undecoded(sh, c, rc, p.version);
-    c->version = p.version;
-    if (p.version == MQTT_V5) take_wishes(c, &p.props);
+    connect_learn(c, &p);
     rc = login_identify(sh, c, &p);
     if (rc == MQTT_RC_OK) rc = check(sh, c, &p);
     if (rc != MQTT_RC_OK) return connack_refuse(sh, c, rc);

@@ -145,7 +145,7 @@ static void accept_again(struct shard *sh)
 
 static void (*const alarm_handlers[ALARMS])(struct shard *) = {
     [ALARM_ACCEPT] = accept_again, [ALARM_SYS] = sys_alarm,   [ALARM_DELAYED] = delayed_alarm,
-    [ALARM_MEMORY] = memory_alarm, [ALARM_SLOW] = slow_alarm,
+    [ALARM_MEMORY] = memory_alarm, [ALARM_SLOW] = slow_alarm, [ALARM_ADMISSION] = admission_alarm,
 };
 
 static void run_alarms(struct shard *sh)
@@ -392,6 +392,7 @@ static void shard_free(struct shard *sh)
     free(sh->targets);
     free(sh->listeners);
     due_fini(&sh->more);
+    due_fini(&sh->held);
     free(sh->shaking.at);
     free(sh->slow.at);
     free(sh);
@@ -426,6 +427,7 @@ static enum err shard_new(struct shards *all, unsigned index)
     sh->log = all->conf.log;
     sh->metrics = metrics_shard(all->conf.metrics, index);
     sh->clock = all->conf.clock;
+    backoff_learn(sh);
     sh->slots_free = UINT32_MAX;
     list_init(&sh->dirty);
     list_init(&sh->dirty_late);
@@ -482,13 +484,17 @@ enum err shards_new(struct shards **out, const struct shards_conf *conf)
 void shards_prepare(struct shards *s, const struct journal *journal, const struct store *store,
                     const struct shards_past *past)
 {
+    size_t sessions = 0;
     s->journal = *journal;
     s->store = *store;
     s->client_key = past->client_key != 0 ? past->client_key : s->seed;
     for (unsigned i = 0; i < s->count; i++) {
         s->at[i]->sessions_minted = s->at[i]->claims_minted = past->boot_no << 32;
         groups_start(s->at[i]);
+        sessions += s->at[i]->by_no.count;
     }
+    read_clocks(s->at[0]);
+    admission_boot(s->at[0], sessions);
 }
 
 enum err shards_start(struct shards *s, const struct journal *journal, const struct store *store,

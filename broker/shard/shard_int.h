@@ -19,7 +19,9 @@
 #include "base/thread.h"
 #include "retained/retained.h"
 #include "session/session.h"
+#include "shard/admission.h"
 #include "shard/alarm.h"
+#include "shard/backoff.h"
 #include "shard/conn.h"
 #include "shard/conn_set.h"
 #include "shard/due.h"
@@ -53,6 +55,7 @@ struct shards {
     struct mailbox main;               /* where main waits for its calls */
     struct gauge open, log_lines;      /* connections; lines of the log that are to be published */
     struct heap_gate heap;             /* memory_limit's */
+    struct admission admission;
     struct plugin_words plugins;
 };
 
@@ -63,8 +66,8 @@ struct shard {
     struct shards *all;
     unsigned index;
     int epoll_fd;
-    bool stopping, closing, is_settled; /* settled: nothing more goes to the journal for groups */
-    struct mail *asked_home;            /* main's, to be given back then */
+    bool stopping, closing, is_settled; /* settled: nothing more goes to the journal for groups, */
+    struct mail *asked_home;            /* and main's is given back */
     struct mailbox mailbox;
     struct thread thread;
     struct outbox *to; /* one for each shard: what this turn has for it */
@@ -79,22 +82,22 @@ struct shard {
     struct wheel *conn_wheel, *session_wheel, *rate_wheel;
     struct conn_slot *slots;
     uint32_t slots_count, slots_free, conns_count;
-    struct list dirty;      /* connections with output from this turn */
-    struct list dirty_late; /* with output of messages to many */
-    struct conn *dead;      /* freed at the end of the turn */
-    struct conn *ready;     /* no longer paused, with input left */
-    uint32_t psk_waiting;   /* handshakes that wait for a plugin */
-    struct due more;        /* connections with input, by what they have had */
+    struct list dirty;         /* connections with output from this turn */
+    struct list dirty_late;    /* with output of messages to many */
+    struct conn *dead, *ready; /* freed at the end of the turn; no longer paused, with input left */
+    uint32_t psk_waiting;      /* handshakes that wait for a plugin */
+    struct due more, held;     /* connections with input, by what they have had; and admission.h's, by time */
     struct conn_ids shaking;
+    struct backoff backoff; /* of the view */
     struct mail *mail_left; /* of what has been taken from the mailbox */
     struct slow_list slow;
     struct memory memory;
-    uint64_t work, turn_until; /* done ever, see work.h; and where this turn ends */
-    uint64_t had;              /* of it, by everybody who waits, at least: see conn.had */
-    uint16_t arrivals;         /* in `more`, of 2^16 */
-    uint32_t work_of_one;      /* how much one connection may do in this turn */
-    bool has_fanned_out;       /* somebody has, since this was cleared */
-    bool fans_out;             /* what is written now goes to many */
+    uint64_t work, turn_until;        /* done ever, see work.h; and where this turn ends */
+    uint64_t had;                     /* of it, by everybody who waits, at least: see conn.had */
+    uint16_t arrivals;                /* in `more`, of 2^16 */
+    uint32_t work_of_one;             /* how much one connection may do in this turn */
+    bool has_fanned_out;              /* somebody has, since this was cleared */
+    bool fans_out, watches_admission; /* what is written now goes to many; see admission.c */
     struct out_pool pool;
     struct msg *fan_msg, *found_msg; /* what is being delivered to many; what `found` is about */
     struct fan_packet fan[2];        /* for version 3, for version 5 */
@@ -118,11 +121,10 @@ struct shard {
 
     struct shares shares;
     struct retained *retained;
-    struct list kicks;        /* of plugins, by user name */
-    struct list fencing;      /* jobs whose barrier is on its way */
-    struct list fence_next;   /* jobs that came since: the next barrier's */
-    struct barrier *barriers; /* one for each shard */
-    unsigned barrier_open;    /* answers still to come */
+    struct list kicks;               /* of plugins, by user name */
+    struct list fencing, fence_next; /* jobs whose barrier is on its way; that came since: the next one's */
+    struct barrier *barriers;        /* one for each shard */
+    unsigned barrier_open;           /* answers still to come */
 
     const struct shards_view *view;
     const struct config *config; /* the view's */
@@ -131,11 +133,10 @@ struct shard {
     const struct clock *clock;
     struct shards_listener **listeners; /* NULL: a free place */
     size_t listeners_count;
-    /* After a change of the view: connections are looked at again, from this slot on. */
-    bool rechecks, is_changing; /* connections are looked at; not all shards have the view yet */
-    uint32_t recheck_at;
-    struct sys sys;          /* of shard 0 */
-    struct delayed *delayed; /* of shard 0 */
+    bool rechecks, is_changing; /* connections are looked at again; not all shards have the view yet */
+    uint32_t recheck_at;        /* after a change of the view: from this slot on */
+    struct sys sys;             /* of shard 0 */
+    struct delayed *delayed;    /* of shard 0 */
 };
 
 /* The shard whose session a client id is, and the shard that keeps a topic's retained message. */

@@ -24,6 +24,10 @@ else()
 endif()
 
 # Time is the rig's.
+add_executable(test_admission unit/test_admission.c)
+target_link_libraries(test_admission PRIVATE connection_rig ll_test_kit)
+add_test(NAME unit_admission COMMAND test_admission)
+
 add_executable(test_parts unit/test_parts.c)
 target_link_libraries(test_parts PRIVATE connection_rig ll_test_kit)
 add_test(NAME unit_parts COMMAND test_parts)
