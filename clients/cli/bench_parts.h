@@ -27,7 +27,7 @@ struct payload_head {
 struct publisher {
     struct conn conn;
     struct flow flow;
-    uint8_t *packet; /* a whole PUBLISH; number, time, packet id and topic are patched in each copy */
+    uint8_t *packet; /* a whole PUBLISH; number, time and packet id are patched in each copy */
     uint32_t packet_bytes, topic_number_at, id_at, payload_at; /* payload_at: packet_bytes when it is empty */
     uint32_t stream;                                           /* of the next message */
     bool listed;          /* on the worker's list of publishers to fill */

@@ -117,6 +117,7 @@ static void begin_to_clear(struct worker *w)
     for (uint32_t i = w->index; i < b->plan.publishers; i += b->worker_count) {
         struct publisher *p = &b->publishers[i];
         p->sent = 0;
+        p->stream = i;
         publisher_prepare(b, p, 0);
     }
 }

@@ -64,6 +64,15 @@ static void patch_topic(uint8_t *digits, uint32_t stream)
     }
 }
 
+/* The prepared packet has the topic of the next message. */
+static void next_stream(struct publisher *p, const struct bench_plan *plan)
+{
+    if (plan->streams == plan->publishers) return;
+    p->stream += plan->publishers;
+    if (p->stream >= plan->streams) p->stream = p->conn.index;
+    patch_topic(p->packet + p->topic_number_at, p->stream);
+}
+
 static void publish_one(struct worker *w, struct publisher *p)
 {
     struct bench *b = w->bench;
@@ -83,10 +92,7 @@ static void publish_one(struct worker *w, struct publisher *p)
         at[p->id_at] = (uint8_t)(id >> 8);
         at[p->id_at + 1] = (uint8_t)id;
     }
-    if (!plan->shared_topic) patch_topic(at + p->topic_number_at, p->stream);
-
-    p->stream += plan->publishers;
-    if (p->stream >= plan->streams) p->stream = p->conn.index;
+    next_stream(p, plan);
     p->sent++;
     if (p->due > 0) p->due--;
     w->counts.sent++;
