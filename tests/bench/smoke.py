@@ -316,23 +316,43 @@ def an_interrupted_run_prints_its_figures(bench):
     assert figures["lost"] == 0
 
 
-@case
-def every_row_of_the_durable_tables_has_a_figure(bench):
+def check_rows(bench, group, *options):
+    """Each row of a group's tables has a figure, and nothing is left behind."""
     build = os.path.dirname(os.path.dirname(bench.program))
-    if not os.access(os.path.join(build, "bin", "longlinkd"), os.X_OK) or file_system(build) in NO_DISK:
+    needed = [os.path.join(build, "bin", name) for name in ("longlinkd", "relay")]
+    if not all(os.access(path, os.X_OK) for path in needed) or file_system(build) in NO_DISK:
         return  # of the generator alone everything was tried
     done = subprocess.run([os.path.join(os.path.dirname(os.path.abspath(__file__)), "compare"), "--json", "--rounds", "1",
-                           "--scenario", "durable", "--messages", "2000", "--duration", "0.2", "--warmup", "0",
-                           "--build-dir", build, "--data-dir", build],
-                          capture_output=True, text=True, timeout=RUN_SECONDS, check=False)
+                           "--scenario", group, "--duration", "0.2", "--warmup", "0", *options, "--build-dir", build,
+                           "--data-dir", build], capture_output=True, text=True, timeout=RUN_SECONDS, check=False)
     results = json.loads(done.stdout or "[]")
     said = [r["said"] for result in results for r in result["runs"] if r["said"]]
     assert done.returncode == 0 and not said, (done.returncode, done.stderr, said)
-    for scenario in (s for s in SCENARIOS if s.name in GROUPS["durable"]):
+    for scenario in (s for s in SCENARIOS if s.name in GROUPS[group]):
         runs = [r for result in results if result["scenario"] == scenario.name for r in result["runs"]]
         missing = [key for key, _, _ in scenario.rows if not any(key in r for r in runs)]
         assert all(key in IF_THE_BROKER_SAYS_SO for key in missing), (scenario.name, missing)
     assert not any(name.startswith("longlink-bench-data-") for name in os.listdir(build)), "data was left behind"
+
+
+@case
+def every_row_of_the_durable_tables_has_a_figure(bench):
+    check_rows(bench, "durable", "--messages", "2000")
+
+
+@case
+def every_row_of_the_goals_has_a_figure(bench):
+    check_rows(bench, "goals", "--messages", "2000", "--clients", "20")
+
+
+@case
+def a_second_generator_gets_everything(bench):
+    build = os.path.dirname(os.path.dirname(bench.program))
+    done = subprocess.run([os.path.join(os.path.dirname(os.path.abspath(__file__)), "second"), "--json", "--rounds", "1",
+                           "--scenario", "pairs,fanin", "--messages", "20", "--brokers", "longlinkd,mosquitto",
+                           "--build-dir", build], capture_output=True, text=True, timeout=RUN_SECONDS, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [run["delivered"] for result in json.loads(done.stdout) for run in result["runs"]] == [400, 400, 1000, 1000]
 
 
 @case
