@@ -47,6 +47,11 @@ enum {
     OUT_BYTES_QOS0_MAX = 16 * 1024 * 1024,
     OUT_BYTES_QOS1_MAX = 1024 * 1024,
 
+    /* Output of messages to many that waits on a shard for its turn to be written: above it who publishes
+     * such is not read. Half of what one receiver may have waiting, so that nothing is dropped for it; for
+     * 500 receivers 200 small messages to each write, and some 10 ms until it has gone. */
+    LATE_BYTES_MAX = 8 * 1024 * 1024,
+
     /* Above this a client asks and does not take the answers: it is read again when it has taken half. */
     OUT_BYTES_READ_MAX = 32 * 1024 * 1024,
 
@@ -178,6 +183,7 @@ enum {
 };
 
 static_assert(OUT_BYTES_QOS1_MAX < OUT_BYTES_QOS0_MAX, "QoS 1 must stop before QoS 0 is dropped");
+static_assert(LATE_BYTES_MAX <= OUT_BYTES_QOS0_MAX / 2, "what waits for its turn must not be dropped");
 static_assert(OUT_BYTES_QOS0_MAX < OUT_BYTES_READ_MAX,
               "messages alone must not stop a client's acknowledgements");
 static_assert(CONNECT_BYTES_MAX > 65535 * 5,

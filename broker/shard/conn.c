@@ -301,7 +301,7 @@ static void bury(struct shard *sh, struct conn *c)
     conn_cut(sh, c);
     hooked_gone(sh, c);
     conn_leave(sh, c);
-    conn_unmark_dirty(c);
+    conn_unmark_dirty(sh, c);
     sh->work += WORK_OF_CLOSE;
     c->next_dead = sh->dead;
     sh->dead = c;
@@ -568,39 +568,14 @@ static void flush(struct shard *sh, struct conn *c)
     if (session_has_jobs(c->session)) jobs_resume(sh, c->session);
 }
 
-/* The first of a list, whose output is written. */
-static void flush_first(struct shard *sh, struct list *dirty)
+void conn_flush(struct shard *sh, struct conn *c)
 {
-    struct conn *c = CONTAINER(dirty->next, struct conn, dirty);
-    conn_unmark_dirty(c);
+    conn_unmark_dirty(sh, c);
     flush(sh, c);
 }
 
 /* Pumping a session makes its connection dirty again: until there is nothing to say. */
 void conn_flush_dirty(struct shard *sh)
 {
-    while (!list_empty(&sh->dirty)) flush_first(sh, &sh->dirty);
-}
-
-void conn_wait_late(struct shard *sh, struct conn *c)
-{
-    if (list_empty(&sh->dirty_late) || (c->paused & PAUSE_LATE) != 0) return;
-    list_add(&sh->late_waiters, &c->late_waiter);
-    conn_pause(sh, c, PAUSE_LATE);
-}
-
-void conn_flush_late(struct shard *sh)
-{
-    uint64_t until = shard_stage_until(sh);
-    while (!list_empty(&sh->dirty_late) && sh->work < until) {
-        const struct conn *c = CONTAINER(sh->dirty_late.next, struct conn, dirty);
-        sh->work += WORK_OF_WRITE + c->out.bytes / WORK_BYTES;
-        flush_first(sh, &sh->dirty_late);
-    }
-    while (list_empty(&sh->dirty_late) && !list_empty(&sh->late_waiters)) {
-        struct conn *c = CONTAINER(sh->late_waiters.next, struct conn, late_waiter);
-        list_remove(&c->late_waiter);
-        conn_resume(sh, c, PAUSE_LATE);
-    }
-    if (list_empty(&sh->dirty_late)) route_late_gone(sh);
+    while (!list_empty(&sh->dirty)) conn_flush(sh, CONTAINER(sh->dirty.next, struct conn, dirty));
 }

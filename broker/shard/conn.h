@@ -78,7 +78,7 @@ struct conn {
     uint64_t id; /* slot and its generation: a stale one finds nothing */
     struct session *session;
     struct shards_listener *listener;
-    struct list dirty; /* of sh->dirty, or of sh->dirty_late */
+    struct list dirty; /* of sh->dirty, or of sh->late */
     struct list credit_waiter, late_waiter;
     struct conn *next_ready;
     uint64_t seen_ms; /* the last whole packet, or enough of one */

@@ -210,11 +210,9 @@ static void run_input(struct shard *sh, struct conn *c, struct bytes in)
     uint32_t want;
     uint64_t id = c->id;
     uint64_t before = sh->work;
-    sh->has_fanned_out = false;
     size_t done = run_packets(sh, c, in, &want);
     if (conn_find(sh, id) != c) return; /* handed over, or gone */
     note_work(sh, c, before);
-    if (sh->has_fanned_out && is_read(c)) conn_wait_late(sh, c);
     in_keep(sh, c, bytes_of(in.at + done, in.len - done));
     note_packets(sh, c, done);
     if (c->has_rest && is_read(c)) conn_queue(sh, c);
@@ -442,7 +440,7 @@ bool connect_hand_over(struct shard *sh, struct conn *c, const struct frame *f, 
         return true;
     }
     c->handed_over = true;
-    conn_unmark_dirty(c); /* the other shard sees itself what is to be written */
+    conn_unmark_dirty(sh, c); /* the other shard sees itself what is to be written */
     conn_leave(sh, c);
     shard_post(sh, to, &c->mail, MAIL_HANDOFF);
     return true;

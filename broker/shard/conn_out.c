@@ -13,14 +13,15 @@
 void conn_mark_dirty(struct shard *sh, struct conn *c)
 {
     if (c->is_dirty) return;
-    conn_unmark_dirty(c); /* it may have waited among the late */
+    if (!list_empty(&c->dirty)) late_leave(sh, c);
     c->is_dirty = true;
     list_add(&sh->dirty, &c->dirty);
     sh->work += WORK_OF_WRITE;
 }
 
-void conn_unmark_dirty(struct conn *c)
+void conn_unmark_dirty(struct shard *sh, struct conn *c)
 {
+    late_leave(sh, c);
     list_remove(&c->dirty);
     c->is_dirty = false;
 }
@@ -28,12 +29,13 @@ void conn_unmark_dirty(struct conn *c)
 /* Something has been added to its output. */
 static void note_output(struct shard *sh, struct conn *c, size_t bytes)
 {
-    sh->work += bytes / WORK_BYTES;
     metrics_add(sh->metrics, METRIC_packets_sent_total, 1);
-    if (!sh->fans_out)
+    if (!sh->fans_out) {
+        sh->work += bytes / WORK_BYTES;
         conn_mark_dirty(sh, c);
-    else if (list_empty(&c->dirty))
-        list_add(&sh->dirty_late, &c->dirty);
+    } else if (!c->wants_write || c->hung_up) { /* else it is written when there is room */
+        late_put(sh, c, bytes);
+    }
 }
 
 uint8_t *conn_reserve(struct shard *sh, struct conn *c, size_t n)
@@ -199,7 +201,7 @@ void conn_fan_begin(struct shard *sh, struct msg *m, size_t receivers)
 {
     sh->fan_msg = sh->found_msg = m;
     sh->fans_out = receivers > RECEIVERS_AT_ONCE;
-    sh->has_fanned_out |= sh->fans_out;
+    sh->has_fanned_out = sh->fans_out;
     sh->fan[0].bytes = sh->fan[1].bytes = 0;
 }
 

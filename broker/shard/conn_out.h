@@ -4,7 +4,7 @@
  *
  * Thread:  the shard's.
  * Memory:  the connection's output, see out.h.
- * Limits:  of output to many a turn writes WORK_OF_STAGE; the others wait in sh->dirty_late.
+ * Limits:  of output to many a turn writes a part, see late.h.
  * Errors:  a connection without memory for its output is doomed.
  * Tests:   tests/unit/test_share_of_turn.c, tests/conformance
  */
@@ -22,11 +22,9 @@ struct shard;
 uint8_t *conn_reserve(struct shard *sh, struct conn *c, size_t n);
 void conn_commit(struct shard *sh, struct conn *c, size_t n);
 void conn_mark_dirty(struct shard *sh, struct conn *c);
-void conn_unmark_dirty(struct conn *c);
+void conn_unmark_dirty(struct shard *sh, struct conn *c);
+void conn_flush(struct shard *sh, struct conn *c);
 void conn_flush_dirty(struct shard *sh);
-void conn_flush_late(struct shard *sh);
-/* What it has published goes to many: it goes on when that has gone. */
-void conn_wait_late(struct shard *sh, struct conn *c);
 
 /* One PUBLISH. False: it is not sent, and the client must do without (too large, expired, no memory). */
 struct conn_publish {

@@ -12,6 +12,7 @@ enum {
     BEYOND_PART = 8,     /* of the limit */
     OUTPUT_MAX_HIGH = 256 * 1024,
     WINDOW_MAX_HIGH = 64 * 1024,
+    LATE_MAX_HIGH = 1024 * 1024,
 };
 
 /* What one session may keep in RAM of what waits for it, in each pass. */
@@ -80,6 +81,11 @@ size_t memory_output_max(const struct shard *sh)
 size_t memory_window_max(const struct shard *sh)
 {
     return sh->memory.is_high ? WINDOW_MAX_HIGH : OUT_BYTES_QOS1_MAX;
+}
+
+size_t memory_late_max(const struct shard *sh)
+{
+    return sh->memory.is_high ? LATE_MAX_HIGH : LATE_BYTES_MAX;
 }
 
 static void shed(struct shard *sh, struct session *s)

@@ -54,6 +54,8 @@ bool memory_grants_input(struct shard *sh, size_t bytes);
 /* Output of one connection above which it is not read; and above which no QoS 1 is put on its way. */
 size_t memory_output_max(const struct shard *sh);
 size_t memory_window_max(const struct shard *sh);
+/* Output of all of a shard's connections that may wait for its turn to be written, see late.h. */
+size_t memory_late_max(const struct shard *sh);
 
 /* slow.c: a connection's output does not go for the moment. */
 void slow_note(struct shard *sh, struct conn *c);

@@ -251,7 +251,7 @@ static void deliver_direct(struct shard *sh, struct msg *m, const struct command
         log_event(sh->log, EVENT_MEMORY_REFUSED, LOG_STR("for", "matching subscribers"));
         break;
     }
-    sh->work += sh->hits_count + sh->found.count;
+    sh->work += sh->hits_count / DELIVERIES_OF_WORK + sh->found.count;
     conn_fan_begin(sh, m, sh->hits_count);
     for (size_t i = 0; i < sh->hits_count; i++) {
         if (m->retain) note_retained(sh, sh->hits[i].session, m, position);
@@ -283,8 +283,8 @@ void route_mail_publish(struct shard *sh, struct mail *mail)
     sh->has_fanned_out = false;
     if (m->retain) keep_own(sh, m);
     if (subs_find(sh->all->subs, msg_topic(m), &sh->found) == ERR_OK) deliver_direct(sh, m, NULL);
-    if (sh->has_fanned_out)
-        sh->late_credit[from] += ride->credit_bytes;
+    if (sh->has_fanned_out && sh->late.is_full)
+        sh->late.credit[from] += ride->credit_bytes;
     else
         give_credit(sh, from, ride->credit_bytes);
     msg_unref(&m);
@@ -293,8 +293,8 @@ void route_mail_publish(struct shard *sh, struct mail *mail)
 void route_late_gone(struct shard *sh)
 {
     for (unsigned from = 0; from < sh->all->count; from++) {
-        size_t bytes = sh->late_credit[from];
-        sh->late_credit[from] = 0;
+        size_t bytes = sh->late.credit[from];
+        sh->late.credit[from] = 0;
         if (bytes > 0) give_credit(sh, from, bytes);
     }
 }
@@ -427,7 +427,7 @@ static enum err enqueue(struct shard *sh, struct msg *m, const struct route_in *
 static void apply_targets(struct shard *sh, const struct command_seat *seat)
 {
     const struct command *c = seat->command;
-    sh->work += seat->count;
+    sh->work += seat->count / DELIVERIES_OF_WORK;
     sh->fans_out = seat->count > RECEIVERS_AT_ONCE;
     for (uint32_t i = seat->first; i < seat->first + seat->count; i++) {
         const struct command_target *t = &c->targets[i];
@@ -606,6 +606,7 @@ enum route_result route_publish(struct shard *sh, const struct route_in *in)
     enum err rc = journaled ? enqueue(sh, m, in, deferred) : ERR_OK;
     if (rc == ERR_OK && rides > 0) pass_on(sh, m, in->conn);
     if (rc == ERR_OK && here) deliver_direct(sh, m, NULL);
+    if (here && in->conn != NULL && sh->has_fanned_out) late_hold(sh, in->conn);
     msg_unref(&m);
     if (rc != ERR_OK) return ROUTE_FAILED;
     return journaled ? ROUTE_PENDING : ROUTE_DONE;

@@ -122,7 +122,7 @@ static void end_turn(struct shard *sh)
     fence_turn(sh);
     hand_over(sh);
     flush(sh);
-    conn_flush_late(sh);
+    late_flush(sh);
     flush(sh);
     feed_turn(sh);
     shares_turn(sh);
@@ -183,7 +183,7 @@ static uint64_t next_timer_ms(const struct shard *sh, uint64_t now, uint64_t wai
 bool shard_has_more(const struct shard *sh)
 {
     bool has_input = sh->more.count > 0 || sh->shaking.count > 0;
-    bool has_output = !list_empty(&sh->dirty_late), has_mail = sh->mail_left != NULL;
+    bool has_output = !list_empty(&sh->late.conns), has_mail = sh->mail_left != NULL;
     return has_input || has_output || has_mail || sh->rechecks || sh->asks != NULL || !list_empty(&sh->kicks);
 }
 
@@ -383,7 +383,7 @@ static void shard_free(struct shard *sh)
     if (sh->epoll_fd >= 0) close(sh->epoll_fd);
     free(sh->to);
     free(sh->credit);
-    free(sh->late_credit);
+    free(sh->late.credit);
     free(sh->barriers);
     free(sh->direct);
     free(sh->slots);
@@ -430,8 +430,8 @@ static enum err shard_new(struct shards *all, unsigned index)
     backoff_learn(sh);
     sh->slots_free = UINT32_MAX;
     list_init(&sh->dirty);
-    list_init(&sh->dirty_late);
-    list_init(&sh->late_waiters);
+    list_init(&sh->late.conns);
+    list_init(&sh->late.waiters);
     list_init(&sh->credit_waiters);
     list_init(&sh->fencing);
     list_init(&sh->fence_next);
@@ -441,12 +441,12 @@ static enum err shard_new(struct shards *all, unsigned index)
     read_clocks(sh);
     sh->to = calloc(all->count, sizeof *sh->to);
     sh->credit = calloc(all->count, sizeof *sh->credit);
-    sh->late_credit = calloc(all->count, sizeof *sh->late_credit);
+    sh->late.credit = calloc(all->count, sizeof *sh->late.credit);
     sh->barriers = calloc(all->count, sizeof *sh->barriers);
     sh->direct = calloc(all->count, sizeof *sh->direct);
     sh->scratch = malloc(SCRATCH_BYTES);
     if (sh->to == NULL || sh->credit == NULL || sh->barriers == NULL) return ERR_NOMEM;
-    if (sh->direct == NULL || sh->scratch == NULL || sh->late_credit == NULL) return ERR_NOMEM;
+    if (sh->direct == NULL || sh->scratch == NULL || sh->late.credit == NULL) return ERR_NOMEM;
     for (unsigned i = 0; i < all->count; i++) credit_init(&sh->credit[i], CREDIT_BYTES_MAX);
     return shard_open(sh);
 }

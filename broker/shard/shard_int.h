@@ -25,6 +25,7 @@
 #include "shard/conn.h"
 #include "shard/conn_set.h"
 #include "shard/due.h"
+#include "shard/late.h"
 #include "shard/memory.h"
 #include "shard/plugin.h"
 #include "shard/reads.h"
@@ -74,8 +75,6 @@ struct shard {
     struct outbox to_journal, to_main;
     struct credit *credit;      /* what is under way from here to each shard */
     struct list credit_waiters; /* connections not read until credit comes */
-    struct list late_waiters;   /* and until dirty_late has gone */
-    size_t *late_credit;        /* to be given back to each shard then */
 
     uint64_t now_ms, wall_ms, asked_ms; /* of this turn; of the one in which main has asked */
     uint64_t alarm_ms[ALARMS];          /* 0: not set */
@@ -83,7 +82,7 @@ struct shard {
     struct conn_slot *slots;
     uint32_t slots_count, slots_free, conns_count;
     struct list dirty;         /* connections with output from this turn */
-    struct list dirty_late;    /* with output of messages to many */
+    struct late late;          /* with output of messages to many */
     struct conn *dead, *ready; /* freed at the end of the turn; no longer paused, with input left */
     uint32_t psk_waiting;      /* handshakes that wait for a plugin */
     struct due more, held;     /* connections with input, by what they have had; and admission.h's, by time */
@@ -96,7 +95,7 @@ struct shard {
     uint64_t had;                     /* of it, by everybody who waits, at least: see conn.had */
     uint16_t arrivals;                /* in `more`, of 2^16 */
     uint32_t work_of_one;             /* how much one connection may do in this turn */
-    bool has_fanned_out;              /* somebody has, since this was cleared */
+    bool has_fanned_out;              /* the last message went to many */
     bool fans_out, watches_admission; /* what is written now goes to many; see admission.c */
     struct out_pool pool;
     struct msg *fan_msg, *found_msg; /* what is being delivered to many; what `found` is about */

@@ -30,9 +30,10 @@ enum {
     WORK_OF_WRITE = 8,
     WORK_BYTES = 512, /* that are one: of packets, or of output */
 
-    /* A message to more has its output when the others' has gone; its publisher goes on when all of it has.
-     */
-    RECEIVERS_AT_ONCE = 64,
+    DELIVERIES_OF_WORK = 4, /* that are one */
+
+    /* A message to more than so many is written when the others' output has gone: see late.h. */
+    RECEIVERS_AT_ONCE = 4,
 };
 
 #endif

@@ -34,6 +34,8 @@ add_test(NAME unit_parts COMMAND test_parts)
 
 unit_test(share_of_turn shard store)
 target_link_libraries(test_share_of_turn PRIVATE connection_rig)
+unit_test(late shard store)
+target_link_libraries(test_late PRIVATE connection_rig)
 
 unit_test(shard_reads shard store)
 target_sources(test_shard_reads PRIVATE unit/reads_rig.c)

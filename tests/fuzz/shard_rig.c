@@ -35,6 +35,7 @@ struct link {
     uint64_t id;
     uint32_t watched;
     int room;
+    unsigned writes;
     unsigned shakes, shake_ms; /* what is left of its handshake, and what a step of it takes */
     unsigned watches;
     size_t in_at, in_end;
@@ -238,6 +239,7 @@ static enum err link_write(struct transport *t, struct iovec *parts, int count, 
     *wrote = 0;
     CHECK(!l->ended);
     if (l->broken) return ERR_CLOSED;
+    l->writes++;
     if (l->room == 0) return ERR_AGAIN;
     for (int i = 0; i < count && l->room != 0; i++) {
         size_t n = parts[i].iov_len;
@@ -324,6 +326,11 @@ int rig_open_shaking(unsigned shard, unsigned steps, unsigned step_ms)
 unsigned rig_shakes(unsigned link)
 {
     return links[link].shakes;
+}
+
+unsigned rig_writes(unsigned link)
+{
+    return links[link].writes;
 }
 
 bool rig_is_open(unsigned link)

@@ -70,6 +70,7 @@ unsigned rig_shakes(unsigned link); /* steps that are left */
 /* One that says nothing below its bytes, as TCP does. */
 int rig_open_bare(unsigned shard);
 unsigned rig_watches(unsigned link);          /* how often epoll has been told of it */
+unsigned rig_writes(unsigned link);           /* how often the broker has tried to write */
 bool rig_is_open(unsigned link);              /* the broker has not closed it */
 bool rig_send(unsigned link, struct bytes b); /* False: no room, and nothing was sent */
 size_t rig_unread(unsigned link);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * late - output of messages to many: written a part in each turn, in the order in which its connections began
+ * to wait, and gathering meanwhile.
+ *
+ * A delivery costs a tenth of a microsecond and a write five, so deliveries go on while writes wait. The more
+ * there is to do the more a write takes along, and a shard that is behind becomes faster, not slower.
+ *
+ * Thread:  the shard's.
+ * Memory:  the connections' output.
+ * Limits:  LATE_BYTES_MAX of a shard's output; at it who publishes to many is not read, and mail of such
+ *          messages gives no credit back, until half of it has gone.
+ * Errors:  none.
+ * Tests:   tests/unit/test_late.c
+ */
+#ifndef SHARD_LATE_H
+#define SHARD_LATE_H
+
+#include "base/list.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+struct conn;
+struct shard;
+
+struct late {
+    struct list conns;   /* with output that waits: none of them is dirty, or waits for its socket */
+    struct list waiters; /* connections that are not read until it is less */
+    size_t bytes;        /* of that output */
+    size_t *credit;      /* for each shard, to be given back then */
+    bool is_full;
+};
+
+/* So many bytes of a message to many have been added to its output, which nobody else writes in this turn. */
+void late_put(struct shard *sh, struct conn *c, size_t bytes);
+
+/* It waits no more; before its output becomes less. */
+void late_leave(struct shard *sh, struct conn *c);
+
+/* It has published to many. */
+void late_hold(struct shard *sh, struct conn *c);
+
+/* Writes what this turn may. */
+void late_flush(struct shard *sh);
+
+#endif
