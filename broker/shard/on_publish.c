@@ -36,7 +36,7 @@ static enum mqtt_rc check(struct shard *sh, struct conn *c, struct publish *p)
     }
     /* Too many levels for us. Who can be told is told (is_dropped). */
     bool can_be_told = c->version == MQTT_V5 && p->qos > 0;
-    if (!can_be_told && !topic_name_valid(p->topic)) return MQTT_RC_TOPIC_INVALID;
+    if (!can_be_told && !topic_decoded_valid(p->topic)) return MQTT_RC_TOPIC_INVALID;
     if (p->qos > c->told.qos) return MQTT_RC_QOS_NOT_SUPPORTED;
     if (p->retain && !c->told.retains) return MQTT_RC_RETAIN_NOT_SUPPORTED;
     return MQTT_RC_OK;
@@ -126,7 +126,7 @@ static enum mqtt_rc drop_code(const struct shard *sh, const struct publish *p, c
 {
     uint32_t most = sh->config->message_size_limit;
     *why = "topic";
-    if (!topic_name_valid(p->topic)) return MQTT_RC_TOPIC_INVALID;
+    if (!topic_decoded_valid(p->topic)) return MQTT_RC_TOPIC_INVALID;
     *why = "message_size_limit";
     if (most > 0 && p->payload.len > most) return MQTT_RC_IMPLEMENTATION;
     *why = "$SYS";
@@ -280,34 +280,34 @@ static enum mqtt_rc deny_as(struct shard *sh, struct conn *c, const struct publi
     return rc;
 }
 
-enum mqtt_rc publish_go_on(struct shard *sh, struct conn *c, const struct publish *came,
+enum mqtt_rc publish_go_on(struct shard *sh, struct conn *c, struct publish *p,
                            const struct publish_past *past)
 {
-    struct publish p = *came;
     const struct hook_publish *said = past->said;
-    struct route_in in = { .mid = mid_of(sh, came) };
-    if (PROPS_HAS(&p.props, message_expiry))
-        in.expires_ms = past->came_ms + (uint64_t)p.props.message_expiry * 1000; /* [MQTT-3.3.2-6] */
-    if (!take_delay(sh, &p, &in.due_ms)) return bad_delay(sh, c, &p);
-    if (c->is_mounted) p.topic = mount_topic(sh, c, p.topic);
-    if (is_dropped(sh, c, &p)) return MQTT_RC_OK;
-    enum hook_verdict verdict = verdict_of(sh, c, &p, said);
-    struct verdict_of known = { p.topic, ACCESS_WRITE, verdict, past->epoch };
+    struct route_in in = { .mid = mid_of(sh, p) };
+    if (PROPS_HAS(&p->props, message_expiry))
+        in.expires_ms = past->came_ms + (uint64_t)p->props.message_expiry * 1000; /* [MQTT-3.3.2-6] */
+    bool is_special = p->topic.len > 0 && p->topic.at[0] == '$';
+    if (is_special && !take_delay(sh, p, &in.due_ms)) return bad_delay(sh, c, p);
+    if (c->is_mounted) p->topic = mount_topic(sh, c, p->topic);
+    if (is_dropped(sh, c, p)) return MQTT_RC_OK;
+    enum hook_verdict verdict = verdict_of(sh, c, p, said);
+    struct verdict_of known = { p->topic, ACCESS_WRITE, verdict, past->epoch };
     if (said != NULL && said->asks_acl) remember(sh, c, &known);
-    if (verdict == HOOK_LATE) return too_late(sh, c, &p);
-    if (verdict == HOOK_DENY) return deny_as(sh, c, &p, said);
+    if (verdict == HOOK_LATE) return too_late(sh, c, p);
+    if (verdict == HOOK_DENY) return deny_as(sh, c, p, said);
     if (verdict != HOOK_ALLOW) return MQTT_RC_UNSPECIFIED; /* a callback has failed */
-    if (c->hooked != NULL && topic_is_control(p.topic)) return controlled(sh, c, &p);
-    if (said == NULL) return publish(sh, c, &p, &in);
-    /* What plugins have made of it. */
-    p.topic = said->topic;
-    p.retain = said->retain;
-    p.payload = said->payload;
-    p.props.block = said->block;
-    return is_dropped(sh, c, &p) ? MQTT_RC_OK : publish(sh, c, &p, &in);
+    if (c->hooked != NULL && topic_is_control(p->topic)) return controlled(sh, c, p);
+    if (said == NULL) return publish(sh, c, p, &in);
+    /* What plugins have made of it; what is no topic goes to nobody. */
+    p->topic = topic_name_valid(said->topic) ? said->topic : (struct bytes){ 0 };
+    p->retain = said->retain;
+    p->payload = said->payload;
+    p->props.block = said->block;
+    return is_dropped(sh, c, p) ? MQTT_RC_OK : publish(sh, c, p, &in);
 }
 
-enum mqtt_rc publish_comes(struct shard *sh, struct conn *c, const struct publish *p)
+enum mqtt_rc publish_comes(struct shard *sh, struct conn *c, struct publish *p)
 {
     return publish_go_on(sh, c, p, &(struct publish_past){ .came_ms = sh->wall_ms });
 }

@@ -296,7 +296,7 @@ static struct parked *new_publish(struct shard *sh, struct conn *c, const struct
     return k;
 }
 
-enum mqtt_rc parked_publish(struct shard *sh, struct conn *c, const struct publish *p)
+enum mqtt_rc parked_publish(struct shard *sh, struct conn *c, struct publish *p)
 {
     struct bytes topic;
     bool is_again = p->qos == 2 && session_inbound(c->session, p->id) != INBOUND_NONE;

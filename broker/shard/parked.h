@@ -25,7 +25,7 @@
 /* --- PUBLISH */
 
 /* Its topic is resolved, and it is right. due_ms, and a mount point, are found again when it goes on. */
-enum mqtt_rc parked_publish(struct shard *sh, struct conn *c, const struct publish *p);
+enum mqtt_rc parked_publish(struct shard *sh, struct conn *c, struct publish *p);
 
 /* How many with QoS 1 or 2 wait here: they count for Receive Maximum. */
 static inline uint32_t parked_publishes(const struct conn *c)
@@ -67,9 +67,9 @@ struct publish_past {
 };
 
 /* on_publish.c */
-enum mqtt_rc publish_go_on(struct shard *sh, struct conn *c, const struct publish *came,
-                           const struct publish_past *past);
-enum mqtt_rc publish_comes(struct shard *sh, struct conn *c, const struct publish *p); /* nobody is asked */
+enum mqtt_rc publish_go_on(struct shard *sh, struct conn *c, struct publish *p,
+                           const struct publish_past *past); /* p becomes what goes to others */
+enum mqtt_rc publish_comes(struct shard *sh, struct conn *c, struct publish *p); /* nobody is asked */
 /* What goes to nobody, whatever plugins say, is not asked about; *topic is the whole one. */
 bool publish_is_for_nobody(struct shard *sh, struct conn *c, const struct publish *p, struct bytes *topic);
 bool publish_is_over_limit(struct shard *sh, const struct publish *p);

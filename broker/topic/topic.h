@@ -18,6 +18,13 @@ enum { TOPIC_LEVELS_MAX = 200, TOPIC_BYTES_MAX = 65535, TOPIC_DELAY_SECONDS_MAX 
 /* A name to publish to: not empty, no wildcard, no NUL, within limits. UTF-8 is the codec's to check. */
 bool topic_name_valid(struct bytes name);
 
+/* The same of a name that a decoder has passed: no wildcard and no NUL is in it, and a short one has not too
+ * many levels. */
+static inline bool topic_decoded_valid(struct bytes name)
+{
+    return name.len > 0 && (name.len < TOPIC_LEVELS_MAX || topic_name_valid(name));
+}
+
 /* A filter to subscribe to: '+' alone in its level, '#' alone and last. $share/... is also checked here. One
  * that is right but for its length is above our limits. */
 enum topic_verdict { TOPIC_FILTER_VALID, TOPIC_FILTER_ABOVE_LIMITS, TOPIC_FILTER_WRONG };

@@ -44,10 +44,40 @@ static bool within_limits(struct bytes text, const struct shape *s)
     return text.len > 0 && text.len <= TOPIC_BYTES_MAX && s->levels <= TOPIC_LEVELS_MAX && !s->nul;
 }
 
+/* Is one of the bytes zero? Exact: the borrow of a byte starts only at a zero below it. */
+static bool word_has_zero(uint64_t v)
+{
+    return ((v - EACH_BYTE(0x01)) & ~v & EACH_BYTE(0x80)) != 0;
+}
+
+/* A word with a wildcard or a NUL in it? '+' and '#' differ in one bit, which '+' has. */
+static bool word_is_odd(uint64_t word)
+{
+    return word_has_zero((word | EACH_BYTE('+' ^ '#')) ^ EACH_BYTE('+')) || word_has_zero(word);
+}
+
+static bool name_is_odd(struct bytes name)
+{
+    uint64_t word = EACH_BYTE('a'); /* any letter pads it */
+    size_t i = 0;
+
+    for (; name.len - i >= sizeof word; i += sizeof word) {
+        memcpy(&word, name.at + i, sizeof word);
+        if (word_is_odd(word)) return true;
+    }
+    if (i > 0) /* the last eight: some of them again */
+        memcpy(&word, name.at + name.len - sizeof word, sizeof word);
+    else
+        for (; i < name.len; i++) word = word << 8 | name.at[i];
+    return word_is_odd(word);
+}
+
 bool topic_name_valid(struct bytes name)
 {
+    if (name.len == 0 || name.len > TOPIC_BYTES_MAX || name_is_odd(name)) return false;
+    if (name.len < TOPIC_LEVELS_MAX) return true;
     struct shape s = shape_of(name);
-    return within_limits(name, &s) && !s.wild;
+    return within_limits(name, &s);
 }
 
 /* Sections 4.7.1.2 and 4.7.1.3: each wildcard is a whole level, and '#' is the last one. */

@@ -109,6 +109,20 @@ static void fill(uint8_t at[HASH_BYTES], uint64_t seed)
     for (size_t i = 0; i < HASH_BYTES; i++) at[i] = (uint8_t)kit_random(&r);
 }
 
+/* It is kept with retained messages. */
+TEST(a_hash_stays_what_it_was_in_earlier_versions)
+{
+    static const struct {
+        size_t bytes;
+        uint64_t hash;
+    } known[] = { { 3, 0xcdcf8c94f997b8cd },
+                  { 8, 0x8ae103fedc046a37 },
+                  { 13, 0xf2583f924c1fbad7 },
+                  { 27, 0xbd656c09c4d481bf } };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        CHECK_TRUE(bytes_hash(bytes_of("sensors/kitchen/temperature", known[i].bytes), 42) == known[i].hash);
+}
+
 TEST(equal_bytes_hash_equally_wherever_they_lie)
 {
     uint8_t data[HASH_BYTES];

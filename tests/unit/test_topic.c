@@ -22,6 +22,25 @@ TEST(a_name_is_not_empty_and_has_no_wildcard_and_no_nul)
     CHECK_TRUE(!topic_name_valid(bytes_of("a\0b", 3)));
 }
 
+TEST(a_wildcard_or_a_nul_is_seen_wherever_it_is)
+{
+    static const char odd[] = { '+', '#', '\0' }, plain[] = { '*', '!', '"', '$', '%', '\'', 0x01, 0x7f };
+    char name[40];
+    for (size_t bytes = 1; bytes <= sizeof name; bytes++) {
+        for (size_t at = 0; at < bytes; at++) {
+            memset(name, 'x', sizeof name);
+            for (size_t i = 0; i < sizeof plain; i++) {
+                name[at] = plain[i];
+                CHECK_TRUE(topic_name_valid(bytes_of(name, bytes)));
+            }
+            for (size_t i = 0; i < sizeof odd; i++) {
+                name[at] = odd[i];
+                CHECK_TRUE(!topic_name_valid(bytes_of(name, bytes)));
+            }
+        }
+    }
+}
+
 TEST(names_and_filters_have_limits)
 {
     size_t size = TOPIC_BYTES_MAX + 1;
