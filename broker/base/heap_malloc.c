@@ -49,8 +49,8 @@ enum {
     STEP_BYTES = 16, /* from one size of the library to the next */
     LEAST_BYTES = 24,
     SHELVES = 64, /* up to a kilobyte */
-    KEPT_BLOCKS_MAX = 512,
-    KEPT_BYTES_MAX = 128 * 1024,
+    KEPT_BLOCKS_MAX = 256,
+    KEPT_BYTES_MAX = 64 * 1024,
 };
 
 struct kept {

@@ -29,3 +29,11 @@ void ack_encode(struct wr *w, uint8_t version, enum packet_type type, const stru
     if (coded) wr_u8(w, a->code);
     if (!bare) props_encode(w, &a->props);
 }
+
+void ack_bare_write(uint8_t at[ACK_BARE_BYTES], enum packet_type type, uint16_t id)
+{
+    at[0] = (uint8_t)((unsigned)type << 4 | (type == PACKET_PUBREL ? 2u : 0u));
+    at[1] = 2;
+    at[2] = (uint8_t)(id >> 8);
+    at[3] = (uint8_t)id;
+}

@@ -149,6 +149,9 @@ void connack_encode(struct wr *w, uint8_t version, const struct connack *c);
 uint32_t connack_size(uint8_t version, const struct connack *c); /* of the whole packet */
 void publish_encode(struct wr *w, uint8_t version, const struct publish *p);
 void ack_encode(struct wr *w, uint8_t version, enum packet_type type, const struct ack *a);
+/* The same of one that says that all is well and no more, which is one packet in all versions. */
+enum { ACK_BARE_BYTES = 4 };
+void ack_bare_write(uint8_t at[ACK_BARE_BYTES], enum packet_type type, uint16_t id);
 void subscribe_encode(struct wr *w, uint8_t version, uint16_t id, const struct subscribe_filter *filters,
                       size_t count);
 void unsubscribe_encode(struct wr *w, uint8_t version, uint16_t id, const struct bytes *filters,

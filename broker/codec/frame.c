@@ -79,7 +79,9 @@ static enum mqtt_rc split(struct bytes in, uint32_t size_max, bool is_v31, struc
     if (is_v31 && may_repeat(out->type)) checked &= (uint8_t)~DUP;
     if ((out->flags & checked) != flags_required[out->type]) return MQTT_RC_MALFORMED;
 
-    size_t n = varint_parse(in.at + 1, in.len - 1, &length);
+    bool is_short = in.len > 1 && in.at[1] < 0x80;
+    if (is_short) length = in.at[1];
+    size_t n = is_short ? 1 : varint_parse(in.at + 1, in.len - 1, &length);
     if (n == VARINT_BAD) return MQTT_RC_MALFORMED;
     if (n == VARINT_CUT) return MQTT_RC_OK;
     if (length > 0 && (out->type == PACKET_PINGREQ || out->type == PACKET_PINGRESP)) return MQTT_RC_MALFORMED;

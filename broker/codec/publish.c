@@ -79,7 +79,29 @@ static void own_encode(struct wr *w, const struct publish_head *h)
     wr_u16(w, h->topic_alias);
 }
 
-static struct head_sizes head_sizes(uint8_t version, const struct publish_head *h)
+/* The three write where their caller has made room, and give the end of it. */
+static uint8_t *put_u16(uint8_t *at, uint16_t v)
+{
+    at[0] = (uint8_t)(v >> 8);
+    at[1] = (uint8_t)v;
+    return at + 2;
+}
+
+static uint8_t *put_varint(uint8_t *at, uint32_t v)
+{
+    for (; v >= 0x80; v >>= 7) *at++ = (uint8_t)(v | 0x80);
+    *at++ = (uint8_t)v;
+    return at;
+}
+
+static uint8_t *put_str(uint8_t *at, struct bytes b)
+{
+    at = put_u16(at, (uint16_t)b.len);
+    if (b.len > 0) memcpy(at, b.at, b.len);
+    return at + b.len;
+}
+
+static inline struct head_sizes head_sizes(uint8_t version, const struct publish_head *h)
 {
     struct head_sizes s = { .head = 2 + (uint32_t)h->topic.len + (h->qos > 0 ? 2 : 0),
                             .tail = h->payload_bytes };
@@ -103,13 +125,17 @@ void publish_head_encode(struct wr *w, uint8_t version, const struct publish_hea
 {
     struct head_sizes s = head_sizes(version, h);
 
-    /* The whole head or nothing: so that a full buffer holds no half of one. */
-    if (w->left < 1 + varint_size(s.head + s.tail) + (size_t)s.head) w->bad = true;
-    wr_u8(w, (uint8_t)(PACKET_PUBLISH << 4 | publish_flags(h->qos, h->dup, h->retain)));
-    wr_varint(w, s.head + s.tail);
-    wr_str(w, h->topic);
-    if (h->qos > 0) wr_u16(w, h->id);
-    if (version != MQTT_V5) return;
-    wr_varint(w, s.props);
-    own_encode(w, h);
+    /* The whole head or nothing: so that a full buffer holds no half of one. And one question for all of it.
+     */
+    uint32_t own = version == MQTT_V5 ? s.props - h->block_bytes : 0;
+    size_t total = 1 + varint_size(s.head + s.tail) + (size_t)s.head;
+    if (h->topic.len > UINT16_MAX || s.head + s.tail > REMAINING_MAX || w->left < total) w->bad = true;
+    uint8_t *at = wr_take(w, total - own);
+    if (at == NULL) return;
+    *at++ = (uint8_t)(PACKET_PUBLISH << 4 | publish_flags(h->qos, h->dup, h->retain));
+    at = put_varint(at, s.head + s.tail);
+    at = put_str(at, h->topic);
+    if (h->qos > 0) at = put_u16(at, h->id);
+    if (version == MQTT_V5) put_varint(at, s.props);
+    if (own > 0) own_encode(w, h);
 }

@@ -58,9 +58,3 @@ bool msg_has_group(const struct msg *m, uint64_t group_no)
         if (m->groups[i] == group_no) return true;
     return false;
 }
-
-size_t msg_bytes(const struct msg *m)
-{
-    return sizeof *m + m->rides_count * sizeof(struct msg_ride) + m->groups_count * sizeof m->groups[0] + 2 +
-           m->topic_bytes + m->block_bytes + m->payload_bytes;
-}

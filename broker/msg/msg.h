@@ -89,6 +89,10 @@ static inline struct bytes msg_tail(const struct msg *m, bool with_block)
 bool msg_has_group(const struct msg *m, uint64_t group_no);
 
 /* Bytes it holds in memory: what credit and limits count. */
-size_t msg_bytes(const struct msg *m);
+static inline size_t msg_bytes(const struct msg *m)
+{
+    return sizeof *m + m->rides_count * sizeof(struct msg_ride) + m->groups_count * sizeof m->groups[0] + 2 +
+           m->topic_bytes + m->block_bytes + m->payload_bytes;
+}
 
 #endif

@@ -274,11 +274,26 @@ void conn_give_reason(const struct conn *c, struct props *props, uint8_t code, u
     if (bytes + text.len + MORE_BYTES <= c->max_packet) PROPS_SET(props, reason_string, text);
 }
 
+static void send_bare_ack(struct shard *sh, struct conn *c, enum packet_type type, uint16_t id)
+{
+    uint8_t *at = conn_reserve(sh, c, ACK_BARE_BYTES);
+    if (at == NULL) {
+        conn_doom(sh, c);
+        return;
+    }
+    ack_bare_write(at, type, id);
+    conn_commit(sh, c, ACK_BARE_BYTES);
+}
+
 void conn_send_ack(struct shard *sh, struct conn *c, enum packet_type type, uint16_t id, uint8_t code)
 {
-    enum { ACK_BARE_BYTES = 5, ACK_BYTES_MAX = 16 };
+    enum { ACK_CODED_BYTES = 5, ACK_BYTES_MAX = 16 };
+    if (code == MQTT_RC_OK) {
+        send_bare_ack(sh, c, type, id);
+        return;
+    }
     struct ack a = { .id = id, .code = code };
-    conn_give_reason(c, &a.props, code, ACK_BARE_BYTES);
+    conn_give_reason(c, &a.props, code, ACK_CODED_BYTES);
     size_t room = ACK_BYTES_MAX + a.props.reason_string.len;
     uint8_t *at = conn_reserve(sh, c, room);
     if (at == NULL) {

@@ -41,20 +41,35 @@ static bool send_next(struct shard *sh, struct session *s, bool *skipped)
     return true;
 }
 
-void feed_pump(struct shard *sh, struct session *s)
+/* Is there anything that session_next, or session_shared_next, might give? */
+static bool has_output(const struct session *s)
+{
+    return s->sent != s->tail || s->exact != NULL || !list_empty(&s->shared->waiting);
+}
+
+/* In turn, so that neither its own queue nor its groups keep the window for themselves. */
+static void pump(struct shard *sh, struct session *s)
 {
     struct conn *c = s->conn;
     bool skipped = false;
-    if (c == NULL || c->state != CONN_OPEN) return;
-    /* In turn, so that neither its own queue nor its groups keep the window for themselves. */
-    for (bool more = true; more && conn_output_bytes(c) < memory_window_max(sh);) {
+    for (bool more = true; more && has_output(s) && conn_output_bytes(c) < memory_window_max(sh);) {
         more = shares_send(sh, s);
         more |= send_next(sh, s, &skipped);
     }
-    shares_send_home(sh, s);
-    feed_note(sh, s);
     if (skipped && session_has_jobs(s)) conn_mark_dirty(sh, c); /* there is room, and the flush tells them */
     if (conn_output_bytes(c) >= memory_window_max(sh)) c->blocked = true; /* flushed first, then on */
+}
+
+/* Each message comes by here when it is offered and when it is acknowledged: mostly there is one to send, or
+ * none. */
+void feed_pump(struct shard *sh, struct session *s)
+{
+    const struct conn *c = s->conn;
+    if (c == NULL || c->state != CONN_OPEN) return;
+    if (has_output(s)) pump(sh, s);
+    shares_send_home(sh, s);
+    if (!s->persistent) return;
+    feed_note(sh, s);
     bool has_enough = sh->memory.is_high && s->tail != s->sent;
     if (session_wants_page(s) && !has_enough) ask_page(sh, s);
 }

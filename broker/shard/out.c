@@ -78,17 +78,6 @@ static void append(struct out *o, struct out_part *p)
     o->last = p;
 }
 
-/* Where the next byte of a chunk goes: what was written already has moved `at`, not the end. */
-static uint8_t *chunk_end(struct out_part *p)
-{
-    return p->data + (p->at - p->data) + p->bytes;
-}
-
-static size_t chunk_left(struct out_part *p)
-{
-    return p->msg != NULL ? 0 : p->room - (size_t)(chunk_end(p) - p->data);
-}
-
 /* The head of a message that is shared begins one, too: behind it no chunk goes on. */
 static size_t room_for(const struct out *o, size_t n)
 {
@@ -97,21 +86,12 @@ static size_t room_for(const struct out *o, size_t n)
     return n <= LARGE_ROOM ? LARGE_ROOM : n;
 }
 
-uint8_t *out_reserve(struct out *o, struct out_pool *pool, size_t n)
+uint8_t *out_reserve_more(struct out *o, struct out_pool *pool, size_t n)
 {
-    if (o->last == NULL || chunk_left(o->last) < n) {
-        struct out_part *p = chunk_new(pool, room_for(o, n));
-        if (p == NULL) return NULL;
-        append(o, p);
-    }
-    return chunk_end(o->last);
-}
-
-void out_commit(struct out *o, size_t n)
-{
-    DCHECK(n <= chunk_left(o->last));
-    o->last->bytes += (uint32_t)n;
-    o->bytes += n;
+    struct out_part *p = chunk_new(pool, room_for(o, n));
+    if (p == NULL) return NULL;
+    append(o, p);
+    return out_chunk_end(p);
 }
 
 enum err out_share(struct out *o, struct msg *m, struct bytes part)

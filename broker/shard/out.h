@@ -14,6 +14,7 @@
 #define SHARD_OUT_H
 
 #include "base/bytes.h"
+#include "base/check.h"
 #include "base/err.h"
 #include "base/limits.h"
 #include "msg/msg.h"
@@ -50,9 +51,30 @@ struct fan_packet {
 
 void out_pool_fini(struct out_pool *pool);
 
+/* Where the next byte of a chunk goes, and how many fit: what was written already has moved `at`, not the
+ * end. */
+static inline uint8_t *out_chunk_end(struct out_part *p)
+{
+    return p->data + (p->at - p->data) + p->bytes;
+}
+static inline size_t out_chunk_left(struct out_part *p)
+{
+    return p->msg != NULL ? 0 : p->room - (size_t)(out_chunk_end(p) - p->data);
+}
+
 /* Room for n bytes in one run, to be filled and then committed (n or fewer bytes). */
-uint8_t *out_reserve(struct out *o, struct out_pool *pool, size_t n);
-void out_commit(struct out *o, size_t n);
+uint8_t *out_reserve_more(struct out *o, struct out_pool *pool, size_t n);
+static inline uint8_t *out_reserve(struct out *o, struct out_pool *pool, size_t n)
+{
+    bool fits = o->last != NULL && out_chunk_left(o->last) >= n;
+    return fits ? out_chunk_end(o->last) : out_reserve_more(o, pool, n);
+}
+static inline void out_commit(struct out *o, size_t n)
+{
+    DCHECK(n <= out_chunk_left(o->last));
+    o->last->bytes += (uint32_t)n;
+    o->bytes += n;
+}
 
 /* Appends bytes that lie in a message, without copying. */
 enum err out_share(struct out *o, struct msg *m, struct bytes part);

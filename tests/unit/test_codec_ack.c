@@ -66,3 +66,18 @@ TEST(an_acknowledgement_is_written_in_its_shortest_form)
         assert_memory_equal(want.at, b, want.len);
     }
 }
+
+TEST(one_that_says_no_more_than_its_id_is_the_same_in_every_version)
+{
+    static const enum packet_type types[] = { PACKET_PUBACK, PACKET_PUBREC, PACKET_PUBREL, PACKET_PUBCOMP };
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        for (uint8_t version = MQTT_V31; version <= MQTT_V5; version++) {
+            uint8_t bare[ACK_BARE_BYTES], room[16];
+            struct wr w = { .at = room, .left = sizeof room };
+            ack_encode(&w, version, types[i], &(struct ack){ .id = 0x1234 });
+            ack_bare_write(bare, types[i], 0x1234);
+            CHECK_INT(sizeof bare, sizeof room - w.left);
+            CHECK_TRUE(memcmp(bare, room, sizeof bare) == 0);
+        }
+    }
+}
