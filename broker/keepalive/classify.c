@@ -59,12 +59,14 @@ struct ka_event ka_judge_return(const struct ka_end *end, uint16_t in_force_s, u
     bool is_unanswered =
         end->has_unacked && (end->how == KA_END_TIMED_OUT || (is_over && end->sent_ago_ms >= UNANSWERED_MS));
     bool is_back = away_s <= BACK_S;
+    uint64_t silent_s = (uint64_t)end->silent_s + away_s;
 
     if (in_force_s == 0) return event(KA_NEUTRAL, 0, 0);
     if (is_unanswered && end->how == KA_END_TAKEN_OVER) is_back = end->sent_ago_ms <= FRESH_MS;
     if (is_unanswered && (is_back || ping == PING_FAILED))
         return event(KA_FAIL_STRONG, end->sent_gap_s, in_force_s);
-    if (is_unanswered && ping == PING_MISSED) return event(KA_FAIL_WEAK, end->sent_gap_s, in_force_s);
+    if (is_unanswered && silent_s <= 2 * (uint64_t)end->keepalive_s)
+        return event(KA_FAIL_WEAK, end->sent_gap_s, in_force_s);
     if (!is_over) return event(KA_NEUTRAL, 0, in_force_s);
     if (end->how == KA_END_SILENT) ping = is_back || ping != PING_NOT_DUE ? PING_MISSED : PING_NOT_DUE;
     return event(meaning[ping], gap_of(end, away_s, in_force_s), in_force_s);
@@ -132,11 +134,11 @@ bool ka_outages_ended(struct ka_outages *o, const struct ka_conf *c, uint8_t how
     return remember(o, now_s - window_s, now_s);
 }
 
-enum ka_answer ka_outages_ask(const struct ka_outages *o, const struct ka_conf *c, int64_t then_s,
-                              int64_t now_s)
+enum ka_answer ka_outages_ask(const struct ka_outages *o, const struct ka_conf *c, int64_t lost_s,
+                              int64_t back_s, int64_t now_s)
 {
-    if (now_s < then_s || then_s <= o->forgotten_s) return KA_YES;
+    if (now_s < back_s || lost_s <= o->forgotten_s) return KA_YES;
     for (unsigned i = 0; i < o->count; i++)
-        if (then_s >= o->past[i].from_s && then_s <= o->past[i].to_s + AFTER_OUTAGE_S) return KA_YES;
-    return now_s - then_s < c->outage_s ? KA_TOO_EARLY : KA_NO;
+        if (back_s >= o->past[i].from_s && lost_s <= o->past[i].to_s + AFTER_OUTAGE_S) return KA_YES;
+    return now_s - back_s < c->outage_s ? KA_TOO_EARLY : KA_NO;
 }

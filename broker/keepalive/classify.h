@@ -76,8 +76,9 @@ void ka_outages_connected(struct ka_outages *o);
 bool ka_outages_ended(struct ka_outages *o, const struct ka_conf *c, uint8_t how, int64_t now_s);
 
 enum ka_answer { KA_NO, KA_YES, KA_TOO_EARLY };
-/* Was what happened then part of an outage? KA_TOO_EARLY: the window is still open. */
-enum ka_answer ka_outages_ask(const struct ka_outages *o, const struct ka_conf *c, int64_t then_s,
-                              int64_t now_s);
+/* Did what was lost at one time, and back at another, meet an outage? KA_TOO_EARLY: the window is still open.
+ */
+enum ka_answer ka_outages_ask(const struct ka_outages *o, const struct ka_conf *c, int64_t lost_s,
+                              int64_t back_s, int64_t now_s);
 
 #endif

@@ -74,7 +74,8 @@ static struct ka_event doubt_of(const struct ka_entry *e)
 static void settle_doubt(struct keepalive *ka, struct ka_entry *e, const struct ka_who *who, int64_t now_s)
 {
     if (e->doubt_kind == KA_NEUTRAL) return;
-    enum ka_answer answer = ka_outages_ask(&ka->outages, &ka->conf.learn, e->doubt_at_s, now_s);
+    enum ka_answer answer =
+        ka_outages_ask(&ka->outages, &ka->conf.learn, e->doubt_lost_s, e->doubt_back_s, now_s);
     struct ka_event event = doubt_of(e);
     if (answer == KA_TOO_EARLY) return;
     e->doubt_kind = KA_NEUTRAL;
@@ -105,20 +106,31 @@ static void count(struct keepalive *ka, const struct ka_event *event)
     }
 }
 
+/* What others may rely on: no more than where this client would rest, once it knows its limit. */
+static void note_success(struct keepalive *ka, const struct ka_entry *e, const struct ka_who *who,
+                         const struct ka_event *event, int64_t now_s)
+{
+    struct ka_event shown = *event;
+    uint16_t settled_s = keepalive_settled(ka, e);
+    if (e->state.ceil_s > 0 && shown.gap_s > settled_s) shown.gap_s = settled_s;
+    ka_prior_note(ka->prior, &who->net, who->client, &shown, now_s);
+}
+
 static void take(struct keepalive *ka, struct ka_entry *e, const struct ka_who *who,
                  const struct ka_event *event, int64_t now_s)
 {
     count(ka, event);
     if (event->kind == KA_NEUTRAL) return;
     if (event->kind == KA_SUCCESS) {
-        ka_prior_note(ka->prior, &who->net, who->client, event, now_s);
+        note_success(ka, e, who, event, now_s);
         learn(ka, e, event);
         return;
     }
     e->doubt_kind = event->kind;
     e->doubt_gap_s = event->gap_s;
     e->doubt_in_force_s = event->in_force_s;
-    e->doubt_at_s = e->ended_at_s;
+    e->doubt_lost_s = e->ended_at_s;
+    e->doubt_back_s = now_s;
 }
 
 static struct ka_entry *get(struct keepalive *ka, const struct ka_who *who, int64_t now_s)

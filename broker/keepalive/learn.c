@@ -37,11 +37,11 @@ const struct ka_conf ka_conf_default = {
     .good = 5,
     .bad_new = 2 * HALVES_STRONG - 1,
     .bad_held = 4 * HALVES_STRONG,
-    .bad_again = HALVES_STRONG,
+    .bad_again = HALVES_WEAK,
     .wait_s = 24 * 3600,
     .wait_max_s = 28 * 24 * 3600,
     .outage_s = 10,
-    .outage_count = 10,
+    .outage_count = 5,
     .outage_per_mille = 50,
 };
 
@@ -105,11 +105,6 @@ static void rest(struct ka_state *s, const struct ka_conf *c)
     s->rested_s = 0;
 }
 
-static bool permits(const struct ka_terms *t, uint32_t k_s)
-{
-    return t->limit_s == 0 || k_s <= t->limit_s;
-}
-
 /* No limit is known: a step up, if there is room for one. */
 static void climb(struct ka_state *s, const struct ka_conf *c, const struct ka_terms *t)
 {
@@ -121,11 +116,11 @@ static void climb(struct ka_state *s, const struct ka_conf *c, const struct ka_t
 }
 
 /* Between proven and ceil: the next trial, or the end of it. */
-static void narrow(struct ka_state *s, const struct ka_conf *c, const struct ka_terms *t)
+static void narrow(struct ka_state *s, const struct ka_conf *c)
 {
     uint32_t coarse = (uint32_t)s->proven_s + c->step_s, fine = (uint32_t)s->proven_s + c->fine_s;
     uint32_t next = coarse < s->ceil_s ? coarse : fine;
-    if (next >= s->ceil_s || next > c->max_s || !permits(t, next)) {
+    if (next >= s->ceil_s || next > c->max_s) {
         rest(s, c);
         return;
     }
@@ -148,7 +143,7 @@ static void drop(struct ka_state *s, const struct ka_conf *c, uint16_t at_s)
 static void test(struct ka_state *s, const struct ka_conf *c, const struct ka_terms *t)
 {
     uint32_t next = s->ceil_s;
-    if (next > c->max_s || !permits(t, next)) return;
+    if (next > c->max_s || (t->limit_s > 0 && next > t->limit_s)) return;
     s->phase = KA_TEST;
     s->k_s = (uint16_t)next;
 }
@@ -171,11 +166,11 @@ static void held(struct ka_state *s, const struct ka_conf *c, const struct ka_te
         if (s->rested_s >= s->wait_s) test(s, c, t);
         return;
     }
-    narrow(s, c, t);
+    narrow(s, c);
 }
 
 /* What is in force has failed as often as is needed. */
-static void failed(struct ka_state *s, const struct ka_conf *c, const struct ka_terms *t, uint16_t at_s)
+static void failed(struct ka_state *s, const struct ka_conf *c, uint16_t at_s)
 {
     bool is_again = s->phase == KA_TEST && at_s >= s->ceil_s;
     if (is_again) {
@@ -186,9 +181,15 @@ static void failed(struct ka_state *s, const struct ka_conf *c, const struct ka_
     s->ceil_s = at_s;
     s->wait_s = c->wait_s;
     if (s->proven_s > 0 && s->proven_s < at_s)
-        narrow(s, c, t);
+        narrow(s, c);
     else
         drop(s, c, at_s);
+}
+
+/* A failure after nine tenths of an interval is its own. */
+static bool is_whole(const struct ka_event *e, uint16_t at_s)
+{
+    return (uint32_t)e->gap_s * 10 >= (uint32_t)at_s * 9;
 }
 
 static bool success(struct ka_state *s, const struct ka_conf *c, const struct ka_terms *t,
@@ -202,28 +203,27 @@ static bool success(struct ka_state *s, const struct ka_conf *c, const struct ka
     return s->k_s != before.k_s || s->proven_s != before.proven_s || s->ceil_s != before.ceil_s;
 }
 
-static bool failure(struct ka_state *s, const struct ka_conf *c, const struct ka_terms *t,
-                    const struct ka_event *e)
+static bool failure(struct ka_state *s, const struct ka_conf *c, const struct ka_event *e)
 {
     bool has_held = s->good > 0 || s->proven_s >= s->trial_s;
     bool is_again = s->phase == KA_TEST && s->trial_s >= s->ceil_s;
     uint16_t enough = has_held ? c->bad_held : is_again ? c->bad_again : c->bad_new;
 
-    if (s->bad < COUNT_MAX)
-        s->bad = (uint8_t)(s->bad + (e->kind == KA_FAIL_STRONG ? HALVES_STRONG : HALVES_WEAK));
+    bool is_strong = e->kind == KA_FAIL_STRONG && is_whole(e, s->trial_s);
+    if (s->bad < COUNT_MAX) s->bad = (uint8_t)(s->bad + (is_strong ? HALVES_STRONG : HALVES_WEAK));
     if (s->bad < enough) return false;
-    failed(s, c, t, s->trial_s);
+    failed(s, c, s->trial_s);
     s->good = s->bad = 0;
     return true;
 }
 
-/* A success shows nothing of what is longer than itself. A failure may have begun earlier than it was seen.
- */
+/* A success shows nothing of what is longer than itself; a failure shows that what is longer fails, too.
+ * After less than half of it there are more causes than one. */
 static bool is_of(const struct ka_event *e, uint16_t at_s)
 {
     if (e->in_force_s != at_s) return false;
     if (e->kind == KA_SUCCESS) return (uint32_t)e->gap_s + ROUNDING_S >= at_s;
-    return (uint32_t)e->gap_s * 10 >= (uint32_t)at_s * 9;
+    return (uint32_t)e->gap_s * 2 >= at_s;
 }
 
 bool ka_learn(struct ka_state *s, const struct ka_conf *c, const struct ka_terms *t, const struct ka_event *e)
@@ -235,5 +235,5 @@ bool ka_learn(struct ka_state *s, const struct ka_conf *c, const struct ka_terms
         s->trial_s = at_s;
         s->good = s->bad = 0;
     }
-    return e->kind == KA_SUCCESS ? success(s, c, t, e) : failure(s, c, t, e);
+    return e->kind == KA_SUCCESS ? success(s, c, t, e) : failure(s, c, e);
 }

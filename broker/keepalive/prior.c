@@ -186,7 +186,7 @@ static bool is_small(double good, double bad)
     return below >= 0 && n * below * below >= z2 * share_max * (1 - share_max);
 }
 
-/* The longest gap that this prefix says is safe, less the margin. */
+/* The longest gap that this prefix says is safe. */
 static uint16_t safe_s(const struct ka_prior *p, struct node *n, int64_t now_s)
 {
     double good = 0, bad = 0;
@@ -196,12 +196,17 @@ static uint16_t safe_s(const struct ka_prior *p, struct node *n, int64_t now_s)
         uint32_t gap_s = (uint32_t)b * p->bucket_s;
         good += (double)n->good[b];
         if (gap_s >= p->min_s && is_small(good, bad)) {
-            if (gap_s >= p->max_s) return p->max_s;
-            return gap_s > p->min_s + p->margin_s ? (uint16_t)(gap_s - p->margin_s) : p->min_s;
+            return gap_s >= p->max_s ? p->max_s : (uint16_t)gap_s;
         }
         bad -= (double)n->bad[b];
     }
     return 0;
+}
+
+static uint16_t begin_at(const struct ka_prior *p, uint16_t safe)
+{
+    if (safe == 0) return 0;
+    return safe > p->min_s + p->margin_s ? (uint16_t)(safe - p->margin_s) : p->min_s;
 }
 
 uint16_t ka_prior_get(struct ka_prior *p, const struct ka_net *net, int64_t now_s)
@@ -209,9 +214,9 @@ uint16_t ka_prior_get(struct ka_prior *p, const struct ka_net *net, int64_t now_
     for (unsigned i = 0; i < KA_NET_LEVELS; i++) {
         struct node *n = net->prefix[i] != 0 ? find(p, net->prefix[i]) : NULL;
         uint16_t found_s = n != NULL ? safe_s(p, n, now_s) : 0;
-        if (found_s > 0) return found_s;
+        if (found_s > 0) return begin_at(p, found_s);
     }
-    return safe_s(p, &p->all, now_s);
+    return begin_at(p, safe_s(p, &p->all, now_s));
 }
 
 /* Of 64 bits as many clients as set them on average: n clients set 64 (1 - (63/64)^n). */

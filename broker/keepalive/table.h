@@ -28,7 +28,7 @@ struct ka_entry {
     uint16_t in_force_s; /* of the connection of now, or the last one */
     struct ka_terms terms;
     struct ka_end end; /* of the last connection, until it is judged */
-    int64_t doubt_at_s, ended_at_s, used_at_s;
+    int64_t doubt_lost_s, doubt_back_s, ended_at_s, used_at_s;
     struct list of_used, of_dirty; /* the table's */
     struct ka_entry *next;         /* of the same client; the table's */
 };

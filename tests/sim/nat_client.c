@@ -32,8 +32,10 @@ enum fate client_pass(struct world *w, struct client *c)
         bool is_late = interval_s(w, c) < timeout_s && gap >= (interval_s(w, c) + LATE_S) * (int64_t)SECOND;
         if (is_late)
             c->result.late_deaths++;
-        else
+        else if (c->net == 0)
             c->result.nat_deaths++;
+        else
+            c->result.elsewhere_deaths++;
         c->cause = is_late ? CAUSE_LATE : CAUSE_GAP;
         c->is_mapped = false;
         return FATE_DEAD;
@@ -120,7 +122,8 @@ static void leave(struct world *w, struct client *c)
     bool passes = w->now >= c->blocked_until && c->is_mapped &&
                   (timeout_s == NEVER_S || w->now - c->path_last < timeout_s * (int64_t)SECOND);
     if (!c->is_up) return;
-    client_lost(w, c, CAUSE_NEUTRAL, sim_between(&c->rng, SECOND, 10 * MINUTE));
+    client_lost(w, c, passes || w->now < c->blocked_until ? CAUSE_NEUTRAL : CAUSE_GAP,
+                sim_between(&c->rng, SECOND, 10 * MINUTE));
     if (passes) broker_ended(w, c, sim_share(&c->rng) < 0.7 ? KA_END_DISCONNECT : KA_END_FIN);
 }
 

@@ -184,7 +184,8 @@ uint32_t world_settled_s(const struct world *w, const struct client *c)
 {
     if (w->conf.rules != RULES_OURS) return c->rule[0].k_s;
     const struct ka_entry *e = broker_entry(w, c, 0);
-    return e != NULL ? keepalive_settled(w->ka, e) : 0;
+    if (e != NULL) return keepalive_settled(w->ka, e);
+    return w->conf.how == LEARN_CAP ? w->conf.asked_s : 0;
 }
 
 static void look(struct world *w)
@@ -194,7 +195,8 @@ static void look(struct world *w)
     for (uint32_t i = 0; i < w->conf.clients; i++) {
         struct client *c = &w->clients[i];
         uint32_t low_s, high_s, settled_s = world_settled_s(w, c);
-        world_band(c->timeout_s[0], w->keepalive.learn.max_s, &low_s, &high_s);
+        uint32_t most_s = w->conf.how == LEARN_CAP ? w->conf.asked_s : w->keepalive.learn.max_s;
+        world_band(c->timeout_s[0], most_s, &low_s, &high_s);
         bool is_in = settled_s >= low_s && settled_s <= high_s;
         if (!is_in) c->in_since = -1;
         if (is_in && c->in_since < 0) c->in_since = w->now;
@@ -216,7 +218,7 @@ static struct ka_net net_of(const struct world *w, uint32_t client, unsigned net
 {
     bool is_shared = w->conf.scenario == SCENARIO_PREFIX;
     uint32_t block = is_shared ? net : client * NETS_MAX + net;
-    uint8_t address[4] = { (uint8_t)(10 + (block >> 16)), (uint8_t)(block >> 8), (uint8_t)block,
+    uint8_t address[4] = { (uint8_t)(is_shared ? 10 : block >> 8), (uint8_t)block, (uint8_t)block,
                            (uint8_t)(is_shared ? client : 7) };
     return ka_net_of(bytes_of(address, sizeof address), 0, bytes_of(NULL, 0));
 }

@@ -47,14 +47,14 @@ struct world_conf {
     bool is_slow; /* clients that wait a whole interval for an answer */
 };
 
-/* What came out for one client, on its first network; but for deaths, which are those of all. */
+/* What came out for one client, on its first network. */
 struct client_result {
     uint32_t settled_s;        /* at the end */
     uint32_t days_in, days_of; /* of the days from the third on: at whose end it had settled in the band */
     double in_band_after_h;    /* since when it has been there until the end; -1: it is not */
     uint32_t nat_deaths;       /* the interval was longer than the network's time-out */
     uint32_t late_deaths;      /* it was not, but the ping came later than it should */
-    uint32_t noise_deaths;
+    uint32_t noise_deaths, elsewhere_deaths; /* the latter: as nat_deaths, on its other networks */
     uint32_t pings, probes;
     uint32_t neutral_events, neutral_changes; /* what is no evidence, and what it changed nevertheless */
     double connected_s;
