@@ -21,8 +21,9 @@
 enum {
     HALVES_STRONG = 2,
     HALVES_WEAK = 1,
+    STEPS = 4,
     DROP = 3,        /* nothing has held: a third. Deaths cost more than the pings of a few trials */
-    WAIT_GROWTH = 2, /* of the time to the next test of a limit that still holds */
+    WAIT_GROWTH = 3, /* of the time to the next test of a limit that still holds */
     ROUNDING_S = 2,  /* what is lost when gaps are counted in whole seconds */
     COUNT_MAX = 100, /* of good and bad; far from their type's end */
 };
@@ -37,7 +38,7 @@ const struct ka_conf ka_conf_default = {
     .good = 5,
     .bad_new = 2 * HALVES_STRONG - 1,
     .bad_held = 4 * HALVES_STRONG,
-    .bad_again = HALVES_WEAK,
+    .bad_again = HALVES_STRONG,
     .wait_s = 24 * 3600,
     .wait_max_s = 28 * 24 * 3600,
     .outage_s = 10,
@@ -105,10 +106,18 @@ static void rest(struct ka_state *s, const struct ka_conf *c)
     s->rested_s = 0;
 }
 
+/* A quarter more, within bounds: below, a step is more likely to be one too far. */
+static uint32_t coarse(uint16_t from_s, const struct ka_conf *c)
+{
+    uint32_t step_s = from_s / STEPS;
+    if (step_s > c->step_s) step_s = c->step_s;
+    return from_s + (step_s < c->fine_s ? c->fine_s : step_s);
+}
+
 /* No limit is known: a step up, if there is room for one. */
 static void climb(struct ka_state *s, const struct ka_conf *c, const struct ka_terms *t)
 {
-    uint32_t next = (uint32_t)s->k_s + c->step_s;
+    uint32_t next = coarse(s->k_s, c);
     if (t->limit_s > 0 && next > t->limit_s) next = t->limit_s;
     if (next > c->max_s) next = c->max_s;
     s->phase = KA_UP;
@@ -118,8 +127,8 @@ static void climb(struct ka_state *s, const struct ka_conf *c, const struct ka_t
 /* Between proven and ceil: the next trial, or the end of it. */
 static void narrow(struct ka_state *s, const struct ka_conf *c)
 {
-    uint32_t coarse = (uint32_t)s->proven_s + c->step_s, fine = (uint32_t)s->proven_s + c->fine_s;
-    uint32_t next = coarse < s->ceil_s ? coarse : fine;
+    uint32_t next = coarse(s->proven_s, c);
+    if (next >= s->ceil_s) next = (uint32_t)s->proven_s + c->fine_s;
     if (next >= s->ceil_s || next > c->max_s) {
         rest(s, c);
         return;
@@ -223,7 +232,7 @@ static bool is_of(const struct ka_event *e, uint16_t at_s)
 {
     if (e->in_force_s != at_s) return false;
     if (e->kind == KA_SUCCESS) return (uint32_t)e->gap_s + ROUNDING_S >= at_s;
-    return (uint32_t)e->gap_s * 2 >= at_s;
+    return true;
 }
 
 bool ka_learn(struct ka_state *s, const struct ka_conf *c, const struct ka_terms *t, const struct ka_event *e)

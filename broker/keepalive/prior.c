@@ -186,19 +186,19 @@ static bool is_small(double good, double bad)
     return below >= 0 && n * below * below >= z2 * share_max * (1 - share_max);
 }
 
-/* The longest gap that this prefix says is safe. */
+/* The longest gap that this prefix says is safe: hardly any failure just up to it, beside all the successes
+ * from it on. Failures of shorter gaps are not counted: most clients may stand there, with the noise that all
+ * gaps have, and the few that try longer ones would never be heard. */
 static uint16_t safe_s(const struct ka_prior *p, struct node *n, int64_t now_s)
 {
-    double good = 0, bad = 0;
+    double good = 0;
     fade_to(n, now_s);
-    for (unsigned b = 0; b < BUCKETS; b++) bad += (double)n->bad[b];
-    for (unsigned b = BUCKETS; b-- > 0;) {
+    for (unsigned b = BUCKETS; b-- > 1;) {
         uint32_t gap_s = (uint32_t)b * p->bucket_s;
         good += (double)n->good[b];
-        if (gap_s >= p->min_s && is_small(good, bad)) {
+        if (gap_s < p->min_s) return 0;
+        if (is_small(good, (double)n->bad[b] + (double)n->bad[b - 1]))
             return gap_s >= p->max_s ? p->max_s : (uint16_t)gap_s;
-        }
-        bad -= (double)n->bad[b];
     }
     return 0;
 }

@@ -4,9 +4,9 @@
  *
  * For each prefix: how many gaps of each length were survived, and how many were not, half of it forgotten in
  * a week. A success after a gap shows that the network waits longer, a failure that it does not, or noise. So
- * the share that fails by a gap g is F(up to g) / (F(up to g) + S(from g on)); the prior is the longest g of
- * which that share is surely small; a new client begins a margin below it. Asked from the narrowest prefix to
- * the widest: the first with enough to say answers.
+ * the share that fails at a gap g is F(just up to g) / (F(just up to g) + S(from g on)); the prior is the
+ * longest g of which that share is surely small; a new client begins a margin below it. Asked from the
+ * narrowest prefix to the widest: the first with enough to say answers.
  *
  * Thread:  owned by one shard; no locks. Each shard learns for itself.
  * Memory:  one fixed block for each prefix.

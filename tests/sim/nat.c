@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEATHS_MAX = 15, CLIENTS_SHOWN = 64 };
+enum { DEATHS_MAX = 15 };
 
 static const char *const rules_names[] = { "ours", "mars", "halving", "fixed", NULL };
 static const char *const scenario_names[] = { "independent", "outages", "switch", "restart", "clockjump",
@@ -27,6 +27,7 @@ static const char usage[] =
 struct options {
     struct world_conf world;
     uint64_t seeds;
+    uint32_t deaths_max;
     bool each, no_bounds;
 };
 
@@ -76,14 +77,15 @@ static void option_of_world(struct world_conf *w, int option, const char *value)
 static void read_options(struct options *o, int argc, char **argv)
 {
     static const struct option long_options[] = {
-        { "timeout", 1, NULL, 't' },  { "noise", 1, NULL, 'p' },   { "seed", 1, NULL, 's' },
-        { "days", 1, NULL, 'd' },     { "clients", 1, NULL, 'c' }, { "rules", 1, NULL, 'r' },
-        { "scenario", 1, NULL, 'S' }, { "how", 1, NULL, 'h' },     { "nat", 1, NULL, 'N' },
-        { "session", 1, NULL, 'H' },  { "push", 1, NULL, 'P' },    { "seeds", 1, NULL, 'n' },
-        { "slow", 0, NULL, 'w' },     { "each", 0, NULL, 'e' },    { "no-bounds", 0, NULL, 'b' },
-        { "help", 0, NULL, '?' },     { NULL, 0, NULL, 0 },
+        { "timeout", 1, NULL, 't' },    { "noise", 1, NULL, 'p' },   { "seed", 1, NULL, 's' },
+        { "days", 1, NULL, 'd' },       { "clients", 1, NULL, 'c' }, { "rules", 1, NULL, 'r' },
+        { "scenario", 1, NULL, 'S' },   { "how", 1, NULL, 'h' },     { "nat", 1, NULL, 'N' },
+        { "session", 1, NULL, 'H' },    { "push", 1, NULL, 'P' },    { "seeds", 1, NULL, 'n' },
+        { "deaths-max", 1, NULL, 'D' }, { "slow", 0, NULL, 'w' },    { "each", 0, NULL, 'e' },
+        { "no-bounds", 0, NULL, 'b' },  { "help", 0, NULL, '?' },    { NULL, 0, NULL, 0 },
     };
     *o = (struct options){ .seeds = 1,
+                           .deaths_max = DEATHS_MAX,
                            .world = { .seed = 1,
                                       .timeout_s = 300,
                                       .days = 30,
@@ -94,6 +96,7 @@ static void read_options(struct options *o, int argc, char **argv)
         switch (option) {
         case 'n': o->seeds = (uint64_t)number(optarg, 1, 1e6); break;
         case 'w': o->world.is_slow = true; break;
+        case 'D': o->deaths_max = (uint32_t)number(optarg, 0, 1e6); break;
         case 'e': o->each = true; break;
         case 'b': o->no_bounds = true; break;
         case '?': fputs(usage, stderr); exit(2);
@@ -111,8 +114,7 @@ static void read_options(struct options *o, int argc, char **argv)
  * blame for is bounded. */
 static bool is_broken(const struct options *o, const struct client_result *r)
 {
-    return r->nat_deaths > DEATHS_MAX * o->world.days / 30 || r->in_band_after_h < 0 ||
-           r->neutral_changes > 0;
+    return r->nat_deaths > o->deaths_max || r->in_band_after_h < 0 || r->neutral_changes > 0;
 }
 
 static void add(struct sums *s, const struct client_result *r, bool broken)
