@@ -403,11 +403,13 @@ static void print_json_text(const char *text, FILE *to)
 void report_print_json(const struct report *r, const struct bench *b, const struct run_result *result,
                        FILE *to)
 {
+    static const char *const transports[] = { "tcp", "ws", "tls", "wss" };
     const struct bench_conf *c = &b->conf;
     char scenario[32];
     fprintf(to, "{\"scenario\":\"%s\",\"version\":\"%s\",\"clients\":%" PRIu64 ",\"publishers\":%" PRIu32,
             bench_scenario_name(c, scenario, sizeof scenario), c->version == 0 ? "3.1.1" : "5", c->clients,
             b->plan.publishers);
+    fprintf(to, ",\"transport\":\"%s\"", transports[c->tls * 2 + c->websockets]);
     fprintf(to, ",\"subscribers\":%" PRIu32 ",\"qos\":%" PRIu64 ",\"size\":%" PRIu64 ",\"window\":%" PRIu64,
             b->plan.subscribers, c->qos, c->size, c->window);
     fprintf(to, ",\"rate\":%" PRIu64 ",\"threads\":%" PRIu64 ",\"interrupted\":%s,\"problem\":", c->rate,

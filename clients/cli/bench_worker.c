@@ -15,8 +15,9 @@
 enum {
     EVENTS_MAX = 512,
     NS_PER_MS = 1000000,
-    TICK_NS = 250000000,   /* how long we sleep with nothing to do: pings, the conductor's view of progress */
-    RATE_TICK_NS = 100000, /* open loop: what is due within this time leaves together; it counts as latency */
+    TICK_NS = 250000000, /* how long we sleep with nothing to do: pings, the conductor's view of progress */
+    RATE_TICK_NS =
+        100000, /* open loop, many messages: what is due within this time leaves together; it counts */
     FLEET_TICK_NS = 10000000, /* who leaves and returns */
     TIMER_SLACK_NS = 1000,
 };
@@ -53,7 +54,7 @@ static uint64_t sleep_ns(const struct worker *w)
     if (conf->rate == 0) return most;
     uint64_t due = send_due_ns(w->bench, w->schedule_next);
     uint64_t wait = due > w->now_ns ? due - w->now_ns : 0;
-    if (wait < RATE_TICK_NS) return RATE_TICK_NS;
+    if (wait < RATE_TICK_NS && conf->rate > BENCH_NS_PER_S / RATE_TICK_NS) return RATE_TICK_NS;
     return wait < most ? wait : most;
 }
 

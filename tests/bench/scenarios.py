@@ -27,6 +27,26 @@ STORM = [
     ("broker_cpu_us_per_leave", "CPU us / leave", "less"),
     ("rss_after_bytes", "resident, bytes", "less"),
 ] + OTHERS
+RETAINED = [
+    ("sent_per_s", "values stored / s", "more"),
+    ("drain_per_s", "values delivered / s", "more"),
+    ("drain_cpu_us_per_delivery", "CPU us / value delivered", "less"),
+    ("drain_bench_cpu_us_per_delivery", "bench's own CPU us / value delivered", ""),
+    ("complete_p50_us", "SUBSCRIBE to the last value p50, us", "less"),
+    ("complete_max_us", "SUBSCRIBE to the last value, slowest, us", "less"),
+    ("rss_peak_bytes", "resident peak, bytes", "less"),
+] + OTHERS
+FLEET = SPARSE + [
+    ("puback_p99_us", "PUBACK p99, us", "less"),
+    ("connect_p50_us", "connect to CONNACK of who returns p50, us", "less"),
+    ("connect_p99_us", "connect to CONNACK of who returns p99, us", "less"),
+    ("redelivered", "delivered again, with DUP", ""),
+    ("drain_per_s", "what waits, when all return: messages / s", "more"),
+]
+SHARED = LIVE + [
+    ("member_least", "messages to the member that got least", ""),
+    ("member_most", "messages to the member that got most", ""),
+]
 IDLE = [
     ("rss_per_client_bytes", "resident bytes / client", "less"),
     ("connects_per_s", "connects / s", "more"),
@@ -239,9 +259,31 @@ DURABLE_SCENARIOS = [
              "--scenario offline --clients 1000 --publishers 20 --qos 1 --size 64 --window 50 --messages 1000000 "
              "--gather 500", BOOT, brokers="longlinkd-disk", how=measure.boots, restarts=True),
 ]
-SCENARIOS = GOAL_SCENARIOS + MEMORY_SCENARIOS + DURABLE_SCENARIOS
+MORE_SCENARIOS = [
+    Scenario("pairs-qos2", "50 pairs, QoS 2, 64 B, window 10",
+             "--scenario pairs --clients 50 --qos 2 --size 64 --window 10 --gather 0", LIVE, timed=True, brokers=DISK,
+             also=SHARDS),
+    Scenario("pairs-tls", "50 pairs, QoS 1, 64 B, window 10, by TLS",
+             "--scenario pairs --clients 50 --qos 1 --size 64 --window 10 --gather 0", LIVE, timed=True,
+             brokers="longlinkd-tls,mosquitto-tls", also=SHARDS),
+    Scenario("storm-tls", "2,000 clients connect by TLS, 64 at a time, and leave; each with a full handshake, P-256",
+             "--scenario storm --clients 2000 --connecting 64 --username bench-user", STORM,
+             brokers="longlinkd-tls,mosquitto-tls", also=SHARDS),
+    Scenario("shared", "20 publishers to a group of 50, QoS 1, 64 B, window 10",
+             "--scenario shared --clients 50 --publishers 20 --qos 1 --size 64 --window 10 --gather 0", SHARED, timed=True,
+             brokers=DISK, also=SHARDS),
+    Scenario("retained", "1,000 retained values, 200 clients subscribe to all of them at once, QoS 1, 64 B",
+             "--scenario retained --clients 200 --topics 1000 --qos 1 --size 64 --window 100", RETAINED, brokers=DISK,
+             also=SHARDS),
+    Scenario("fleet", "5,000 kept sessions with an inbox each, 2,000 messages / s, QoS 1, 64 B; 100 clients a second "
+             "leave and return after 1 s",
+             "--scenario fleet --clients 5000 --qos 1 --size 64 --rate 2000 --churn 100 --away 1 --duration 10", FLEET,
+             brokers=DISK, also={**SHARDS, **AT_ONCE}),
+]
+SCENARIOS = GOAL_SCENARIOS + MORE_SCENARIOS + MEMORY_SCENARIOS + DURABLE_SCENARIOS
 GROUPS = {
     "goals": [s.name for s in GOAL_SCENARIOS],
+    "more": [s.name for s in MORE_SCENARIOS],
     "memory": [s.name for s in MEMORY_SCENARIOS],
     "durable": ["durable-100k", "online"] + [s.name for s in DURABLE_SCENARIOS],
 }

@@ -346,6 +346,11 @@ def every_row_of_the_goals_has_a_figure(bench):
 
 
 @case
+def every_row_of_the_other_tables_has_a_figure(bench):
+    check_rows(bench, "more", "--clients", "60", "--topics", "50", "--duration", "1.3")
+
+
+@case
 def a_second_generator_gets_everything(bench):
     build = os.path.dirname(os.path.dirname(bench.program))
     done = subprocess.run([os.path.join(os.path.dirname(os.path.abspath(__file__)), "second"), "--json", "--rounds", "1",
