@@ -441,6 +441,15 @@ static uint64_t silence_ms(const struct conn *c)
     return (uint64_t)c->keepalive_s * 1500;
 }
 
+uint64_t conn_look_ms(const struct conn *c, uint64_t due_ms)
+{
+    enum { GRAIN_MS_MAX = 1024, OF_SILENCE = 64 };
+    uint64_t grain = WHEEL_TICK_MS;
+    if (due_ms == UINT64_MAX) return due_ms;
+    while (grain < GRAIN_MS_MAX && grain * 2 <= silence_ms(c) / OF_SILENCE) grain *= 2;
+    return (due_ms + grain - 1) / grain * grain;
+}
+
 /* A packet that has begun must come, however long the keepalive. While it is not read it cannot. */
 static uint64_t part_due_ms(const struct shard *sh, const struct conn *c)
 {
@@ -488,6 +497,7 @@ void conn_timer(struct wheel_timer *t, void *shard)
     uint64_t part = part_due_ms(sh, c), keepalive = keepalive_due_ms(sh, c);
     uint64_t due = part < keepalive ? part : keepalive;
     if (due > sh->now_ms) {
+        if (due == keepalive) due = conn_look_ms(c, due);
         if (due != UINT64_MAX) wheel_start(sh->conn_wheel, &c->timer, due);
         return;
     }

@@ -146,6 +146,9 @@ void conn_watch_changes(struct shard *sh, struct conn *c);
 /* NULL when that connection is gone. */
 struct conn *conn_find(struct shard *sh, uint64_t id);
 void conn_timer(struct wheel_timer *t, void *shard);
+/* When to look whether it is silent, if it is due then: with others, so that ten thousand that do nothing do
+ * not wake the loop a hundred times a second. A 64th of its silence late at most, and a second. */
+uint64_t conn_look_ms(const struct conn *c, uint64_t due_ms);
 
 /* Bytes of its publishes that the journal has, so that a fast one cannot bury a slow disk. */
 void conn_journal_take(struct shard *sh, struct conn *c, const struct command *cmd);

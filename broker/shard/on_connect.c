@@ -185,9 +185,9 @@ void connect_learn(struct conn *c, const struct connect *p)
 
 static void restart_timer(struct shard *sh, struct conn *c)
 {
+    uint64_t due_ms = sh->now_ms + (uint64_t)c->keepalive_s * 1500;
     wheel_stop(sh->conn_wheel, &c->timer);
-    if (c->keepalive_s > 0)
-        wheel_start(sh->conn_wheel, &c->timer, sh->now_ms + (uint64_t)c->keepalive_s * 1500);
+    if (c->keepalive_s > 0) wheel_start(sh->conn_wheel, &c->timer, conn_look_ms(c, due_ms));
 }
 
 /* Its will is the session's like its queue is, and outlives the process [MQTT-3.1.2-7]. */

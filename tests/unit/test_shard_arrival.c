@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What coming and going costs: when epoll is told of a connection, and who closes it first. */
+/* What coming, being there and going cost: when epoll is told of a connection, when it is looked at, and who
+ * closes it first. */
 #include "unit/hook_kit.h"
 
 static void options(struct config *c, void *ctx)
@@ -121,5 +122,57 @@ TEST(behind_a_layer_of_its_own_a_disconnect_is_answered_by_that_layers_end)
     rig_finish(link);
     rig_settle();
     CHECK_TRUE(!rig_is_open(link));
+    rig_end();
+}
+
+static unsigned join_for(const char *id, uint16_t keepalive_s)
+{
+    struct connect p = {
+        .version = MQTT_V5, .clean_start = true, .keepalive_s = keepalive_s, .client_id = bytes_of_text(id)
+    };
+    unsigned link = try_connect(&p);
+    expect_connack(link, MQTT_V5, 0);
+    return link;
+}
+
+static int64_t timed_out(void)
+{
+    return rig_metric(METRIC_keepalive_timeouts_total);
+}
+
+TEST(those_that_fall_silent_within_a_second_are_noticed_together)
+{
+    enum { KEEPALIVE_S = 60, SILENCE_MS = KEEPALIVE_S * 1500, GRAIN_MS = 1024, APART_MS = 500 };
+    kit_begin(0, NULL, options);
+    rig_advance(GRAIN_MS - (rig_now_ms() + SILENCE_MS) % GRAIN_MS + 1); /* due right behind a moment */
+    join_for("first", KEEPALIVE_S);
+    rig_advance(APART_MS);
+    join_for("second", KEEPALIVE_S);
+    rig_advance(SILENCE_MS); /* both are due */
+    rig_turn_all();
+    CHECK_INT(0, timed_out());
+    rig_advance(GRAIN_MS - APART_MS - 2);
+    rig_turn_all();
+    CHECK_INT(0, timed_out());
+    rig_advance(1);
+    rig_turn_all();
+    CHECK_INT(2, timed_out());
+    rig_end();
+}
+
+TEST(a_short_keepalive_is_late_by_no_more_than_a_64th)
+{
+    enum { SILENCE_MS = 3000, LATE_MS = SILENCE_MS / 64 };
+    kit_begin(0, NULL, options);
+    for (int i = 0; i < 50; i++) {
+        rig_advance(7);
+        join_for("short", 2);
+        rig_advance(SILENCE_MS - 1);
+        rig_turn_all();
+        CHECK_INT(i, timed_out());
+        rig_advance(LATE_MS + 1);
+        rig_turn_all();
+        CHECK_INT(i + 1, timed_out());
+    }
     rig_end();
 }
