@@ -45,6 +45,8 @@ enum {
 enum config_protocol { CONFIG_PROTOCOL_MQTT, CONFIG_PROTOCOL_WEBSOCKETS };
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 enum config_proxy { CONFIG_PROXY_OFF, CONFIG_PROXY_V1, CONFIG_PROXY_V2, CONFIG_PROXY_ANY };
+enum config_keepalive { CONFIG_KEEPALIVE_CAP, CONFIG_KEEPALIVE_OFF, CONFIG_KEEPALIVE_LEARN };
+enum config_raise { CONFIG_RAISE_ASKED, CONFIG_RAISE_ALL };
 enum config_domain { CONFIG_DOMAIN_ANY, CONFIG_DOMAIN_IPV4, CONFIG_DOMAIN_IPV6 };
 
 /* In the order of their words in options.def. */

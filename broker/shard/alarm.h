@@ -22,6 +22,9 @@ enum alarm {
     ALARM_MEMORY,    /* time to look at memory_limit, and to let go of some */
     ALARM_SLOW,      /* time to look at slow readers */
     ALARM_ADMISSION, /* somebody who was held is to go on; or it may be over */
+    ALARM_PUSHES,    /* and whether PUBLISHes were acknowledged */
+    ALARM_PROBES,    /* and whether probes of the kernel's were answered */
+    ALARM_KEEPALIVE, /* what was learned of keepalives is to be kept */
     ALARMS
 };
 
@@ -30,5 +33,8 @@ void sys_changed(struct shard *sh, uint32_t interval_before); /* sys_interval ma
 void delayed_alarm(struct shard *sh);
 void memory_alarm(struct shard *sh);
 void slow_alarm(struct shard *sh);
+void pushes_alarm(struct shard *sh);
+void probes_alarm(struct shard *sh);
+void keepalive_alarm(struct shard *sh);
 
 #endif

@@ -97,6 +97,7 @@ static enum err call_change(struct shard *sh, void *arg)
     sys_changed(sh, sys_interval);
     sh->rechecks = true;
     sh->recheck_at = 0;
+    ways_reload(sh);
     memory_turn(sh); /* its limit may be a new one */
     backoff_learn(sh);
     return ERR_OK;

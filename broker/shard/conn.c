@@ -12,6 +12,7 @@
 #include "shard/guard.h"
 #include "shard/heir.h"
 #include "shard/hooked.h"
+#include "shard/keepalive_way.h"
 #include "shard/on_login.h"
 #include "shard/parked.h"
 #include "shard/route.h"
@@ -322,6 +323,7 @@ static void leave_session(struct shard *sh, struct conn *c)
 {
     struct session *s = c->session;
     if (s == NULL) return;
+    way_ended(sh, c, KA_END_OURS); /* unless it is known already how */
     login_check_will(sh, c);
     bool is_inherited = heirs_wait(c);
     if (s->persistent && s->expiry_s > 0 && !is_inherited) hooked_session_stays(c);
@@ -334,6 +336,7 @@ void conn_drop(struct shard *sh, struct conn *c)
 {
     if (c->state == CONN_CLOSED) return;
     if (c->session != NULL) admission_lost(sh);
+    way_lost(sh, c);
     leave_session(sh, c);
     bury(sh, c);
 }
@@ -506,6 +509,7 @@ void conn_timer(struct wheel_timer *t, void *shard)
         return;
     }
     metrics_add(sh->metrics, METRIC_keepalive_timeouts_total, 1);
+    way_ended(sh, c, KA_END_SILENT);
     conn_end(sh, c, MQTT_RC_KEEPALIVE_TIMEOUT);
 }
 

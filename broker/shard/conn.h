@@ -113,6 +113,10 @@ struct conn {
         is_proven : 1;            /* its user name is its certificate's; it has shown its user's password */
     bool is_mounted : 1;          /* it is below a mount_point */
     bool is_admitted : 1;         /* its CONNECT has been looked at, and may go on; see admission.h */
+    bool is_way : 1;              /* the learner of keepalives knows of it (keepalive_way.h) */
+    bool is_pushed : 1;           /* a PUBLISH was not acknowledged when this was last asked, */
+    bool is_patient : 1;          /* and TCP has tcp_user_timeout for it; */
+    bool is_spoiled : 1;          /* a PUBLISH has gone since its last packet */
     bool doomed : 1, hung_up : 1; /* to be dropped when its output is flushed; its peer takes nothing more */
     bool is_polled : 1;           /* epoll has been told of it */
     bool is_over : 1;             /* its client has asked for the end, and waits for no last words */

@@ -8,6 +8,7 @@
 #include "shard/heir.h"
 #include "shard/hooked.h"
 #include "shard/job.h"
+#include "shard/keepalive_way.h"
 #include "shard/on_login.h"
 #include "shard/parked.h"
 #include "shard/shard_int.h"
@@ -189,7 +190,10 @@ static void in_keep(struct shard *sh, struct conn *c, struct bytes left)
  * keep a connection and what it has begun for ever. */
 static void note_packets(struct shard *sh, struct conn *c, size_t done)
 {
-    if (done > 0) c->seen_ms = sh->now_ms;
+    if (done > 0) {
+        way_note_packet(sh, c, sh->now_ms);
+        c->seen_ms = sh->now_ms;
+    }
     if (c->in_bytes == 0 || c->paused != 0 || c->has_rest || c->state != CONN_OPEN) {
         c->part_ms = 0;
         return;

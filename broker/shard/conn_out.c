@@ -2,6 +2,7 @@
 #include "shard/acks.h"
 #include "shard/alias.h"
 #include "shard/hooked.h"
+#include "shard/keepalive_way.h"
 #include "shard/mount.h"
 #include "shard/on_login.h"
 #include "shard/shard_int.h"
@@ -144,8 +145,9 @@ static bool is_personal(const struct conn *c)
     return c->alias_max > 0 || (has_ids && c->version == MQTT_V5);
 }
 
-static void note_sent(struct shard *sh, const struct msg *m)
+static void note_sent(struct shard *sh, struct conn *c, const struct msg *m)
 {
+    if (!c->is_pushed) way_pushed(sh, c);
     metrics_add(sh->metrics, METRIC_messages_sent_total, 1);
     metrics_add(sh->metrics, METRIC_publish_bytes_sent_total, m->payload_bytes);
 }
@@ -173,7 +175,7 @@ static inline bool send(struct shard *sh, struct conn *c, const struct conn_publ
         return false;
     }
     if (!write_publish(sh, c, &h, p->msg)) return no_memory(sh, c, p, &h);
-    note_sent(sh, p->msg);
+    note_sent(sh, c, p->msg);
     return true;
 }
 
@@ -256,7 +258,7 @@ void conn_fan_send(struct shard *sh, struct conn *c, bool retain)
     if (at == NULL) return;
     memcpy(at, f->data, f->bytes);
     conn_commit(sh, c, f->bytes);
-    note_sent(sh, sh->fan_msg);
+    note_sent(sh, c, sh->fan_msg);
 }
 
 static struct bytes why(const struct conn *c, uint8_t code)

@@ -29,7 +29,7 @@ void conn_seldom_tidy(struct conn *c)
 {
     const struct conn_seldom *s = c->seldom;
     bool is_empty = s->auth == NULL && s->login == NULL && s->heir == NULL && s->reader == NULL;
-    if (is_empty && s->assigned_id == NULL) drop(c);
+    if (is_empty && s->way == NULL && s->assigned_id == NULL) drop(c);
 }
 
 void conn_seldom_end(struct conn *c)
@@ -38,5 +38,6 @@ void conn_seldom_end(struct conn *c)
     if (s == NULL) return;
     share_reader_unref(&s->reader);
     free(s->assigned_id);
+    free(s->way);
     drop(c);
 }

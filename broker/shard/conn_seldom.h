@@ -18,12 +18,14 @@ struct conn_auth;
 struct heir;
 struct login;
 struct share_reader;
+struct way;
 
 struct conn_seldom {
     struct conn_auth *auth;      /* with an authentication method */
     struct login *login;         /* while its password is checked */
     struct heir *heir;           /* while it waits for the session of another connection */
     struct share_reader *reader; /* when it is a member of a group */
+    struct way *way;             /* what is special about its keepalive (keepalive_way.h) */
     char *assigned_id;           /* a client id that we made, until CONNACK has told it */
 };
 

@@ -6,6 +6,7 @@
 #include "shard/heir.h"
 #include "shard/hook_will.h"
 #include "shard/hooked.h"
+#include "shard/keepalive_way.h"
 #include "shard/mount.h"
 #include "shard/on_login.h"
 #include "shard/shard_int.h"
@@ -89,6 +90,7 @@ static void take_over(struct shard *sh, struct session *s, bool goes_on)
     login_check_will(sh, old);
     metrics_add(sh->metrics, METRIC_takeovers_total, 1);
     log_event(sh->log, EVENT_SESSION_TAKEN_OVER, LOG_TEXT("client", session_client_id(s)));
+    way_ended(sh, old, KA_END_TAKEN_OVER);
     conn_cut(sh, old);
     session_detach(s);
     metrics_sub(sh->metrics, METRIC_clients_connected, 1);
@@ -271,6 +273,8 @@ static enum mqtt_rc open_session(struct shard *sh, struct conn *c, const struct 
         conn_drop(sh, c);
         return MQTT_RC_OK;
     }
+    way_connected(sh, c, p);
+    c->limited_keepalive = c->keepalive_s != p->keepalive_s;
     if (log_wants(sh->log, EVENT_CLIENT_CONNECTED)) log_connected(sh, c, p);
     restart_timer(sh, c);
     c->state = CONN_OPEN;
@@ -297,7 +301,7 @@ enum mqtt_rc connect_open(struct shard *sh, struct conn *c, const struct connect
 {
     if (!is_at_home(sh, c, p)) return connack_refuse(sh, c, MQTT_RC_SERVER_BUSY);
     limit_keepalive(sh, c, p->keepalive_s);
-    c->limited_keepalive = c->keepalive_s != p->keepalive_s;
+    c->limited_keepalive = c->keepalive_s != p->keepalive_s || way_may_tell(sh, c);
     if (!connack_fits(sh, c, wanted_expiry(sh, p))) return connack_refuse(sh, c, MQTT_RC_PACKET_TOO_LARGE);
     if (!has_room(sh, c, p)) return connack_refuse(sh, c, MQTT_RC_QUOTA_EXCEEDED);
     if (heir_waits(sh, c, p)) return MQTT_RC_OK;

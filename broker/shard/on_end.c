@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/hooked.h"
+#include "shard/keepalive_way.h"
 #include "shard/shard_int.h"
 
 /* DISCONNECT from a client (section 3.14). */
@@ -26,6 +27,7 @@ enum mqtt_rc on_disconnect(struct shard *sh, struct conn *c, const struct frame 
     if (rc != MQTT_RC_OK) return rc;
     if (e.code == MQTT_RC_OK) session_drop_will(c->session); /* [MQTT-3.1.2-10] */
     hooked_reason(c, e.code);
+    way_ended(sh, c, KA_END_DISCONNECT);
     conn_end_as_asked(sh, c);
     return MQTT_RC_OK;
 }

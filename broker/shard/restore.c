@@ -68,6 +68,11 @@ static enum err restore_inbound(void *ctx, uint64_t session_no, uint16_t id)
     return s == NULL ? ERR_OK : session_inbound_add(s, id, INBOUND_RECEIVED);
 }
 
+static enum err restore_keepalive(void *ctx, const struct keepalive_row *row)
+{
+    return ways_restore(ctx, row);
+}
+
 static enum err restore_delayed(void *ctx, uint64_t seq, uint64_t due_ms)
 {
     return delayed_restore(ctx, seq, due_ms);
@@ -82,6 +87,7 @@ struct restore_sink shards_restore(struct shards *s)
         .retained = restore_retained,
         .inbound = restore_inbound,
         .delayed = restore_delayed,
+        .keepalive = restore_keepalive,
         .ctx = s,
     };
 }

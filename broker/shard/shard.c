@@ -144,8 +144,11 @@ static void accept_again(struct shard *sh)
 }
 
 static void (*const alarm_handlers[ALARMS])(struct shard *) = {
-    [ALARM_ACCEPT] = accept_again, [ALARM_SYS] = sys_alarm,   [ALARM_DELAYED] = delayed_alarm,
-    [ALARM_MEMORY] = memory_alarm, [ALARM_SLOW] = slow_alarm, [ALARM_ADMISSION] = admission_alarm,
+    [ALARM_ACCEPT] = accept_again,       [ALARM_SYS] = sys_alarm,
+    [ALARM_DELAYED] = delayed_alarm,     [ALARM_MEMORY] = memory_alarm,
+    [ALARM_SLOW] = slow_alarm,           [ALARM_PUSHES] = pushes_alarm,
+    [ALARM_PROBES] = probes_alarm,       [ALARM_KEEPALIVE] = keepalive_alarm,
+    [ALARM_ADMISSION] = admission_alarm,
 };
 
 static void run_alarms(struct shard *sh)
@@ -299,6 +302,7 @@ static enum err call_close(struct shard *sh, void *arg)
     (void)arg;
     shard_watch_listeners(sh, EPOLL_CTL_DEL);
     sh->closing = true;
+    ways_fold(sh);
     retain_turn(sh, SIZE_MAX);
     for (uint32_t i = 0; i < sh->slots_count; i++) {
         struct conn *c = sh->slots[i].conn;
@@ -368,6 +372,7 @@ static void shard_free(struct shard *sh)
     map_fini(&sh->by_no);
     shares_fini(sh);
     reads_fini(&sh->reads);
+    ways_fini(sh);
     plugin_kicks_fini(sh);
     retained_free(&sh->retained);
     delayed_free(&sh->delayed);
@@ -407,6 +412,7 @@ static enum err shard_open(struct shard *sh)
     if (rc == ERR_OK) rc = wheel_new(&sh->rate_wheel, sh->now_ms);
     if (rc == ERR_OK) rc = retained_new(&sh->retained, &retained);
     if (rc == ERR_OK && sh->index == 0) rc = delayed_new(&sh->delayed, sh->config->max_delayed_messages);
+    if (rc == ERR_OK) rc = ways_open(sh);
     if (rc != ERR_OK) return rc;
     sh->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (sh->epoll_fd < 0) return ERR_SYS;
@@ -495,6 +501,7 @@ void shards_prepare(struct shards *s, const struct journal *journal, const struc
     }
     read_clocks(s->at[0]);
     admission_boot(s->at[0], sessions);
+    ways_prepare(s);
 }
 
 enum err shards_start(struct shards *s, const struct journal *journal, const struct store *store,
@@ -520,6 +527,7 @@ void shards_free(struct shards **owner)
     epoch_free(&s->epoch);
     mailbox_close(&s->main);
     addresses_free(&s->addresses);
+    ways_past_fini(s);
     free(s->at);
     free(s->posted);
     free(s->completed);

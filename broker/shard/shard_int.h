@@ -25,6 +25,7 @@
 #include "shard/conn.h"
 #include "shard/conn_set.h"
 #include "shard/due.h"
+#include "shard/keepalive_way.h"
 #include "shard/late.h"
 #include "shard/memory.h"
 #include "shard/plugin.h"
@@ -58,6 +59,7 @@ struct shards {
     struct heap_gate heap;             /* memory_limit's */
     struct admission admission;
     struct plugin_words plugins;
+    struct keepalive_past past_ways; /* by client; changes no more once the shards run */
 };
 
 struct barrier;
@@ -90,6 +92,7 @@ struct shard {
     struct backoff backoff; /* of the view */
     struct mail *mail_left; /* of what has been taken from the mailbox */
     struct slow_list slow;
+    struct ways ways; /* to clients, for the learner of keepalives */
     struct memory memory;
     uint64_t work, turn_until;        /* done ever, see work.h; and where this turn ends */
     uint64_t had;                     /* of it, by everybody who waits, at least: see conn.had */

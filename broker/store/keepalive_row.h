@@ -16,10 +16,11 @@
 
 /* In the order of the table's columns. The store does not look into them, but for the first. */
 enum keepalive_number {
-    KEEPALIVE_TRIAL, /* 0: nothing is known of it any more */
+    KEEPALIVE_K, /* 0: nothing is known of it any more */
     KEEPALIVE_PROVEN,
     KEEPALIVE_CEIL,
     KEEPALIVE_PHASE,
+    KEEPALIVE_TRIAL,
     KEEPALIVE_GOOD,
     KEEPALIVE_BAD,
     KEEPALIVE_WAIT,

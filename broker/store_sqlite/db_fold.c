@@ -264,7 +264,7 @@ static enum err fold_group(struct db *db, const struct command *c)
 /* A row that says that nothing is known any more takes what is there out. */
 static enum err put_keepalive(struct db *db, const struct keepalive_row *row, uint64_t noted_ms)
 {
-    bool forgets = row->at[KEEPALIVE_TRIAL] == 0;
+    bool forgets = row->at[KEEPALIVE_K] == 0;
     sqlite3_stmt *s = db_statement(db, forgets ? SQL_keepalive_end : SQL_keepalive_put);
     if (s == NULL) return db_fail(db, "fold");
     db_bind_u64(s, 1, row->client);

@@ -3,11 +3,12 @@
 CREATE TABLE keepalive (
     client   INTEGER NOT NULL,
     net      INTEGER NOT NULL,
-    trial_s  INTEGER NOT NULL, -- under trial, or at rest
+    k_s      INTEGER NOT NULL, -- under trial, or at rest
     proven_s INTEGER NOT NULL, -- the longest that held; 0: none
     ceil_s   INTEGER NOT NULL, -- the shortest that failed; 0: none
     phase    INTEGER NOT NULL,
-    good     INTEGER NOT NULL, -- successes of trial_s
+    trial_s  INTEGER NOT NULL, -- of what the next two are:
+    good     INTEGER NOT NULL, -- successes
     bad      INTEGER NOT NULL, -- failures in a row, in halves
     wait_s   INTEGER NOT NULL, -- how long this rest is,
     rested_s INTEGER NOT NULL, -- and how much of it is over

@@ -4,6 +4,7 @@
 #include "base/epoch.h"
 #include "base/list.h"
 #include "base/rng.h"
+#include "net/address.h"
 #include "shard/job.h"
 #include "shard/shard_int.h"
 #include "shard/turn_int.h"
@@ -36,6 +37,10 @@ struct link {
     uint32_t watched;
     int room;
     unsigned writes;
+    bool has_facts;
+    struct transport_facts facts;
+    struct transport_probe probe;
+    uint32_t patience_ms;
     unsigned shakes, shake_ms; /* what is left of its handshake, and what a step of it takes */
     unsigned watches;
     size_t in_at, in_end;
@@ -259,9 +264,27 @@ static void link_end(struct transport *t)
     ears.ended((unsigned)t->fd);
 }
 
+static bool link_facts(const struct transport *t, struct transport_facts *out)
+{
+    *out = links[t->fd].facts;
+    return links[t->fd].has_facts;
+}
+
+static void link_patience(struct transport *t, uint32_t ms)
+{
+    links[t->fd].patience_ms = ms;
+}
+
+static void link_probe(struct transport *t, const struct transport_probe *p)
+{
+    links[t->fd].probe = *p;
+}
+
 static void link_close(struct transport *t)
 {
     struct link *l = &links[t->fd];
+    free(t->from);
+    t->from = NULL;
     CHECK(l->used);
     CHECK(l->epoll_fd == -1);
     l->used = false;
@@ -272,8 +295,34 @@ static const struct transport_ops link_ops = { .name = "fuzz",
                                                .watch = link_watch,
                                                .read = link_read,
                                                .write = link_write,
+                                               .facts = link_facts,
+                                               .patience = link_patience,
+                                               .probe = link_probe,
                                                .end = link_end,
                                                .close = link_close };
+
+static struct net_address come_from;
+
+void rig_come_from(const struct net_address *a)
+{
+    come_from = *a;
+}
+
+void rig_set_facts(unsigned link, const struct transport_facts *f)
+{
+    links[link].facts = *f;
+    links[link].has_facts = true;
+}
+
+struct transport_probe rig_probe(unsigned link)
+{
+    return links[link].probe;
+}
+
+uint32_t rig_patience(unsigned link)
+{
+    return links[link].patience_ms;
+}
 
 static const struct transport_ops bare_ops = { .name = "bare",
                                                .is_bare = true,
@@ -296,6 +345,12 @@ static int open_link(unsigned shard, const struct transport_ops *ops, unsigned s
     l->shakes = shakes;
     l->shake_ms = shake_ms;
     struct transport t = { .ops = ops, .fd = i, .needs = shakes > 0 ? TRANSPORT_SHAKES : 0 };
+    l->patience_ms = UINT32_MAX;
+    if (come_from.kind != ADDRESS_NONE) {
+        t.from = malloc(sizeof *t.from);
+        CHECK(t.from != NULL);
+        *t.from = come_from;
+    }
     CHECK(gauge_take(&open_links, UINT32_MAX));
     struct shard *sh = all->at[shard % all->count];
     sh->now_ms = now_ms; /* as in a turn */

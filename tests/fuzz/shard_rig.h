@@ -19,6 +19,7 @@
 #include "hook/broker.h"
 #include "hook/hook.h"
 #include "metrics/metrics.h"
+#include "net/transport.h"
 #include <stdbool.h>
 
 enum {
@@ -80,6 +81,14 @@ void rig_room(unsigned link, int bytes); /* how much it takes before it is full;
 
 /* From now on reading needs room, too, as it does where an answer of the transport's own has found none. */
 void rig_read_by_room(unsigned link);
+
+/* --- what the system knows and does: a link has nothing of it before one of these was called */
+
+/* The address of clients that come from now on; all zero: nobody knows it. */
+void rig_come_from(const struct net_address *a);
+void rig_set_facts(unsigned link, const struct transport_facts *f);
+struct transport_probe rig_probe(unsigned link); /* what it was told to probe; all zero: never */
+uint32_t rig_patience(unsigned link);            /* ms for what is not acknowledged; UINT32_MAX: never told */
 
 /* One turn of one shard's loop. */
 void rig_turn(unsigned shard);

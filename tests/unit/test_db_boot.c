@@ -313,7 +313,7 @@ static struct command *ways(uint32_t first, uint32_t second, uint64_t stamp_ms)
     uint8_t at[256];
     struct wr w = { .at = at, .left = sizeof at };
     struct keepalive_row rows[] = {
-        { UINT64_C(0xfedcba9876543210), 5, { first, 1, 2, 3, 4, 5, 6, UINT32_MAX } },
+        { UINT64_C(0xfedcba9876543210), 5, { first, 1, 2, 3, 4, 5, 6, 7, UINT32_MAX } },
         { 1, 0, { second } },
     };
     for (size_t i = 0; i < 2; i++) keepalive_row_write(&w, &rows[i]);
@@ -323,7 +323,7 @@ static struct command *ways(uint32_t first, uint32_t second, uint64_t stamp_ms)
     return c;
 }
 
-#define FAR_AWAY "way fedcba9876543210 5 260 1 2 3 4 5 6 4294967295;"
+#define FAR_AWAY "way fedcba9876543210 5 260 1 2 3 4 5 6 7 4294967295;"
 
 TEST(what_was_learned_of_ways_is_the_last_that_was_said_of_each)
 {
@@ -333,7 +333,7 @@ TEST(what_was_learned_of_ways_is_the_last_that_was_said_of_each)
     rig_reopen(r);
     CHECK_INT(2, count(r, "SELECT count(*) FROM keepalive WHERE noted_ms = 11"));
     const char *said = at_boot(r);
-    CHECK_TRUE(strstr(said, FAR_AWAY) != NULL && strstr(said, "way 1 0 320 0 0 0 0 0 0 0;") != NULL);
+    CHECK_TRUE(strstr(said, FAR_AWAY) != NULL && strstr(said, "way 1 0 320 0 0 0 0 0 0 0 0;") != NULL);
     rig_free(r);
 }
 
@@ -355,7 +355,7 @@ TEST(ways_that_nobody_has_gone_for_long_are_forgotten)
     fold_alone(r, ways(240, 300, 10), 1);
     fold_alone(r, ways(260, 0, half_a_year_ms), 2);
     fold_alone(r, ways(0, 320, half_a_year_ms + 10), 3);
-    assert_string_equal(at_boot(r), "way 1 0 320 0 0 0 0 0 0 0;");
+    assert_string_equal(at_boot(r), "way 1 0 320 0 0 0 0 0 0 0 0;");
     fold_alone(r, ways(260, 0, 2 * half_a_year_ms), 4);
     assert_string_equal(at_boot(r), FAR_AWAY);
     rig_free(r);
