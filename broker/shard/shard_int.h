@@ -22,9 +22,7 @@
 #include "shard/admission.h"
 #include "shard/alarm.h"
 #include "shard/backoff.h"
-#include "shard/conn.h"
 #include "shard/conn_set.h"
-#include "shard/due.h"
 #include "shard/keepalive_way.h"
 #include "shard/late.h"
 #include "shard/memory.h"
@@ -178,8 +176,7 @@ uint64_t shard_stage_until(const struct shard *sh); /* up to where a stage of th
 void shard_submit(struct shard *sh); /* what this turn has for the other shards, then for the journal */
 void shard_pause_accepting(struct shard *sh, uint32_t for_ms);
 
-/* journal.c: commands out, completions in */
-void journal_put(struct shard *sh, struct command *c);
+void journal_put(struct shard *sh, struct command *c); /* journal.c: commands out, completions in */
 struct command *journal_fenced(const struct session *s, enum command_kind kind, struct bytes data);
 
 bool sys_owns(struct bytes topic); /* sys.c: may only the broker publish it? */
