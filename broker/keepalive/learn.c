@@ -164,6 +164,7 @@ static void held(struct ka_state *s, const struct ka_conf *c, const struct ka_te
     if (s->ceil_s > 0 && s->proven_s >= s->ceil_s) {
         s->ceil_s = 0;
         s->wait_s = c->wait_s;
+        s->rested_s = 0;
     }
     if (s->ceil_s == 0) {
         if (at_s > s->k_s) s->k_s = at_s; /* KA_CAP: the client's own */
@@ -189,6 +190,7 @@ static void failed(struct ka_state *s, const struct ka_conf *c, uint16_t at_s)
     }
     s->ceil_s = at_s;
     s->wait_s = c->wait_s;
+    s->rested_s = 0;
     if (s->proven_s > 0 && s->proven_s < at_s)
         narrow(s, c);
     else

@@ -38,9 +38,13 @@ static struct watch watch_begin(const struct world *w, const struct client *c)
     return watch;
 }
 
-static bool is_lower(const struct ka_state *before, const struct ka_state *now)
+/* Of what it will have at rest. A test of an old limit that is broken off early is tried again, and changes
+ * nothing. */
+static bool is_lower(const struct world *w, const struct watch *before, const struct ka_entry *e)
 {
-    return now->k_s < before->k_s || now->ceil_s != before->ceil_s;
+    struct ka_entry then = *e;
+    then.state = before->state;
+    return keepalive_settled(w->ka, e) < keepalive_settled(w->ka, &then);
 }
 
 /* A doubt that has been taken for a failure, though it came of nothing that is one. */
@@ -49,7 +53,7 @@ static void watch_doubt(const struct world *w, struct client *c, const struct wa
     const struct ka_entry *e = broker_entry(w, c, c->open_net);
     if (!c->is_doubt_neutral || e == NULL || e->doubt_kind != KA_NEUTRAL) return;
     c->is_doubt_neutral = false;
-    if (in_outage(w) == before->in_outage && is_lower(&before->state, &e->state)) c->result.neutral_changes++;
+    if (in_outage(w) == before->in_outage && is_lower(w, before, e)) c->result.neutral_changes++;
 }
 
 static void watch_return(const struct world *w, struct client *c, const struct watch *before)
@@ -59,8 +63,7 @@ static void watch_return(const struct world *w, struct client *c, const struct w
     c->result.neutral_events++;
     if (e == NULL) return;
     c->is_doubt_neutral = e->doubt_kind != KA_NEUTRAL && !before->was_in_doubt;
-    if (before->is_known && !before->was_in_doubt && is_lower(&before->state, &e->state))
-        c->result.neutral_changes++;
+    if (before->is_known && !before->was_in_doubt && is_lower(w, before, e)) c->result.neutral_changes++;
 }
 
 static uint32_t seconds(int64_t ms)
