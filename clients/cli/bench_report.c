@@ -77,6 +77,7 @@ static void take_pubacks(struct report *r, const struct hist *h)
 {
     if (h->count == 0) return;
     set(r, FIG_puback_p50_us, us(hist_quantile(h, 0.5)));
+    set(r, FIG_puback_p90_us, us(hist_quantile(h, 0.9)));
     set(r, FIG_puback_p99_us, us(hist_quantile(h, 0.99)));
     set(r, FIG_puback_p999_us, us(hist_quantile(h, 0.999)));
     set(r, FIG_puback_p9999_us, us(hist_quantile(h, 0.9999)));
