@@ -8,7 +8,15 @@
  * due. MQTT's rule is to decide who is dead, so there are as many probes as its time has room for.
  */
 
-enum { LOOK_AFTER_MS = 3000, AGAIN_S = 10, PROBES_MOST = 127, LOOKS_A_TURN = 256 };
+enum { AGAIN_S = 10, PROBES_MOST = 127, LOOKS_A_TURN = 256 };
+
+/* An answer takes a round trip, which on a radio that sleeps is seconds. */
+static uint64_t look_after_ms(uint16_t idle_s)
+{
+    uint64_t ms = (uint64_t)idle_s * 1000 + idle_s * 1000U / 16;
+    uint64_t most = (uint64_t)idle_s * 1000 + 3000;
+    return ms < most ? ms : most;
+}
 
 bool way_may_probe(const struct shard *sh, const struct conn *c)
 {
@@ -52,7 +60,7 @@ bool way_probe(struct shard *sh, struct conn *c, struct way *w, uint16_t idle_s)
     struct transport_probe p = probe_of(c, idle_s);
     bool was_probed = w->probe_s > 0;
     if (idle_s > 0 && !was_probed) {
-        uint64_t due_ms = sh->now_ms + (uint64_t)idle_s * 1000 + LOOK_AFTER_MS;
+        uint64_t due_ms = sh->now_ms + look_after_ms(idle_s);
         if (!way_may_probe(sh, c) || !look_at(sh, c, due_ms)) return false;
         sh->ways.probed++;
         metrics_add(sh->metrics, METRIC_keepalive_probed, 1);
@@ -94,7 +102,7 @@ static void look(struct shard *sh, uint64_t id)
     else if (ack_ms > last_ms(c, w))
         answered(sh, c, w, ack_ms);
     if (w->probe_s == 0) return; /* it was the last */
-    uint64_t due_ms = last_ms(c, w) + (uint64_t)w->probe_s * 1000 + LOOK_AFTER_MS;
+    uint64_t due_ms = last_ms(c, w) + look_after_ms(w->probe_s);
     if (due_ms <= sh->now_ms) due_ms = sh->now_ms + again_ms;
     if (!look_at(sh, c, due_ms)) way_probe(sh, c, w, 0);
 }
