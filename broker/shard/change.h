@@ -15,7 +15,7 @@
 #include <stdbool.h>
 
 /* Ids in a loop that are no connection's: slots count up from 0, generations from 1. */
-enum { ID_MAILBOX = 0, ID_LISTENERS = 1 };
+enum { ID_MAILBOX = 0, ID_TIMER = 1, ID_LISTENERS = 2 };
 
 struct conn;
 struct shard;

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 /*
@@ -61,7 +62,8 @@ static void run_events(struct shard *sh, const struct epoll_event *events, int c
 {
     for (int i = 0; i < count; i++) {
         uint64_t id = events[i].data.u64;
-        if (id == ID_MAILBOX) continue; /* edge-triggered: it only wakes */
+        if (id == ID_TIMER) sh->rings_ms = 0;
+        if (id == ID_MAILBOX || id == ID_TIMER) continue; /* edge-triggered: they only wake */
         if (id - ID_LISTENERS < sh->listeners_count)
             conn_accept(sh, (uint32_t)(id - ID_LISTENERS));
         else
@@ -190,23 +192,36 @@ bool shard_has_more(const struct shard *sh)
     return has_input || has_output || has_mail || sh->rechecks || sh->asks != NULL || !list_empty(&sh->kicks);
 }
 
-static int wait_ms(struct shard *sh)
+/* A timer for each sleep, as epoll_wait would make one, costs a sixth of going to sleep and waking up. So it
+ * is set when it has rung, or would ring too late: what it was set for may have moved meanwhile, and then a
+ * wake-up is in vain. */
+static void set_timer(struct shard *sh, uint64_t now, uint64_t wait)
 {
-    if (shard_has_more(sh)) return 0;
+    if (sh->rings_ms != 0 && sh->rings_ms <= now + wait) return;
+    struct itimerspec at = { .it_value = { (time_t)(wait / 1000), (long)(wait % 1000) * 1000000 } };
+    CHECK(timerfd_settime(sh->timer_fd, 0, &at, NULL) == 0);
+    sh->rings_ms = now + wait;
+}
+
+/* Is there nothing to do before something comes, or the timer rings? */
+static bool may_sleep(struct shard *sh)
+{
+    if (shard_has_more(sh)) return false;
     uint64_t now = clock_mono_ms(sh->clock);
     uint64_t wait = longest_sleep_ms(sh, now);
     if (!sh->closing) wait = next_timer_ms(sh, now, wait);
+    if (wait == 0 || !mailbox_sleep(&sh->mailbox)) return false;
     /* A tick late at most, instead of a wake-up for each timer within a tick. */
-    return (int)((wait + WHEEL_TICK_MS - 1) / WHEEL_TICK_MS * WHEEL_TICK_MS);
+    set_timer(sh, now, (wait + WHEEL_TICK_MS - 1) / WHEEL_TICK_MS * WHEEL_TICK_MS);
+    return true;
 }
 
 static int sleep_for_events(struct shard *sh, struct epoll_event *events)
 {
-    int timeout = wait_ms(sh);
-    if (timeout > 0 && !mailbox_sleep(&sh->mailbox)) timeout = 0;
-    if (timeout > 0) epoch_offline(sh->all->epoch, sh->index);
-    int n = epoll_wait(sh->epoll_fd, events, EVENTS_A_TURN, timeout);
-    if (timeout > 0) mailbox_awake(&sh->mailbox);
+    bool sleeps = may_sleep(sh);
+    if (sleeps) epoch_offline(sh->all->epoch, sh->index);
+    int n = epoll_wait(sh->epoll_fd, events, EVENTS_A_TURN, sleeps ? -1 : 0);
+    if (sleeps) mailbox_awake(&sh->mailbox);
     epoch_quiet(sh->all->epoch, sh->index); /* on line from here, holding nothing yet */
     CHECK(n >= 0 || errno == EINTR);
     return n < 0 ? 0 : n;
@@ -385,6 +400,7 @@ static void shard_free(struct shard *sh)
     subs_found_fini(&sh->sub_ids_found);
     free(sh->sub_ids);
     mailbox_close(&sh->mailbox);
+    if (sh->timer_fd >= 0) close(sh->timer_fd);
     if (sh->epoll_fd >= 0) close(sh->epoll_fd);
     free(sh->to);
     free(sh->credit);
@@ -415,9 +431,12 @@ static enum err shard_open(struct shard *sh)
     if (rc == ERR_OK) rc = ways_open(sh);
     if (rc != ERR_OK) return rc;
     sh->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (sh->epoll_fd < 0) return ERR_SYS;
+    sh->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (sh->epoll_fd < 0 || sh->timer_fd < 0) return ERR_SYS;
     struct epoll_event e = { .events = EPOLLIN | EPOLLET, .data.u64 = ID_MAILBOX };
-    return epoll_ctl(sh->epoll_fd, EPOLL_CTL_ADD, sh->mailbox.event_fd, &e) == 0 ? ERR_OK : ERR_SYS;
+    if (epoll_ctl(sh->epoll_fd, EPOLL_CTL_ADD, sh->mailbox.event_fd, &e) != 0) return ERR_SYS;
+    e.data.u64 = ID_TIMER;
+    return epoll_ctl(sh->epoll_fd, EPOLL_CTL_ADD, sh->timer_fd, &e) == 0 ? ERR_OK : ERR_SYS;
 }
 
 static enum err shard_new(struct shards *all, unsigned index)
@@ -427,7 +446,7 @@ static enum err shard_new(struct shards *all, unsigned index)
     all->at[index] = sh;
     sh->all = all;
     sh->index = index;
-    sh->epoll_fd = sh->mailbox.event_fd = -1;
+    sh->epoll_fd = sh->timer_fd = sh->mailbox.event_fd = -1;
     sh->view = all->conf.view;
     sh->config = sh->view->config;
     sh->log = all->conf.log;

@@ -66,7 +66,7 @@ struct hit;
 struct shard {
     struct shards *all;
     unsigned index;
-    int epoll_fd;
+    int epoll_fd, timer_fd;
     bool stopping, closing, is_settled; /* settled: nothing more goes to the journal for groups, */
     struct mail *asked_home;            /* and main's is given back */
     struct mailbox mailbox;
@@ -77,6 +77,7 @@ struct shard {
     struct list credit_waiters; /* connections not read until credit comes */
 
     uint64_t now_ms, wall_ms, asked_ms; /* of this turn; of the one in which main has asked */
+    uint64_t rings_ms;                  /* when timer_fd wakes us at the latest; 0: it does not */
     uint64_t alarm_ms[ALARMS];          /* 0: not set */
     struct wheel *conn_wheel, *session_wheel, *rate_wheel;
     struct conn_slot *slots;
