@@ -525,6 +525,7 @@ void conn_hang_up(struct shard *sh, struct conn *c)
     unwatch(sh, c);
     c->hung_up = true;
     conn_mark_dirty(sh, c);
+    c->wants_write = false; /* no room will come */
     conn_pause(sh, c, PAUSE_OUTPUT); /* until its output is thrown away */
 }
 
@@ -545,18 +546,18 @@ static enum err write_out(struct shard *sh, struct conn *c, size_t *wrote)
     return rc;
 }
 
-static void flush(struct shard *sh, struct conn *c)
+static size_t flush(struct shard *sh, struct conn *c)
 {
     size_t wrote;
     if (c->doomed) {
         conn_drop(sh, c);
-        return;
+        return 0;
     }
     enum err rc = write_out(sh, c, &wrote);
     metrics_add(sh->metrics, METRIC_bytes_sent_total, wrote);
     if (rc != ERR_OK && rc != ERR_AGAIN) {
         conn_hang_up(sh, c);
-        return;
+        return wrote;
     }
     if ((c->paused & PAUSE_OUTPUT) != 0) {
         if (wrote > 0) c->seen_ms = sh->now_ms; /* it reads: what it says waits for us */
@@ -569,23 +570,24 @@ static void flush(struct shard *sh, struct conn *c)
     if (c->state == CONN_ENDING && !wants) {
         if (c->is_over) {
             bury(sh, c);
-            return;
+            return wrote;
         }
         c->transport.ops->end(&c->transport); /* may have output of its own */
     }
     conn_watch_changes(sh, c);
-    if (c->state != CONN_OPEN || wants) return;
+    if (c->state != CONN_OPEN || wants) return wrote;
     if (c->blocked) {
         c->blocked = false;
         feed_pump(sh, c->session);
     }
     if (session_has_jobs(c->session)) jobs_resume(sh, c->session);
+    return wrote;
 }
 
-void conn_flush(struct shard *sh, struct conn *c)
+size_t conn_flush(struct shard *sh, struct conn *c)
 {
     conn_unmark_dirty(sh, c);
-    flush(sh, c);
+    return flush(sh, c);
 }
 
 /* Pumping a session makes its connection dirty again: until there is nothing to say. */

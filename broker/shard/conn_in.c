@@ -289,8 +289,10 @@ static void read_more(struct shard *sh, struct conn *c)
     if (c->guard != NULL) room = guard_room(sh, c, room);
 
     CHECK(room > 0);
-    note_work(sh, c, sh->work++);
+    uint64_t before = sh->work;
     enum err rc = c->transport.ops->read(&c->transport, at + c->in_bytes, room, &got);
+    sh->work += WORK_OF_READ + (rc == ERR_OK ? got / WORK_READ_BYTES : 0);
+    note_work(sh, c, before);
     if (shakes) count_handshake(sh, c, rc);
     work_of_headers(sh, c);
     if (rc == ERR_AGAIN && c->hung_up) rc = ERR_CLOSED;
@@ -313,7 +315,10 @@ void conn_event(struct shard *sh, uint64_t id, uint32_t events)
 {
     struct conn *c = conn_find(sh, id);
     if (c == NULL) return;
-    if ((events & EPOLLOUT) != 0) conn_mark_dirty(sh, c);
+    if ((events & EPOLLOUT) != 0 && c->wants_write)
+        late_room(sh, c);
+    else if ((events & EPOLLOUT) != 0)
+        conn_mark_dirty(sh, c);
     bool can_read = (events & EPOLLIN) != 0 ||
                     ((events & EPOLLOUT) != 0 && (c->transport.needs & TRANSPORT_WANTS_WRITE) != 0);
     if (can_read && (c->is_queued || c->is_ready)) return; /* its turn comes */

@@ -34,7 +34,7 @@ static void note_output(struct shard *sh, struct conn *c, size_t bytes)
     if (!sh->fans_out) {
         sh->work += bytes / WORK_BYTES;
         conn_mark_dirty(sh, c);
-    } else if (!c->wants_write || c->hung_up) { /* else it is written when there is room */
+    } else if (!c->wants_write) { /* else it is written when there is room */
         late_put(sh, c, bytes);
     }
 }

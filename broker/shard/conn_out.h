@@ -23,7 +23,7 @@ uint8_t *conn_reserve(struct shard *sh, struct conn *c, size_t n);
 void conn_commit(struct shard *sh, struct conn *c, size_t n);
 void conn_mark_dirty(struct shard *sh, struct conn *c);
 void conn_unmark_dirty(struct shard *sh, struct conn *c);
-void conn_flush(struct shard *sh, struct conn *c);
+size_t conn_flush(struct shard *sh, struct conn *c); /* how much was written */
 void conn_flush_dirty(struct shard *sh);
 
 /* One PUBLISH. False: it is not sent, and the client must do without (too large, expired, no memory). */

@@ -12,11 +12,17 @@ void late_put(struct shard *sh, struct conn *c, size_t bytes)
     l->is_full |= l->bytes > memory_late_max(sh);
 }
 
+void late_room(struct shard *sh, struct conn *c)
+{
+    if (list_empty(&c->dirty)) list_add(&sh->late.conns, &c->dirty);
+}
+
 void late_leave(struct shard *sh, struct conn *c)
 {
     struct late *l = &sh->late;
     if (c->is_dirty || list_empty(&c->dirty)) return;
     list_remove(&c->dirty);
+    if (c->wants_write) return;           /* it was not counted */
     bool is_last = list_empty(&l->conns); /* without memory half a packet is in a doomed one's output */
     l->bytes = is_last || l->bytes < c->out.bytes ? 0 : l->bytes - c->out.bytes;
 }
@@ -45,9 +51,8 @@ void late_flush(struct shard *sh)
     struct late *l = &sh->late;
     uint64_t until = shard_stage_until(sh);
     while (!list_empty(&l->conns) && sh->work < until) {
-        struct conn *c = CONTAINER(l->conns.next, struct conn, dirty);
-        sh->work += WORK_OF_WRITE + c->out.bytes / WORK_BYTES;
-        conn_flush(sh, c);
+        size_t wrote = conn_flush(sh, CONTAINER(l->conns.next, struct conn, dirty));
+        sh->work += WORK_OF_WRITE + wrote / WORK_BYTES;
     }
     if (l->is_full && l->bytes <= memory_late_max(sh) / 2) go_on(sh);
 }

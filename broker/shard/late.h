@@ -24,15 +24,18 @@ struct conn;
 struct shard;
 
 struct late {
-    struct list conns;   /* with output that waits: none of them is dirty, or waits for its socket */
+    struct list conns;   /* with output that waits: none of them is dirty */
     struct list waiters; /* connections that are not read until it is less */
-    size_t bytes;        /* of that output */
+    size_t bytes;        /* of that output, but for what has waited for a socket that was full */
     size_t *credit;      /* for each shard, to be given back then */
     bool is_full;
 };
 
 /* So many bytes of a message to many have been added to its output, which nobody else writes in this turn. */
 void late_put(struct shard *sh, struct conn *c, size_t bytes);
+
+/* Its socket was full, and has room: what waited for it, much perhaps, is written in its turn, too. */
+void late_room(struct shard *sh, struct conn *c);
 
 /* It waits no more; before its output becomes less. */
 void late_leave(struct shard *sh, struct conn *c);

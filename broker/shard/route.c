@@ -470,6 +470,7 @@ static void apply_copy(struct shard *sh, struct command *c)
 
 static void apply_retained(struct shard *sh, const struct command *c)
 {
+    sh->work += WORK_OF_RETAINED;
     enum err rc = retain_keep(sh, c->msg, c->position);
     if (rc != ERR_OK)
         log_event(sh->log, EVENT_MESSAGE_DROPPED, LOG_STR("why", err_text(rc)), LOG_STR("kind", "retained"),

@@ -16,19 +16,22 @@
 
 enum {
     /* A turn, and what each stage of it (mail, input, output to many) does at least. */
-    WORK_A_TURN = 1024,
-    WORK_OF_STAGE = 512,
+    WORK_A_TURN = 384,
+    WORK_OF_STAGE = 192,
 
     /* Of input one connection has a share, the smaller the more there are; then who will have had least is
      * the next. A newcomer is believed to want so much. */
-    WORK_OF_ONE_MIN = 128,
-    WORK_OF_ONE_MAX = 512,
-    WORK_OF_NEWCOMER = 64,
+    WORK_OF_ONE_MIN = 48,
+    WORK_OF_ONE_MAX = 192,
+    WORK_OF_NEWCOMER = 32,
 
     WORK_OF_ACCEPT = 16,
-    WORK_OF_CLOSE = 32, /* with the kernel's */
+    WORK_OF_CLOSE = 32,     /* with the kernel's */
+    WORK_OF_READ = 4,       /* of a cold connection: its state and its socket's come from memory */
+    WORK_READ_BYTES = 4096, /* that are one, whether packets are whole or not */
     WORK_OF_WRITE = 8,
-    WORK_BYTES = 512, /* that are one: of packets, or of output */
+    WORK_OF_RETAINED = 4, /* to keep one: its place in the tree, what was there before */
+    WORK_BYTES = 512,     /* that are one: of packets, or of output */
 
     DELIVERIES_OF_WORK = 4, /* that are one */
 

@@ -214,6 +214,24 @@ TEST(whose_socket_is_full_is_not_written_to_for_each_message_to_many)
     rig_end();
 }
 
+TEST(sockets_that_have_room_again_are_written_to_in_their_turn)
+{
+    begin(1);
+    for (unsigned i = 0; i < RECEIVERS; i++) rig_room(link_of[i], 0);
+    for (int i = 0; i < 3; i++) {
+        publish_on(PUBLISHER);
+        rig_settle();
+    }
+    CHECK_INT(0, got_by_all());
+    for (unsigned i = 0; i < RECEIVERS; i++) rig_room(link_of[i], LINK_ALL_ROOM);
+    rig_turn(0);
+    CHECK_TRUE(got_by_all() >= published * PACKET_BYTES);
+    CHECK_TRUE(got_by_all() < published * PACKET_BYTES * RECEIVERS / 2);
+    rig_settle();
+    check_all_have_all();
+    rig_end();
+}
+
 TEST(receivers_that_go_while_their_output_waits_let_the_publishers_go_on)
 {
     begin(1);
