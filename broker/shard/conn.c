@@ -525,7 +525,7 @@ void conn_hang_up(struct shard *sh, struct conn *c)
     unwatch(sh, c);
     c->hung_up = true;
     conn_mark_dirty(sh, c);
-    c->wants_write = false; /* no room will come */
+    c->wants_write = false;          /* no room will come */
     conn_pause(sh, c, PAUSE_OUTPUT); /* until its output is thrown away */
 }
 
