@@ -44,11 +44,11 @@ table ip forgotten {{
   chain through {{
     type filter hook forward priority filter
     ct state invalid drop
-    ct state new tcp flags & (syn | ack) != syn {client}
+{client}
   }}
   chain to_it {{
     type filter hook input priority filter
-    iifname "outer" ip protocol tcp {broker}
+{broker}
   }}
 }}
 """
@@ -125,14 +125,18 @@ def build():
         call("ip", "-n", "client", "route", "add", "default", "via", "10.1.0.1")
         sysctl("ipv4/ip_forward", 1)
         sysctl("netfilter/nf_conntrack_tcp_loose", 1)
-        rules("silent")
+        rules({})
     except OSError as e:
         skip(str(e))
 
 
-def rules(kind):
-    client, broker = NAT[kind]
-    call(*within("nat"), "nft", "-f", "-", stdin="flush ruleset\n" + RULES.format(client=client, broker=broker))
+def rules(kinds):
+    """kinds: what is done to forgotten connections, by the port of the broker."""
+    client = [f"    ct state new tcp flags & (syn | ack) != syn tcp dport {port} {NAT[kind][0]}"
+              for port, kind in kinds.items()]
+    broker = [f'    iifname "outer" tcp sport {port} {NAT[kind][1]}' for port, kind in kinds.items()]
+    text = RULES.format(client="\n".join(client), broker="\n".join(broker))
+    call(*within("nat"), "nft", "-f", "-", stdin="flush ruleset\n" + text)
 
 
 @contextlib.contextmanager
@@ -158,8 +162,9 @@ class Test(kit.Test):
     """With a broker in `server`, and clients here and there."""
 
     def nat(self, kind, timeout_s):
-        """It forgets a connection on which nothing has gone either way for so long."""
-        rules(kind)
+        """It forgets a connection on which nothing has gone either way for so long. kind: for all of them, or by the
+        port of the broker."""
+        rules(kind if isinstance(kind, dict) else {"0-65535": kind})
         sysctl("netfilter/nf_conntrack_tcp_timeout_established", timeout_s)
         # Nor does it remember longer because something was not acknowledged.
         sysctl("netfilter/nf_conntrack_tcp_timeout_max_retrans", timeout_s)
@@ -205,9 +210,9 @@ class Test(kit.Test):
         made[0].join(client_id, **more)
         return made[0]
 
-    def far_sub(self, broker, *flags):
+    def far_sub(self, port, *flags):
         """An unmodified mosquitto_sub behind the NAT."""
-        sub = kit.Running(*within("client"), "mosquitto_sub", "-d", "-h", SERVER, "-p", broker.port, *flags)
+        sub = kit.Running(*within("client"), "mosquitto_sub", "-d", "-h", SERVER, "-p", port, *flags)
         self.addCleanup(sub.stop)
         return sub
 

@@ -48,6 +48,19 @@ class Cut(netns_kit.Test):
                 self.returns(b, version, payloads)
                 far.close()
 
+    def test_a_push_that_nobody_acknowledges_ends_the_connection_and_nothing_is_lost(self):  # option: tcp_user_timeout
+        self.keepalive_s = 0  # so nothing else would ever notice
+        for version in (V311, V5):
+            with self.subTest(version=version):
+                b = self.broker("shards 2\ntcp_user_timeout 2")
+                far = self.cut_off(b, version)
+                payloads = self.publish_all(b)
+                b.wait_metric("clients_connected", lambda n: n == 1)
+                self.assertEqual(b.metric("push_timeouts_total"), 1)
+                self.returns(b, version, payloads)
+                self.assertEqual(b.metric("takeovers_total"), 0)
+                far.close()
+
     def test_who_comes_back_before_anybody_has_noticed_gets_what_was_sent_into_the_cut(self):
         self.keepalive_s = 0
         for version in (V311, V5):
