@@ -51,7 +51,7 @@ enum err client_open(struct worker *w, struct conn *c)
     uint32_t n = c->is_publisher ? b->plan.subscribers + c->index : c->index;
     c->keepalive_s = (uint16_t)b->conf.keepalive;
     c->resumes = b->plan.persistent && !c->is_publisher && (w->phase == PHASE_RETURN || w->publishing);
-    c->opened_ns = bench_now_ns(); /* of many that are opened in one turn */
+    if (!c->retries) c->opened_ns = bench_now_ns(); /* of many that are opened in one turn */
     enum err rc = conn_open(c, &b->target, n);
     if (rc == ERR_OK)
         client_greet(w, c);

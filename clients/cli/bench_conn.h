@@ -35,6 +35,7 @@ struct conn {
     bool is_watched;    /* by the epoll */
     bool listed;        /* on the worker's list of connections with output */
     uint16_t keepalive_s;
+    bool retries;   /* opened_ns is of the first try */
     bool resumes;   /* a session that is there */
     uint32_t index; /* among the publishers, or among the subscribers */
     uint64_t opened_ns, ready_ns, sent_ns;

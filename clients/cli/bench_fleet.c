@@ -2,7 +2,8 @@
 #include "cli/bench_int.h"
 
 /*
- * fleet: clients that leave and come back, on a schedule, while messages go on.
+ * fleet: clients that leave and come back, on a schedule, while messages go on; and, in every scenario, those
+ * that the broker wants later.
  *
  *   READY -> one that leaves -> away (a ring: all are away for equally long) -> client_open -> READY
  */
@@ -67,7 +68,37 @@ void fleet_step(struct worker *w)
     take_leavers(w);
 }
 
+/* Never more than there are clients. */
+static uint32_t retry_room(const struct worker *w)
+{
+    return w->bench->plan.publishers + w->bench->plan.subscribers;
+}
+
+bool retry_later(struct worker *w, struct conn *c)
+{
+    if (w->retry == NULL) return false;
+    uint32_t place = (w->retry_first + w->retry_count) % retry_room(w);
+    conn_close(c);
+    c->retries = true;
+    w->connecting--;
+    w->counts.turned_away++;
+    w->retry[place] = (struct retry){ w->now_ns + w->bench->conf.retry * (BENCH_NS_PER_S / 1000), c };
+    w->retry_count++;
+    return true;
+}
+
+void retry_step(struct worker *w)
+{
+    while (w->retry_count > 0 && w->retry[w->retry_first].at_ns <= w->now_ns) {
+        struct conn *c = w->retry[w->retry_first].conn;
+        w->retry_first = (w->retry_first + 1) % retry_room(w);
+        w->retry_count--;
+        w->connecting++;
+        if (client_open(w, c) != ERR_OK) return;
+    }
+}
+
 bool fleet_is_calm(const struct worker *w)
 {
-    return w->connecting == 0;
+    return w->connecting == 0 && w->retry_count == 0;
 }

@@ -22,6 +22,7 @@ static void client_is_ready(struct worker *w, struct conn *c)
 {
     bool returns = w->publishing && !c->is_publisher;
     c->state = CONN_READY;
+    c->retries = false;
     c->ready_ns = w->now_ns;
     w->connecting--;
     w->clients_ready++;
@@ -41,6 +42,14 @@ static const char *connack_words(uint8_t version, uint8_t code)
     return code < sizeof v3 / sizeof v3[0] ? v3[code] : "unknown return code";
 }
 
+/* A refusal that says: not now. */
+static bool wants_later(uint8_t version, uint8_t code)
+{
+    if (version != MQTT_V5) return code == 3;
+    return code == MQTT_RC_SERVER_UNAVAILABLE || code == MQTT_RC_SERVER_BUSY ||
+           code == MQTT_RC_QUOTA_EXCEEDED || code == MQTT_RC_CONNECTION_RATE_EXCEEDED;
+}
+
 static void on_connack(struct worker *w, struct conn *c, const struct frame *f)
 {
     const struct bench *b = w->bench;
@@ -50,6 +59,7 @@ static void on_connack(struct worker *w, struct conn *c, const struct frame *f)
         worker_fail(w, c, "the broker sent a CONNACK that is malformed or out of place");
         return;
     }
+    if (wants_later(b->version, ack.code) && retry_later(w, c)) return;
     if (ack.code != 0) {
         worker_fail(w, c, "the broker refused the connection: %s (code 0x%02x); see its log and --username",
                     connack_words(b->version, ack.code), ack.code);
@@ -312,7 +322,7 @@ static void on_readable(struct worker *w, struct conn *c)
         w->clients_ready--;
         w->last_ready_ns = w->now_ns;
         w->progress_ns = w->now_ns;
-    } else if (rc != ERR_AGAIN) {
+    } else if (rc != ERR_AGAIN && (c->state != CONN_GREETING || !retry_later(w, c))) {
         worker_fail(w, c, "the broker closed the connection (%s); see its log",
                     rc == ERR_CLOSED ? "without a word" : bench_wire_problem());
     }

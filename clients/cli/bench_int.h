@@ -93,6 +93,8 @@ struct worker {
 
     struct away *away; /* a ring, oldest first */
     uint32_t away_first, away_count;
+    struct retry *retry; /* the same */
+    uint32_t retry_first, retry_count;
     uint64_t churn_from_ns, churned; /* fleet: since when, and how many of all have left since */
 
     struct conn **flush; /* connections with new output */
@@ -156,6 +158,9 @@ __attribute__((format(printf, 3, 4))) void worker_fail(struct worker *w, struct 
 
 /* bench_fleet.c: who comes and goes. */
 void fleet_step(struct worker *w);
+void retry_step(struct worker *w);
+/* The broker wants this client later: false when that is a failure. */
+bool retry_later(struct worker *w, struct conn *c);
 bool fleet_is_calm(const struct worker *w); /* nobody is on the way back */
 
 /* bench_phase.c: what a worker does in a phase. */

@@ -49,9 +49,15 @@ struct away {
     uint32_t index;
 };
 
+/* Who tries again, and when. */
+struct retry {
+    uint64_t at_ns;
+    struct conn *conn;
+};
+
 struct counts {
     uint64_t sent, acked, delivered; /* delivered: the first time each */
-    uint64_t refused, foreign, sessions_lost, redelivered, returns;
+    uint64_t refused, foreign, sessions_lost, redelivered, returns, turned_away;
 };
 
 struct mark {

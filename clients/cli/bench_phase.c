@@ -127,7 +127,7 @@ static void begin_to_connect(struct worker *w)
 {
     if (w->phase == PHASE_FORGET) each_subscriber(w, close_one);
     w->next_client = w->index;
-    w->connecting = w->clients_ready = 0;
+    w->connecting = w->clients_ready = w->retry_count = 0;
     w->last_ready_ns = w->now_ns;
 }
 
@@ -192,6 +192,7 @@ void phase_enter(struct worker *w, enum bench_phase phase)
 void phase_step(struct worker *w)
 {
     if (w->failed) return;
+    retry_step(w);
     if (connects(w->phase)) open_more(w);
     if (w->bench->conf.scenario == BENCH_FLEET && w->publishing) fleet_step(w);
     if (w->now_ns - w->last_ping_ns < BENCH_NS_PER_S) return;

@@ -305,6 +305,13 @@ struct hists {
     struct hist deliveries, pubacks, connects;
 };
 
+static void take_turned_away(struct report *r, const struct bench *b)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < b->worker_count; i++) sum += b->workers[i].counts.turned_away;
+    if (b->conf.retry > 0) set(r, FIG_turned_away, (double)sum);
+}
+
 static const struct hists *merge_hists(const struct bench *b)
 {
     static struct hists all; /* 58 KiB each, and there is one report in a program */
@@ -345,6 +352,7 @@ void report_make(struct report *r, const struct bench *b, const struct run_resul
     struct interval none = { 0 };
     *r = (struct report){ 0 };
     take_connects(r, &h->connects);
+    take_turned_away(r, b);
     if (bench_only_connects(&b->conf))
         take_storm(r, b, result, &h->connects);
     else

@@ -105,6 +105,7 @@ bool send_flush(struct worker *w, struct conn *c)
     c->sent_ns = w->now_ns;
     if (rc == ERR_OK && c->state == CONN_LEAVING) bench_wire_end(&c->wire);
     if (rc == ERR_OK || rc == ERR_AGAIN) return true;
+    if (c->state == CONN_GREETING && retry_later(w, c)) return false;
     if (rc == ERR_SYS && c->state == CONN_GREETING)
         worker_fail(w, c, "cannot connect to %s port %" PRIu64 ": %s; is the broker there?",
                     w->bench->conf.host, w->bench->conf.port, bench_wire_problem());

@@ -91,6 +91,7 @@ static void setup_worker(struct bench *b, struct worker *w)
     w->flush = room_for(b->plan.publishers + b->plan.subscribers, sizeof *w->flush);
     w->fill = room_for(b->plan.publishers, sizeof *w->fill);
     if (b->conf.scenario == BENCH_FLEET) w->away = room_for(b->plan.subscribers, sizeof *w->away);
+    if (b->conf.retry > 0) w->retry = room_for(b->plan.publishers + b->plan.subscribers, sizeof *w->retry);
     w->outbox = room_for(b->worker_count, sizeof *w->outbox);
     w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -145,6 +146,7 @@ static void fini_worker(struct bench *b, struct worker *w)
     free(w->door.credits.at);
     free(w->outbox);
     free(w->away);
+    free(w->retry);
     free(w->fill);
     free(w->flush);
     free(w->scratch);

@@ -18,7 +18,7 @@ enum {
     TICK_NS = 250000000, /* how long we sleep with nothing to do: pings, the conductor's view of progress */
     RATE_TICK_NS =
         100000, /* open loop, many messages: what is due within this time leaves together; it counts */
-    FLEET_TICK_NS = 10000000, /* who leaves and returns */
+    FLEET_TICK_NS = 10000000, /* who leaves and returns, or tries again */
     TIMER_SLACK_NS = 1000,
 };
 
@@ -49,9 +49,8 @@ static uint64_t sleep_ns(const struct worker *w)
 {
     const struct bench_conf *conf = &w->bench->conf;
     if (w->entered) return 0; /* a phase may be ready as soon as it begins */
-    if (!w->publishing) return TICK_NS;
-    uint64_t most = conf->scenario == BENCH_FLEET ? FLEET_TICK_NS : TICK_NS;
-    if (conf->rate == 0) return most;
+    uint64_t most = conf->scenario == BENCH_FLEET || w->retry_count > 0 ? FLEET_TICK_NS : TICK_NS;
+    if (!w->publishing || conf->rate == 0) return most;
     uint64_t due = send_due_ns(w->bench, w->schedule_next);
     uint64_t wait = due > w->now_ns ? due - w->now_ns : 0;
     if (wait < RATE_TICK_NS && conf->rate > BENCH_NS_PER_S / RATE_TICK_NS) return RATE_TICK_NS;

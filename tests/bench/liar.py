@@ -2,7 +2,7 @@
 """A broker of MQTT 3.1.1 that loses, repeats and swaps deliveries on purpose, to see what a generator makes of it.
 
 Of the deliveries to one topic, counted from 1: each whose number is in `loses` is not made, each in `repeats` is made
-twice, and each in `late` is made after the next one.
+twice, and each in `late` is made after the next one. The first `busy` CONNECTs are told: server unavailable.
 """
 import socket
 import struct
@@ -14,9 +14,10 @@ QOS_0, QOS_1 = 0x30, 0x32
 class Liar(threading.Thread):
     """Use it with `with`: it ends then."""
 
-    def __init__(self, loses=(), repeats=(), late=()):
+    def __init__(self, loses=(), repeats=(), late=(), busy=0):
         super().__init__(daemon=True)
         self.loses, self.repeats, self.late = set(loses), set(repeats), set(late)
+        self.busy = busy  # so many CONNECTs are told to come later
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.pid = None
@@ -64,7 +65,8 @@ class Liar(threading.Thread):
     def take(self, client, head, body):
         kind = head >> 4
         if kind == 1:
-            client.sendall(b"\x20\2\0\0")
+            client.sendall(b"\x20\2\0" + (b"\3" if self.busy > 0 else b"\0"))
+            self.busy -= 1
         elif kind == 8:
             topic = body[4:4 + struct.unpack_from(">H", body, 2)[0]]
             if topic.startswith(b"$share/"):  # a group of one

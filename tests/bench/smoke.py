@@ -249,6 +249,18 @@ def what_a_group_loses_or_gets_twice_is_counted(bench):
 
 
 @case
+def who_is_told_to_come_later_does(bench):
+    with Liar(busy=5) as broker:
+        options = ("--scenario", "connect-hold", "--clients", 20, "--duration", 0.05)
+        figures = Bench(bench.program, broker).good(*options, "--retry", 0.05)
+        assert figures["connected"] == 20 and figures["turned_away"] == 5, figures
+        assert figures["connect_max_us"] >= 50000, figures
+        broker.busy = 1
+        code, _, said = Bench(bench.program, broker).run(*options)
+        assert code == 3 and "server unavailable" in said, (code, said)
+
+
+@case
 def held_clients_are_counted(bench):
     figures = bench.good("--scenario", "connect-hold", "--clients", 50, "--duration", 0.05, "--username", "someone",
                          "--pid", bench.broker.pid)
