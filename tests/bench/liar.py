@@ -4,6 +4,7 @@
 Of the deliveries to one topic, counted from 1: each whose number is in `loses` is not made, each in `repeats` is made
 twice, and each in `late` is made after the next one. The first `busy` CONNECTs are told: server unavailable.
 """
+import contextlib
 import socket
 import struct
 import threading
@@ -44,7 +45,7 @@ class Liar(threading.Thread):
             threading.Thread(target=self.serve, args=(client,), daemon=True).start()
 
     def serve(self, client):
-        with client, client.makefile("rb") as packets:
+        with contextlib.suppress(ConnectionError), client, client.makefile("rb") as packets:
             while True:
                 head = packets.read(1)
                 if not head or head[0] >> 4 == 14:
