@@ -20,17 +20,24 @@ struct slot {
 
 struct epoch {
     alignas(64) atomic_uint_fast64_t now;
+    epoch_destroy *destroy;
     unsigned count;
     struct slot slots[];
 };
 
-enum err epoch_new(struct epoch **out, unsigned participants)
+static void just_free(struct epoch_node *n)
+{
+    free(n);
+}
+
+enum err epoch_new(struct epoch **out, unsigned participants, epoch_destroy *destroy)
 {
     size_t bytes = sizeof(struct epoch) + participants * sizeof(struct slot);
     struct epoch *e = aligned_alloc(64, (bytes + 63) / 64 * 64);
     *out = e;
     if (e == NULL) return ERR_NOMEM;
     atomic_init(&e->now, 1);
+    e->destroy = destroy != NULL ? destroy : just_free;
     e->count = participants;
     for (unsigned i = 0; i < participants; i++) {
         atomic_init(&e->slots[i].seen, OFF);
@@ -41,14 +48,14 @@ enum err epoch_new(struct epoch **out, unsigned participants)
     return ERR_OK;
 }
 
-static void destroy_until(struct slot *s, uint64_t below)
+static void destroy_until(const struct epoch *e, struct slot *s, uint64_t below)
 {
     while (s->oldest != NULL && s->oldest->retired_at < below) {
         struct epoch_node *n = s->oldest;
         s->oldest = n->next;
         if (s->oldest == NULL) s->newest = &s->oldest;
         s->waiting--;
-        n->destroy(n);
+        e->destroy(n);
     }
 }
 
@@ -59,7 +66,7 @@ void epoch_free(struct epoch **owner)
     if (e == NULL) return;
     for (unsigned i = 0; i < e->count; i++) {
         CHECK(atomic_load_explicit(&e->slots[i].seen, memory_order_acquire) == OFF);
-        destroy_until(&e->slots[i], UINT64_MAX);
+        destroy_until(e, &e->slots[i], UINT64_MAX);
     }
     free(e);
 }
@@ -108,7 +115,7 @@ void epoch_quiet(struct epoch *e, unsigned slot)
 {
     struct slot *s = &e->slots[slot];
     epoch_online(e, slot);
-    if (s->oldest != NULL) destroy_until(s, oldest_reader(e));
+    if (s->oldest != NULL) destroy_until(e, s, oldest_reader(e));
 }
 
 size_t epoch_waiting(const struct epoch *e, unsigned slot)

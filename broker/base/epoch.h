@@ -25,10 +25,12 @@ struct epoch;
 struct epoch_node {
     struct epoch_node *next;
     uint64_t retired_at;
-    void (*destroy)(struct epoch_node *n);
 };
 
-enum err epoch_new(struct epoch **out, unsigned participants);
+/* What becomes of each object in the end; NULL: free(). */
+typedef void epoch_destroy(struct epoch_node *n);
+
+enum err epoch_new(struct epoch **out, unsigned participants, epoch_destroy *destroy);
 
 /* Frees all that was retired. No participant may be on line. */
 void epoch_free(struct epoch **owner);
@@ -37,7 +39,8 @@ void epoch_free(struct epoch **owner);
 void epoch_online(struct epoch *e, unsigned slot);
 void epoch_offline(struct epoch *e, unsigned slot);
 
-/* Destroys n once no reader can hold it. The caller has unlinked it, and uses its own slot. */
+/* Destroys n, which may have anything in its place until now, once no reader can hold it. The caller has
+ * unlinked it, and uses its own slot. */
 void epoch_retire(struct epoch *e, unsigned slot, struct epoch_node *n);
 
 /* Holds no reference at this moment: the place where retired objects of this slot are destroyed. */

@@ -481,7 +481,7 @@ static enum err shards_make(struct shards *s)
     struct subs_conf subs = { .shards = s->count, .seed = s->seed };
     enum err rc = mailbox_open(&s->main);
     if (rc == ERR_OK) rc = addresses_new(&s->addresses, ADDRESSES_MAX, s->seed);
-    if (rc == ERR_OK) rc = epoch_new(&s->epoch, s->count);
+    if (rc == ERR_OK) rc = epoch_new(&s->epoch, s->count, NULL);
     subs.epoch = s->epoch;
     if (rc == ERR_OK) rc = subs_new(&s->subs, &subs);
     for (unsigned i = 0; i < s->count && rc == ERR_OK; i++) rc = shard_new(s, i);

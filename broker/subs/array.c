@@ -62,7 +62,7 @@ static void chunk_put(struct subs_chunk *c, struct sub *sub, struct sub_options 
     atomic_init(&c->entries[at].durable_no, sub->durable_no);
     c->entries[at].options = options;
     sub->chunk = c;
-    sub->index = at;
+    sub->index = (uint16_t)at;
     c->live++;
     atomic_store_explicit(&c->count, at + 1, memory_order_release);
 }

@@ -7,14 +7,8 @@
 
 enum { FOUND_ROOM_MIN = 16 };
 
-static void destroy(struct epoch_node *n)
-{
-    free(n);
-}
-
 void reclaim(struct subs *s, unsigned shard, struct epoch_node *n)
 {
-    n->destroy = destroy;
     epoch_retire(s->epoch, shard, n);
 }
 

@@ -35,19 +35,19 @@ struct subs_conf {
 /* Options of one subscription (MQTT 5.0 section 3.8.3.1). */
 struct sub_options {
     uint8_t qos;
-    bool no_local, retain_as_published;
-    bool is_group; /* the subscriber is a group of shared subscriptions; the owner's */
+    bool no_local : 1, retain_as_published : 1;
+    bool is_group : 1; /* the subscriber is a group of shared subscriptions; the owner's */
 };
 
 /* A subscription, embedded in the subscriber's memory. Owner's thread only. */
 struct sub {
     void *session;
     uint64_t durable_no; /* session_no of a persistent session; 0: clean. Stays while it is subscribed */
+    uint32_t id;         /* its subscription identifier, the owner's; 0: none */
     struct sub_options options;
-    uint32_t id;                /* its subscription identifier, the owner's; 0: none */
-    struct subs_filter *filter; /* private to subs from here on */
+    uint16_t index; /* private to subs from here on */
+    struct subs_filter *filter;
     struct subs_chunk *chunk;
-    uint32_t index;
 };
 
 /* What readers see of a subscription: immutable while they can see it, but for being blanked when it is
@@ -59,11 +59,15 @@ struct subs_entry {
 };
 
 struct subs_chunk {
-    struct epoch_node retired;
+    union {
+        struct epoch_node retired; /* when the owner needs no more of it */
+        struct {                   /* the owner's */
+            struct subs_chunk *prev;
+            uint16_t room, live;
+        };
+    };
     _Atomic(struct subs_chunk *) next;
-    struct subs_chunk *prev; /* the owner's, as room and live */
     _Atomic(uint32_t) count; /* entries that are complete */
-    uint16_t room, live;
     struct subs_entry entries[];
 };
 

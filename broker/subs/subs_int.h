@@ -88,6 +88,9 @@ struct subs_filter {
     struct subs_array arrays[]; /* one for each shard */
 };
 
+/* There may be millions of filters with one subscriber. */
+static_assert(sizeof(struct sub) <= 40, "a subscriber");
+static_assert(sizeof(struct subs_chunk) + sizeof(struct subs_entry) <= 56, "the chunk of one subscriber");
 static_assert(TOPIC_BYTES_MAX <= UINT16_MAX, "a filter's length must fit");
 
 /* One level of wildcard filters; '#' is no level of its own. */

@@ -81,7 +81,7 @@ static double remove_all(struct bench *b)
 
 static void begin(struct bench *b)
 {
-    CHECK(epoch_new(&b->epoch, SHARDS) == ERR_OK);
+    CHECK(epoch_new(&b->epoch, SHARDS, NULL) == ERR_OK);
     struct subs_conf conf = { .shards = SHARDS, .seed = 1, .epoch = b->epoch };
     CHECK(subs_new(&b->subs, &conf) == ERR_OK);
     b->all = calloc(b->filters, sizeof *b->all);

@@ -48,7 +48,7 @@ struct world {
 static struct world world_new(void)
 {
     struct world w = { 0 };
-    CHECK_INT(ERR_OK, epoch_new(&w.epoch, SHARDS));
+    CHECK_INT(ERR_OK, epoch_new(&w.epoch, SHARDS, NULL));
     struct subs_conf conf = { .shards = SHARDS, .seed = 42, .epoch = w.epoch };
     CHECK_INT(ERR_OK, subs_new(&w.subs, &conf));
     for (unsigned i = 0; i < SHARDS; i++) epoch_online(w.epoch, i);
@@ -537,7 +537,7 @@ TEST(without_memory_there_is_no_index_and_no_answer_but_an_error)
 {
     struct epoch *epoch;
     struct subs *subs;
-    CHECK_INT(ERR_OK, epoch_new(&epoch, 1));
+    CHECK_INT(ERR_OK, epoch_new(&epoch, 1, NULL));
     struct subs_conf conf = { .shards = 1, .seed = 1, .epoch = epoch };
     for (long left = 0; left < 2; left++) {
         allocations_left = left;

@@ -119,7 +119,7 @@ TEST(whoever_stays_is_met_once_by_every_look_up_while_all_others_come_and_go)
 {
     struct epoch *epoch;
     struct subs *subs;
-    CHECK_INT(ERR_OK, epoch_new(&epoch, SHARDS));
+    CHECK_INT(ERR_OK, epoch_new(&epoch, SHARDS, NULL));
     CHECK_INT(ERR_OK, subs_new(&subs, &(struct subs_conf){ .shards = SHARDS, .seed = 5, .epoch = epoch }));
     struct shard *shards = calloc(SHARDS, sizeof *shards);
     for (unsigned i = 0; i < SHARDS; i++) {
