@@ -202,7 +202,7 @@ static void say_disconnect(unsigned i)
 static double now_ns(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t); /* whatever else runs */
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
