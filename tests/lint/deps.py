@@ -81,7 +81,8 @@ def resolve(root, include):
 
 def private_to(target, user, path):
     """May path, of the module user, include a private header of the module target?"""
-    own_test = str(path).startswith((f'tests/unit/test_{target.name}', f'tests/fuzz/{target.name}_'))
+    own_test = str(path).startswith((f'tests/unit/test_{target.name}', f'tests/fuzz/{target.name}_',
+                                     f'tests/bench/bench_{target.name}_'))
     return user is target or own_test
 
 

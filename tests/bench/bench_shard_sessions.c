@@ -122,19 +122,28 @@ static bool has_work(void)
     return has;
 }
 
-/* As epoll would: who has input, or is gone, until nobody has. */
+/* As epoll would: those of a shard who have input, or are gone. */
+static int events_of(struct wire *first, unsigned count, unsigned shard, struct epoll_event *out)
+{
+    int n = 0;
+    for (struct wire *w = first; w < first + count; w++) {
+        bool has = w->in_left > 0 || w->is_gone;
+        if (w->shard != shard || w->is_closed || !has) continue;
+        out[n++] = (struct epoll_event){ .events = EPOLLIN, .data.u64 = w->id };
+    }
+    return n;
+}
+
+/* Until nobody has any. */
 static void serve(struct wire *first, unsigned count)
 {
-    for (int events = 1; events > 0 || has_work();) {
-        events = 0;
+    struct epoll_event events[AT_ONCE];
+    for (int all = 1; all > 0 || has_work();) {
+        all = 0;
         for (unsigned shard = 0; shard < SHARDS; shard++) {
-            struct epoll_event e[AT_ONCE + 1];
-            int n = 0;
-            for (struct wire *w = first; w < first + count; w++)
-                if (w->shard == shard && !w->is_closed && (w->in_left > 0 || w->is_gone))
-                    e[n++] = (struct epoll_event){ .events = EPOLLIN, .data.u64 = w->id };
-            turn(shard, e, n);
-            events += n;
+            int n = events_of(first, count, shard, events);
+            turn(shard, events, n);
+            all += n;
         }
     }
 }
