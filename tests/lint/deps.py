@@ -4,7 +4,7 @@
 
 A row: NAME FOLDER : MODULES | SYSTEM HEADERS. Without the last column any system header is permitted. A file
 belongs to the row with the longest folder that holds it. A header that ends in _int.h is for its own module
-and for tests/unit/test_MODULE*.c and tests/fuzz/MODULE_*.
+and for tests/unit/test_MODULE*.c, tests/fuzz/MODULE_* and tests/bench/bench_MODULE_*.
 
 usage: deps.py [--root DIR]
 """
