@@ -203,7 +203,8 @@ GOAL_SCENARIOS = [
                    "mosquitto": ["max_inflight_messages 0"]}, goals=[more(12), cpu(0.08)]),
     # Not more at a time than mosquitto lets wait to be accepted: else its clients wait for seconds.
     Scenario("storm", "8,000 clients connect, 64 at a time, and leave; 3 waves",
-             "--scenario storm --clients 8000 --connecting 64 --username bench-user --waves 3", STORM, brokers=DISK,
+             "--scenario storm --clients 8000 --connecting 64 --threads 2 --username bench-user "
+             "--waves 3", STORM, brokers=DISK,
              also=SHARDS, goals=[Goal("connects_per_s", "least", 2.4, "mosquitto"),
                                  Goal("broker_cpu_us_per_connect", "most", 0.85, "mosquitto")]),
     Scenario("durable-100k", "100,000 messages, each to one of 200 offline sessions, 20 publishers, QoS 1, 64 B, "
