@@ -276,11 +276,6 @@ uint16_t keepalive_settled(const struct keepalive *ka, const struct ka_entry *e)
     return ka_settled(&e->state, &ka->conf.learn, &e->terms);
 }
 
-void keepalive_forget(struct keepalive *ka, uint64_t client)
-{
-    ka_table_forget(ka->table, client);
-}
-
 const struct keepalive_counts *keepalive_counts(const struct keepalive *ka)
 {
     return &ka->counts;

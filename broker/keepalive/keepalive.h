@@ -75,7 +75,6 @@ const struct ka_entry *keepalive_next_dirty(struct keepalive *ka);
 /* For who asks: the client's entries (then ->next), and what each has settled at. */
 const struct ka_entry *keepalive_first(struct keepalive *ka, uint64_t client);
 uint16_t keepalive_settled(const struct keepalive *ka, const struct ka_entry *e);
-void keepalive_forget(struct keepalive *ka, uint64_t client);
 
 enum { KEEPALIVE_CLASSES = 20 };
 

@@ -163,12 +163,6 @@ struct ka_entry *ka_table_get(struct ka_table *t, uint64_t client, uint64_t net,
     return e;
 }
 
-void ka_table_forget(struct ka_table *t, uint64_t client)
-{
-    for (struct ka_entry *e = ka_table_first(t, client); e != NULL; e = ka_table_first(t, client))
-        let_go(t, e);
-}
-
 void ka_table_dirty(struct ka_table *t, struct ka_entry *e)
 {
     if (e->is_dirty) return;

@@ -48,9 +48,6 @@ struct ka_entry *ka_table_get(struct ka_table *t, uint64_t client, uint64_t net,
 /* The client's entries: first, and then entry->next. NULL at the end. */
 struct ka_entry *ka_table_first(struct ka_table *t, uint64_t client);
 
-/* Forgets a client. */
-void ka_table_forget(struct ka_table *t, uint64_t client);
-
 void ka_table_dirty(struct ka_table *t, struct ka_entry *e);
 /* The entry that has been dirty for longest, no longer dirty now; NULL: none is. */
 struct ka_entry *ka_table_next_dirty(struct ka_table *t);

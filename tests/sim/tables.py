@@ -20,9 +20,12 @@ NOISE = ('0', '1', '3')
 SCENARIOS = ('independent', 'outages', 'switch', 'restart', 'clockjump', 'late')
 
 # What is bounded more loosely than the rest, and why is on the page.
-WEAK_ONLY = ('--nat', 'silent', '--slow', '--deaths-max', '32')
-CHANGED = ('--scenario', 'change', '--deaths-max', '30')
-MANY_PROBED = ('--neutral-max', '3')
+LOOSE = ('--deaths-max', '--neutral-max', '--out-max')
+WEAK_ONLY = ('--nat', 'silent', '--slow', '--deaths-max', '20', '--neutral-max', '1')
+CHANGED = ('--scenario', 'change', '--deaths-max', '20', '--out-max', '1')
+CAP = ('--how', 'cap', '--deaths-max', '20', '--out-max', '1')
+OF_SCENARIO = {'outages': ('--neutral-max', '5', '--out-max', '3'), 'late': ('--neutral-max', '1')}  # of 600, of 30 clients
+PREFIX = ('--scenario', 'prefix', '--neutral-max', '2', '--out-max', '2')  # of 900 clients
 
 
 def bounded(seeds, timeouts, noise):
@@ -32,14 +35,13 @@ def bounded(seeds, timeouts, noise):
             base = ('--timeout', timeout, '--noise', percent, '--seeds', seeds)
             for scenario in SCENARIOS:
                 for how in ('connect', 'explore'):
-                    loose = MANY_PROBED if (scenario, how) == ('outages', 'explore') else ()
-                    yield 'scenarios', ('--scenario', scenario, '--how', how, *loose, *base)
+                    yield 'scenarios', ('--scenario', scenario, '--how', how, *OF_SCENARIO.get(scenario, ()), *base)
             yield 'more', ('--nat', 'reset', *base)
             yield 'more', ('--nat', 'silent', *base)
             yield 'more', (*WEAK_ONLY, *base)
-            yield 'more', ('--how', 'cap', '--deaths-max', '22', *base)
+            yield 'more', (*CAP, *base)
             yield 'more', (*CHANGED, *base)
-            yield 'more', ('--scenario', 'prefix', *base)
+            yield 'more', (*PREFIX, *base)
 
 
 def compared(seeds):
@@ -99,8 +101,8 @@ def more_table(rows):
     names = {}
     for table, options, _, r in rows:
         if table == 'more':
-            keep = [o for i, o in enumerate(options) if o not in ('--timeout', '--noise', '--seeds', '--deaths-max') and
-                    (i == 0 or options[i - 1] not in ('--timeout', '--noise', '--seeds', '--deaths-max'))]
+            left_out = ('--timeout', '--noise', '--seeds', *LOOSE)
+            keep = [o for i, o in enumerate(options) if o not in left_out and (i == 0 or options[i - 1] not in left_out)]
             names.setdefault(' '.join(keep), []).append(r)
     yield '| options | 90 s | 240 s | 300 s | 420 s | none | days in the band |'
     yield '|---|---|---|---|---|---|---|'

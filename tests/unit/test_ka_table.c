@@ -81,22 +81,30 @@ TEST(what_is_dirty_comes_once_and_the_longest_dirty_first)
     ka_table_dirty(t, get(t, 0, 1));
     for (uint64_t i = 0; i < 3; i++) CHECK_INT(i, ka_table_next_dirty(t)->client);
     assert_null(ka_table_next_dirty(t));
-    ka_table_dirty(t, get(t, 1, 1));
-    ka_table_forget(t, 1);
-    assert_null(ka_table_next_dirty(t));
     ka_table_free(&t);
 }
 
-TEST(a_forgotten_client_is_gone_from_all_its_networks)
+TEST(a_walk_goes_from_the_longest_unused_to_the_last)
 {
     struct ka_table *t = open_table(10);
-    for (uint64_t net = 1; net < 5; net++) get(t, 7, net);
-    get(t, 8, 1);
-    ka_table_forget(t, 7);
-    assert_null(ka_table_first(t, 7));
-    CHECK_INT(1, ka_table_count(t));
-    CHECK_INT(8, ka_table_walk(t, NULL)->client);
-    assert_null(ka_table_walk(t, ka_table_walk(t, NULL)));
+    for (uint64_t i = 0; i < 3; i++) get(t, i, 1);
+    get(t, 0, 1);
+    static const uint64_t want[] = { 1, 2, 0 };
+    const struct ka_entry *e = NULL;
+    for (unsigned i = 0; i < 3; i++) {
+        e = ka_table_walk(t, e);
+        CHECK_INT(want[i], e->client);
+    }
+    assert_null(ka_table_walk(t, e));
+    ka_table_free(&t);
+}
+
+TEST(who_goes_is_no_longer_dirty)
+{
+    struct ka_table *t = open_table(1);
+    ka_table_dirty(t, get(t, 1, 1));
+    get(t, 2, 1);
+    assert_null(ka_table_next_dirty(t));
     ka_table_free(&t);
 }
 
@@ -118,7 +126,6 @@ TEST(random_use_keeps_what_a_plain_list_keeps)
         struct ka_entry *e = get(t, client, net);
         CHECK_TRUE(e->client == client && e->net == net);
         CHECK_TRUE(ka_table_first(t, client) == e);
-        if (x >> 60 == 0) ka_table_forget(t, client);
         CHECK_TRUE(ka_table_count(t) <= MAX);
     }
     unsigned walked = 0, chained = 0;
