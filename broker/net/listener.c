@@ -220,3 +220,11 @@ enum err listener_accept(int fd, int *out)
     if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) return ERR_FULL;
     return ERR_CLOSED;
 }
+
+uint32_t listener_waiting(int fd)
+{
+    struct tcp_info info = { 0 };
+    socklen_t size = sizeof info;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return UINT32_MAX;
+    return info.tcpi_state == TCP_LISTEN ? info.tcpi_unacked : UINT32_MAX;
+}

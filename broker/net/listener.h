@@ -74,4 +74,7 @@ void listener_unmute(struct listener *l);
  * ERR_CLOSED: it was gone before it could be accepted; try again. */
 enum err listener_accept(int fd, int *out);
 
+/* How many can be accepted now, as far as the kernel says; UINT32_MAX: it does not. */
+uint32_t listener_waiting(int fd);
+
 #endif

