@@ -9,7 +9,8 @@
  *   AUTH     its password is checked, or what its method says, or it waits for who has its session (heir.h)
  *   WAITING  CONNACK waits for the journal; nothing more is read
  *   OPEN     in its session
- *   ENDING   we have said why and will write no more; what comes is thrown away until the peer closes
+ *   ENDING   we have said why and will write no more; what comes is thrown away until the peer closes, or, if
+ *            it has asked for the end itself, until what we had to say has gone
  *   CLOSED   freed at the end of the turn
  *
  * Thread:  its shard's; a hand-off gives it to another.
