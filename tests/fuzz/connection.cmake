@@ -5,7 +5,7 @@ add_library(connection_rig STATIC fuzz/shard_rig.c fuzz/client.c fuzz/client_got
 target_include_directories(connection_rig PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(connection_rig PUBLIC ll_shard ll_store)
 # The rig counts blocks of memory, and has descriptors of its own: everybody's calls go through it.
-foreach(call malloc calloc realloc aligned_alloc free eventfd epoll_create1 epoll_ctl close heap_used)
+foreach(call malloc calloc realloc aligned_alloc free eventfd timerfd_create epoll_create1 epoll_ctl close heap_used)
   target_link_options(connection_rig PUBLIC -Wl,--wrap=${call})
 endforeach()
 

@@ -140,6 +140,7 @@ long rig_blocks(void)
 int __real_close(int fd);
 int __wrap_eventfd(unsigned count, int flags);
 int __wrap_epoll_create1(int flags);
+int __wrap_timerfd_create(int clock, int flags);
 int __wrap_epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *e);
 int __wrap_close(int fd);
 
@@ -151,6 +152,12 @@ int __wrap_eventfd(unsigned count, int flags)
 
 int __wrap_epoll_create1(int flags)
 {
+    return __wrap_eventfd(0, flags);
+}
+
+int __wrap_timerfd_create(int clock, int flags)
+{
+    (void)clock;
     return __wrap_eventfd(0, flags);
 }
 
