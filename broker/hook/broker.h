@@ -43,7 +43,8 @@ struct hook_presence {
     struct bytes client_id;                /* lent until done */
     void (*done)(struct hook_presence *q); /* once, on a shard's thread; may not block */
     bool is_connected, has_session;
-    uint64_t queued; /* HOOK_QUEUED_MAX: so many or more */
+    uint64_t queued;               /* HOOK_QUEUED_MAX: so many or more */
+    uint16_t keepalive_s, found_s; /* of its connection; what the learner has found; 0: none, nothing */
 };
 
 /* Those of a set of shards are shards_hook_broker's (shard/shard.h). */

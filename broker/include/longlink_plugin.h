@@ -132,6 +132,10 @@ struct longlink_presence {
     bool is_connected;
     bool has_session;
     uint64_t queued; /* messages that wait for it, those on their way included; at most LONGLINK_QUEUED_MAX */
+    /* Seconds. What its connection has, as it was told; 0: none, or it is not connected. And what
+     * keepalive_mode has found that the network where it was last permits; 0: nothing. Look at `size` before.
+     */
+    uint16_t keepalive_s, keepalive_found_s;
 };
 
 struct longlink_connected {

@@ -146,6 +146,8 @@ void plugin_ext_tell_queries(struct plugin *p)
             .is_connected = q->presence.is_connected,
             .has_session = q->presence.has_session,
             .queued = q->presence.queued,
+            .keepalive_s = q->presence.keepalive_s,
+            .keepalive_found_s = q->presence.found_s,
         };
         q->fn(q->userdata, &presence);
         free(q);

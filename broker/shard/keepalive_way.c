@@ -209,6 +209,14 @@ void way_connected(struct shard *sh, struct conn *c, const struct connect *p)
     way_ended(sh, c, KA_END_OURS);
 }
 
+uint16_t way_found(const struct shard *sh, uint64_t client)
+{
+    const struct ka_entry *last = keepalive_first(sh->ways.learner, client);
+    for (const struct ka_entry *e = last; e != NULL; e = e->next)
+        if (e->used_at_s > last->used_at_s) last = e;
+    return last == NULL ? 0 : keepalive_settled(sh->ways.learner, last);
+}
+
 /* --- signs of life */
 
 /* PINGREQs that its own interval would have cost in this gap. */

@@ -100,6 +100,9 @@ void ways_remember(struct shard *sh, uint64_t client);
 void ways_fold(struct shard *sh);
 void ways_note(struct shard *sh); /* something was learned: it is folded some time later */
 
+/* What a client, by its hash, has settled at where it was last; 0: nothing is known. */
+uint16_t way_found(const struct shard *sh, uint64_t client);
+
 /* For the files above. NULL: it has none. */
 struct way *way_of(const struct conn *c);
 struct way *way_make(struct conn *c);

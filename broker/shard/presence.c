@@ -42,6 +42,9 @@ void presence_mail_ask(struct shard *sh, struct mail *m)
     const struct session *s = sessions_find(sh, q->client_id);
     q->is_connected = s != NULL && s->conn != NULL;
     q->has_session = s != NULL;
+    const struct conn *c = q->is_connected ? s->conn : NULL;
+    q->keepalive_s = c != NULL ? c->keepalive_s : 0;
+    q->found_s = way_found(sh, bytes_hash(q->client_id, sh->all->client_key));
     q->queued = s == NULL ? 0 : s->tail - s->head;
     if (s == NULL || !s->persistent || sh->closing) {
         done(p);

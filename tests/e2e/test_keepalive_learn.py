@@ -39,7 +39,8 @@ class Told(kit.Test):
         b = self.broker(SHORT)
         r = kit.Running(*kit.sub(b, "-i", "phone", "-V", "5", "-k", "600", "-t", "x", "-d")).wait("SUBACK")
         r.wait("PINGREQ")  # after two seconds, and not after ten minutes
-        r.stop()
+        r.process.kill()
+        r.end()
 
     def test_what_was_learned_is_there_after_a_restart(self):
         if not kit.have("mosquitto_sub"):
@@ -50,7 +51,8 @@ class Told(kit.Test):
         b = self.broker(conf)
         r = kit.Running(*kit.sub(b, "-i", "phone", "-V", "5", "-k", "600", "-t", "x", "-d")).wait("SUBACK")
         kit.wait_until(lambda: sum("PINGRESP" in line for line in r.lines) >= 7, "seven intervals that held")
-        r.stop()
+        r.process.kill()
+        r.end()
         self.stop_well(b)
         rows = self.rows(folder)
         self.assertEqual(len(rows), 1)

@@ -188,6 +188,14 @@ class Clients(Case):
         self.control("presence sleeper")
         self.said("presence sleeper connected=0 session=1 queued=3")
 
+    def test_what_keepalive_a_client_has_is_told(self):
+        b = self.ext("keepalive_mode learn", "keepalive_raise all")
+        self.control("keepalive nobody")
+        self.said("keepalive nobody has=0 found=0")
+        self.client(b, "phone", keepalive=60)
+        self.control("keepalive phone")
+        self.said("keepalive phone has=330 found=240")  # where trials begin, and what they are told meanwhile
+
     def test_a_connection_is_ended_by_its_id(self):
         b = self.ext()
         c = self.client(b, "one", will=("said", "will of one"))

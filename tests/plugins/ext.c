@@ -8,7 +8,7 @@
  *   topic "later/..":   allowed later; "never/..": nobody answers; "denied/..": denied later, with 0x97
  *   topic "mine":       left to the ACL file
  *   identity "lamp":    its key is 0123ab; "slow": nobody answers
- *   $CONTROL/ext/v1:    "presence ID", "end ID", "hold ID", "held", "let go", "log", "count"
+ *   $CONTROL/ext/v1:    "presence ID", "keepalive ID", "end ID", "hold ID", "held", "let go", "log", "count"
  */
 #pragma GCC visibility push(default)
 #include <longlink_plugin.h>
@@ -218,6 +218,12 @@ static void on_presence(void *userdata, const struct longlink_presence *p)
         (int)p->queued);
 }
 
+static void on_keepalive(void *userdata, const struct longlink_presence *p)
+{
+    (void)userdata;
+    say("keepalive %s has=%d found=%d", p->client_id, p->keepalive_s, p->keepalive_found_s);
+}
+
 static void say_held(void)
 {
     const char *id = mosquitto_client_id(held);
@@ -239,6 +245,7 @@ static int on_control(int event, void *data, void *userdata)
     (void)event, (void)userdata;
     snprintf(text, sizeof text, "%.*s", (int)e->payloadlen, (const char *)e->payload);
     id = strchr(text, ' ') == NULL ? text : strchr(text, ' ') + 1;
+    if (strncmp(text, "keepalive ", 10) == 0) longlink_presence(self, text + 10, on_keepalive, NULL);
     if (strncmp(text, "presence ", 9) == 0) longlink_presence(self, id, on_presence, NULL);
     if (strncmp(text, "end ", 4) == 0) longlink_client_end_id(id, 0x97, true);
     if (strcmp(text, "held") == 0) say_held();
