@@ -57,7 +57,7 @@ static void queue_shaking(struct shard *sh, struct conn *c)
 /* Those with as much come in order; what they have had has room for years of work. */
 enum { ARRIVAL_BITS = 16 };
 
-/* Who asked for nothing for a while has no claim to more now than WORK_OF_ONE_MIN. What it asks for is not
+/* Who asked for nothing for a while has no claim to more now than WORK_OF_CLAIM. What it asks for is not
  * known, but what it was before. */
 void conn_queue(struct shard *sh, struct conn *c)
 {
@@ -377,7 +377,7 @@ static uint32_t share_of_one(const struct shard *sh)
 /* Of those who wait nobody has had less than this one will have had, but for what they ask for. */
 static void note_served(struct shard *sh, uint64_t place)
 {
-    if (place > sh->had + WORK_OF_ONE_MIN) sh->had = place - WORK_OF_ONE_MIN;
+    if (place > sh->had + WORK_OF_CLAIM) sh->had = place - WORK_OF_CLAIM;
 }
 
 void conn_run_more(struct shard *sh)

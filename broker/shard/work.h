@@ -25,6 +25,10 @@ enum {
     WORK_OF_ONE_MAX = 192,
     WORK_OF_NEWCOMER = 32,
 
+    /* Who asked for nothing for a while comes so far before who has had most. Those who always ask are not
+     * all alike: with less, many who have had less than the others would come before him. */
+    WORK_OF_CLAIM = 1024,
+
     WORK_OF_ACCEPT = 16,
     WORK_OF_CLOSE = 32,     /* with the kernel's */
     WORK_OF_READ = 4,       /* of a cold connection: its state and its socket's come from memory */
