@@ -79,3 +79,5 @@ endfunction()
 
 netns_test(netns_nat)
 netns_test(netns_cut)
+netns_test(netns_learn)
+set_property(TEST e2e_netns_learn PROPERTY LABELS "e2e") # nothing of threads, and it takes minutes
