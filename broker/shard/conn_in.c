@@ -112,6 +112,7 @@ static size_t run_packets(struct shard *sh, struct conn *c, struct bytes in, uin
         }
         if (rc == MQTT_RC_OK && c->state == CONN_NEW && connect_hand_over(sh, c, &f, left)) return in.len;
         if (rc == MQTT_RC_OK && c->state == CONN_NEW && admission_stops(sh, c, &f)) break;
+        if (rc == MQTT_RC_OK && f.type == PACKET_PUBLISH && late_stops(sh, c)) break;
         if (rc == MQTT_RC_OK) {
             done += f.total;
             packets++;

@@ -34,6 +34,18 @@ void late_hold(struct shard *sh, struct conn *c)
     conn_pause(sh, c, PAUSE_LATE);
 }
 
+bool late_is_over(const struct shard *sh)
+{
+    return sh->late.is_full && sh->late.bytes > 2 * memory_late_max(sh);
+}
+
+bool late_stops(struct shard *sh, struct conn *c)
+{
+    if (c->state != CONN_OPEN || !late_is_over(sh)) return false;
+    late_hold(sh, c);
+    return true;
+}
+
 static void go_on(struct shard *sh)
 {
     struct late *l = &sh->late;

@@ -9,7 +9,8 @@
  * Thread:  the shard's.
  * Memory:  the connections' output.
  * Limits:  LATE_BYTES_MAX of a shard's output; at it who publishes to many is not read, and mail of such
- *          messages gives no credit back, until half of it has gone.
+ *          messages gives no credit back, until half of it has gone. Those may be thousands, and each adds one
+ *          before it is known: at twice as much nobody publishes, and mail waits.
  * Errors:  none.
  * Tests:   tests/unit/test_late.c
  */
@@ -42,6 +43,12 @@ void late_leave(struct shard *sh, struct conn *c);
 
 /* It has published to many. */
 void late_hold(struct shard *sh, struct conn *c);
+
+/* Is there so much that nothing may be added? */
+bool late_is_over(const struct shard *sh);
+
+/* It is about to publish. True: not now. */
+bool late_stops(struct shard *sh, struct conn *c);
 
 /* Writes what this turn may. */
 void late_flush(struct shard *sh);

@@ -188,7 +188,7 @@ static uint64_t next_timer_ms(const struct shard *sh, uint64_t now, uint64_t wai
 bool shard_has_more(const struct shard *sh)
 {
     bool has_input = sh->more.count > 0 || sh->shaking.count > 0;
-    bool has_output = !list_empty(&sh->late.conns), has_mail = sh->mail_left != NULL;
+    bool has_output = !list_empty(&sh->late.conns) || sh->late.is_full, has_mail = sh->mail_left != NULL;
     return has_input || has_output || has_mail || sh->rechecks || sh->asks != NULL || !list_empty(&sh->kicks);
 }
 
@@ -233,7 +233,7 @@ void shard_turn(struct shard *sh, const struct epoll_event *events, int count)
     sh->turn_until = sh->work + WORK_A_TURN;
     memory_turn(sh);
     run_events(sh, events, count);
-    run_mail(sh, shard_stage_until(sh));
+    run_mail(sh, late_is_over(sh) ? sh->work : shard_stage_until(sh));
     conn_run_more(sh);
     retain_turn(sh, RETAINED_ASKS_A_TURN);
     recheck_turn(sh);

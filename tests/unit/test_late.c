@@ -182,6 +182,43 @@ TEST(who_publishes_to_many_is_not_read_while_too_much_waits)
     rig_end();
 }
 
+/* A packet that is larger than a link, but for its last byte, which makes it whole. */
+static void publish_large(unsigned who, size_t bytes)
+{
+    static const uint8_t some[LINK_IN_BYTES / 2];
+    size_t left = bytes - 5;
+    uint8_t head[] = { 0x30,
+                       (uint8_t)(left % 128 | 128),
+                       (uint8_t)(left / 128 % 128 | 128),
+                       (uint8_t)(left / 128 / 128 % 128 | 128),
+                       (uint8_t)(left / 128 / 128 / 128),
+                       0,
+                       1,
+                       't' };
+    send(who, head, sizeof head);
+    for (size_t at = sizeof head; at < bytes - 1;) {
+        size_t n = bytes - 1 - at < sizeof some ? bytes - 1 - at : sizeof some;
+        send(who, some, n);
+        rig_settle();
+        at += n;
+    }
+}
+
+TEST(however_many_publish_to_many_at_once_nothing_is_dropped_for_who_takes_all)
+{
+    enum { PUBLISHERS = TALKER - PUBLISHER + 1, LARGE_BYTES = OUT_BYTES_QOS0_MAX / 3 + LINK_IN_BYTES };
+    static_assert((int)LARGE_BYTES * ((int)PUBLISHERS - 1) > (int)OUT_BYTES_QOS0_MAX, "too much for one");
+    static const uint8_t last[1];
+    begin(1);
+    are_numbered = false;
+    for (unsigned i = 0; i < PUBLISHERS; i++) publish_large(PUBLISHER + i, LARGE_BYTES);
+    for (unsigned i = 0; i < PUBLISHERS; i++) send(PUBLISHER + i, last, sizeof last);
+    rig_settle();
+    CHECK_INT(0, rig_metric(METRIC_publish_dropped_qos0_total));
+    CHECK_INT((size_t)LARGE_BYTES * PUBLISHERS * RECEIVERS, got_by_all());
+    rig_end();
+}
+
 TEST(who_publishes_to_few_is_read_while_too_much_waits_for_many)
 {
     static const uint8_t few[] = { 0x30, 3, 0, 1, 'p' };
