@@ -146,9 +146,11 @@ static struct ka_entry *get(struct keepalive *ka, const struct ka_who *who, int6
     return e;
 }
 
-static bool learns(const struct ka_who *who)
+/* Where nothing is ever raised, an interval that is as short as any stays what it is. */
+static bool learns(const struct keepalive *ka, const struct ka_who *who)
 {
-    return who->mode != KA_OFF && who->asked_s > 0;
+    if (who->mode == KA_LEARN) return who->asked_s > 0;
+    return who->mode != KA_OFF && who->asked_s > ka->conf.learn.min_s;
 }
 
 /* Elsewhere now: what ended there is no evidence any more. */
@@ -174,7 +176,7 @@ static void judge_return(struct keepalive *ka, struct ka_entry *e, const struct 
 uint16_t keepalive_connected(struct keepalive *ka, const struct ka_who *who, int64_t now_s)
 {
     ka_outages_connected(&ka->outages);
-    if (!learns(who)) return who->asked_s;
+    if (!learns(ka, who)) return who->asked_s;
 
     struct ka_entry *e =
         who->mode == KA_CAP ? ka_table_find(ka->table, who->client, who->net.key) : get(ka, who, now_s);
@@ -197,7 +199,7 @@ uint16_t keepalive_gap_min_s(const struct keepalive *ka)
 uint16_t keepalive_heard(struct keepalive *ka, const struct ka_who *who, enum ka_sign sign, uint32_t gap_s,
                          int64_t now_s)
 {
-    if (!learns(who)) return who->asked_s;
+    if (!learns(ka, who)) return who->asked_s;
     struct ka_entry *e = ka_table_find(ka->table, who->client, who->net.key);
     struct ka_event event = ka_judge_sign(sign, gap_s, e != NULL ? e->in_force_s : who->asked_s);
 
@@ -214,7 +216,7 @@ uint16_t keepalive_heard(struct keepalive *ka, const struct ka_who *who, enum ka
 
 uint16_t keepalive_renew(struct keepalive *ka, const struct ka_who *who)
 {
-    struct ka_entry *e = learns(who) ? ka_table_find(ka->table, who->client, who->net.key) : NULL;
+    struct ka_entry *e = learns(ka, who) ? ka_table_find(ka->table, who->client, who->net.key) : NULL;
     if (e == NULL || !e->is_connected) return who->asked_s;
     e->in_force_s = grant(ka, e);
     return e->in_force_s;
@@ -231,7 +233,7 @@ static bool may_tell(const struct ka_who *who, const struct ka_end *end)
 void keepalive_ended(struct keepalive *ka, const struct ka_who *who, const struct ka_end *end, int64_t now_s)
 {
     ka->counts.outages += ka_outages_ended(&ka->outages, &ka->conf.learn, end->how, now_s);
-    if (!learns(who)) return;
+    if (!learns(ka, who)) return;
     struct ka_entry *e = ka_table_find(ka->table, who->client, who->net.key);
     if (e == NULL && who->mode == KA_CAP && may_tell(who, end)) {
         e = get(ka, who, now_s);
@@ -252,7 +254,6 @@ void keepalive_ended(struct keepalive *ka, const struct ka_who *who, const struc
 bool keepalive_restore(struct keepalive *ka, uint64_t client, uint64_t net, const struct ka_state *state)
 {
     bool is_new;
-    if (ka_table_count(ka->table) >= ka->conf.entries_max) return false;
     struct ka_entry *e = ka_table_get(ka->table, client, net, &is_new);
     if (e == NULL || !is_new) return false;
     e->state = *state;
@@ -285,9 +286,9 @@ void keepalive_count(struct keepalive *ka, struct keepalive_counts *out)
 {
     *out = ka->counts;
     out->entries = ka_table_count(ka->table);
-    out->class_s = (uint16_t)(ka->conf.learn.max_s / (KEEPALIVE_CLASSES - 1) + 1);
     for (struct ka_entry *e = ka_table_walk(ka->table, NULL); e != NULL; e = ka_table_walk(ka->table, e)) {
-        unsigned class = keepalive_settled(ka, e) / out->class_s;
+        uint16_t settled_s = keepalive_settled(ka, e);
+        unsigned class = settled_s > 0 ? (settled_s - 1U) / KEEPALIVE_CLASS_S : 0;
         out->settled[class < KEEPALIVE_CLASSES ? class : KEEPALIVE_CLASSES - 1]++;
     }
 }

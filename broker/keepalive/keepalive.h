@@ -66,7 +66,8 @@ uint16_t keepalive_renew(struct keepalive *ka, const struct ka_who *who);
 
 void keepalive_ended(struct keepalive *ka, const struct ka_who *who, const struct ka_end *end, int64_t now_s);
 
-/* What was stored, at boot. Nothing is dirty by it. False: no room, or no such state can be. */
+/* What was stored of a client that is here now. Nothing is dirty by it. False: no memory, or it is known
+ * already. */
 bool keepalive_restore(struct keepalive *ka, uint64_t client, uint64_t net, const struct ka_state *state);
 
 /* The longest dirty entry, to be stored; it is clean now. NULL: none. */
@@ -76,16 +77,16 @@ const struct ka_entry *keepalive_next_dirty(struct keepalive *ka);
 const struct ka_entry *keepalive_first(struct keepalive *ka, uint64_t client);
 uint16_t keepalive_settled(const struct keepalive *ka, const struct ka_entry *e);
 
-enum { KEEPALIVE_CLASSES = 20 };
+enum { KEEPALIVE_CLASSES = 20, KEEPALIVE_CLASS_S = 30 };
 
 struct keepalive_counts {
     uint64_t successes, weak, strong, neutral; /* events that came, by what they were taken for */
     uint64_t outages, in_outage;               /* and failures that were an outage's */
     uint64_t raised, lowered;                  /* changes of an interval */
     uint32_t entries;
-    uint32_t
-        settled[KEEPALIVE_CLASSES]; /* entries by what they have settled at: class i begins at i * class_s */
-    uint16_t class_s;
+    /* Entries by what they have settled at: class i ends with (i + 1) * KEEPALIVE_CLASS_S; the last has all
+     * above. */
+    uint32_t settled[KEEPALIVE_CLASSES];
 };
 /* What came so far: events, outages, changes. */
 const struct keepalive_counts *keepalive_counts(const struct keepalive *ka);

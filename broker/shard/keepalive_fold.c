@@ -141,7 +141,7 @@ static void count_settled(struct shard *sh, const struct keepalive_counts *now)
                     { UINT16_MAX, METRIC_keepalive_above_480 } };
     uint64_t in[5] = { 0 };
     for (unsigned i = 0, class = 0; i < KEEPALIVE_CLASSES; i++) {
-        while (i * now->class_s > classes[class].upto_s) class ++;
+        while ((i + 1) * KEEPALIVE_CLASS_S > classes[class].upto_s) class ++;
         in[class] += now->settled[i];
     }
     for (size_t i = 0; i < 5; i++) gauge_to(sh, classes[i].metric, in[i]);

@@ -161,6 +161,40 @@ TEST(what_was_stored_is_there_again_and_is_not_stored_again)
     keepalive_free(&ka);
 }
 
+TEST(what_was_stored_of_a_client_that_is_back_takes_the_place_of_who_was_here_longest_ago)
+{
+    struct keepalive *ka = open_learner();
+    struct ka_who who = who_of(5000, 1, KA_LEARN);
+    struct ka_state state = { .k_s = 260, .proven_s = 280, .ceil_s = 300, .phase = KA_REST, .wait_s = 86400 };
+    for (unsigned i = 0; i < 1000; i++) {
+        struct ka_who other = who_of(i + 1, 1, KA_LEARN);
+        keepalive_connected(ka, &other, 1000 + i);
+    }
+    CHECK_TRUE(keepalive_restore(ka, 5000, who.net.key, &state));
+    CHECK_INT(260, keepalive_connected(ka, &who, 3000));
+    assert_null(keepalive_first(ka, 1));
+    keepalive_free(&ka);
+}
+
+TEST(of_an_interval_that_cannot_become_shorter_nothing_is_remembered)
+{
+    struct keepalive *ka = open_learner();
+    struct ka_who cap = who_of(1, 1, KA_CAP), probe = who_of(2, 1, KA_PROBE);
+    int64_t now_s = 1000;
+    cap.asked_s = 2;
+    probe.asked_s = 60;
+    for (unsigned i = 0; i < 9; i++) {
+        CHECK_INT(2, keepalive_connected(ka, &cap, now_s));
+        CHECK_INT(60, keepalive_connected(ka, &probe, now_s));
+        CHECK_INT(2, dies(ka, &cap, 2, &now_s));
+        CHECK_INT(60, dies(ka, &probe, 60, &now_s));
+    }
+    assert_null(keepalive_first(ka, 1));
+    assert_null(keepalive_first(ka, 2));
+    assert_null(keepalive_next_dirty(ka));
+    keepalive_free(&ka);
+}
+
 TEST(a_clock_that_jumps_costs_no_more_than_a_piece_of_evidence)
 {
     struct keepalive *ka = open_learner();

@@ -250,6 +250,25 @@ TEST(what_is_learned_stays_within_bounds)
     end();
 }
 
+static void far(struct config *c, void *ctx)
+{
+    learns(c, ctx);
+    c->keepalive_max = 65535;
+    c->keepalive_start = 250;
+}
+
+TEST(clients_are_counted_where_they_stand_however_far_it_may_go)
+{
+    uint16_t told;
+    begin(far);
+    come(MQTT_V5, 60, "ll-keepalive", "learn", &told);
+    CHECK_INT(0, after_fold(METRIC_keepalive_upto_120));
+    CHECK_INT(0, rig_metric(METRIC_keepalive_upto_240));
+    CHECK_INT(1, rig_metric(METRIC_keepalive_upto_360));
+    CHECK_INT(1, rig_metric(METRIC_keepalive_known));
+    end();
+}
+
 /* option: keepalive_clients */
 TEST(of_more_clients_than_it_may_know_the_learner_knows_the_last)
 {
