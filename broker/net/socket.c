@@ -19,6 +19,7 @@ bool socket_facts(const struct transport *t, struct transport_facts *out)
     if (bytes < offsetof(struct tcp_info, tcpi_notsent_bytes) + sizeof i.tcpi_notsent_bytes) return false;
     out->unanswered_bytes = i.tcpi_unacked * i.tcpi_snd_mss + i.tcpi_notsent_bytes;
     if (i.tcpi_unacked > 0 && out->unanswered_bytes == 0) out->unanswered_bytes = 1;
+    out->is_full = i.tcpi_unacked == 0 && i.tcpi_notsent_bytes > 0;
     out->round_trip_ms = i.tcpi_rtt / 1000;
     out->sent_ms = i.tcpi_last_data_sent;
     out->ack_ms = i.tcpi_last_ack_recv;

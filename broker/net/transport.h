@@ -72,6 +72,7 @@ struct transport_ask {
 /* What the system knows of the way to the peer. */
 struct transport_facts {
     uint32_t unanswered_bytes; /* written, and not acknowledged */
+    bool is_full; /* and nothing of it is under way: the peer has acknowledged all that it has room for */
     uint32_t round_trip_ms;
     uint32_t sent_ms,
         ack_ms;     /* since the last of our bytes went out, and since the peer acknowledged anything */

@@ -99,13 +99,14 @@ static void answered(struct shard *sh, struct conn *c, const struct push *p, con
     if (w->is_lent) way_drop(sh, c);
 }
 
-/* What does not go for lack of room is slow.c's; but a peer that is gone takes nothing either. */
-static void unanswered(struct shard *sh, struct conn *c, struct push *p)
+/* A reader that is slow acknowledges all that it has room for, and is slow.c's. TCP would count its silence
+ * from when its room was used up. */
+static void unanswered(struct shard *sh, struct conn *c, struct push *p, const struct transport_facts *f)
 {
-    uint32_t ms = conn_door(sh, c)->tcp_user_timeout * 1000;
-    if (!c->is_patient && ms > 0 && c->transport.ops->patience != NULL) {
+    uint32_t ms = f->is_full ? 0 : conn_door(sh, c)->tcp_user_timeout * 1000;
+    if (c->is_patient != (ms > 0) && c->transport.ops->patience != NULL) {
         c->transport.ops->patience(&c->transport, ms);
-        c->is_patient = true;
+        c->is_patient = ms > 0;
     }
     p->is_late = true;
     p->due_ms = sh->now_ms + LOOK_MS;
@@ -124,7 +125,7 @@ static void look(struct shard *sh, struct push *p)
     if (f.unanswered_bytes == 0 && c->out.bytes == 0)
         answered(sh, c, p, &f);
     else if (!f.is_over)
-        unanswered(sh, c, p);
+        unanswered(sh, c, p, &f);
 }
 
 void pushes_alarm(struct shard *sh)

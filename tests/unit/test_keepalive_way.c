@@ -419,6 +419,23 @@ TEST(tcp_has_a_time_limit_only_while_a_push_is_not_acknowledged)
     end();
 }
 
+TEST(a_slow_reader_has_its_own_time_limit_and_not_tcps)
+{
+    begin(anonymous);
+    unsigned link = subscriber(MQTT_V311);
+    push(link);
+    rig_set_facts(link, &(struct transport_facts){ .unanswered_bytes = 5, .is_full = true });
+    pass(LOOK_MS / 1000 + 1);
+    CHECK_TRUE(rig_patience(link) == UINT32_MAX);
+    rig_set_facts(link, &(struct transport_facts){ .unanswered_bytes = 5 });
+    pass(LOOK_MS / 1000 + 1);
+    CHECK_INT(25000, rig_patience(link));
+    rig_set_facts(link, &(struct transport_facts){ .unanswered_bytes = 5, .is_full = true });
+    pass(LOOK_MS / 1000 + 1);
+    CHECK_INT(0, rig_patience(link));
+    end();
+}
+
 TEST(a_push_that_is_never_acknowledged_ends_the_connection_and_is_counted)
 {
     begin(anonymous);

@@ -271,6 +271,23 @@ TEST(a_peer_that_does_not_read_makes_a_write_stop_not_wait)
     close_pair(&p);
 }
 
+/* What the system says of it then, once what is under way has arrived. */
+TEST(a_peer_that_does_not_read_is_full_and_acknowledges_all_the_same)
+{
+    static uint8_t lump[65536];
+    struct iovec part = { lump, sizeof lump };
+    struct transport_facts f = { 0 };
+    struct pair p;
+    size_t n;
+    open_pair(&p);
+    CHECK_TRUE(p.here.ops->facts(&p.here, &f));
+    CHECK_TRUE(f.unanswered_bytes == 0 && !f.is_full && !f.is_over);
+    while (p.here.ops->write(&p.here, &part, 1, &n) == ERR_OK) continue;
+    while (!f.is_full) CHECK_TRUE(p.here.ops->facts(&p.here, &f) && !f.is_over);
+    CHECK_TRUE(f.unanswered_bytes > 0);
+    close_pair(&p);
+}
+
 TEST(an_end_by_us_still_lets_through_what_was_written)
 {
     struct pair p;
