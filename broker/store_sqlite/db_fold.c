@@ -274,7 +274,7 @@ static enum err put_keepalive(struct db *db, const struct keepalive_row *row, ui
     return db_run(db, s);
 }
 
-/* Whoever was not heard of for so long begins anew. */
+/* Whoever was not heard of for so long begins anew; and who has more behind him than a start reads. */
 static enum err forget_keepalives(struct db *db, uint64_t now_ms)
 {
     const uint64_t kept_ms = UINT64_C(90) * 24 * 3600 * 1000;

@@ -361,6 +361,18 @@ TEST(ways_that_nobody_has_gone_for_long_are_forgotten)
     rig_free(r);
 }
 
+TEST(of_more_ways_than_a_start_reads_the_oldest_are_forgotten)
+{
+    struct rig *r = rig_open();
+    execute(r, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000100) "
+               "INSERT INTO keepalive SELECT i, 9, 240, 0, 0, 0, 0, 0, 0, 0, 0, i FROM n");
+    fold_alone(r, ways(240, 300, 1000101), 1);
+    CHECK_TRUE(count(r, "SELECT count(*) FROM keepalive") <= 1000002);
+    CHECK_INT(1, count(r, "SELECT count(*) FROM keepalive WHERE client = 1000100"));
+    CHECK_INT(0, count(r, "SELECT count(*) FROM keepalive WHERE noted_ms < 100"));
+    rig_free(r);
+}
+
 /* --- files of older versions */
 
 /* A file as the program of that version left it. */
