@@ -7,7 +7,7 @@
  *
  * In trouble a CONNECT is looked at before anything is made for it, on the shard of its session:
  *
- *   its session is on line          in: it takes over, and there is nothing more than before; but it counts
+ *   its session is on line          in: it takes over, and takes a turn if there is one
  *   there is room at the rate       in
  *   its turn comes soon             held: left where it is in its connection's input, which is not read
  *   its turn comes late             version 5: refused, 0x9F; version 3: held, then refused

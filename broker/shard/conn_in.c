@@ -174,13 +174,14 @@ static bool in_fits(struct shard *sh, const struct conn *c, size_t room)
     return room <= c->in_room || memory_grants_input(sh, room - c->in_room);
 }
 
-/* Keeps what no packet has used. */
+/* Keeps what no packet has used. Who may be anybody keeps nothing beyond the limit while he waits either. */
 static void in_keep(struct shard *sh, struct conn *c, struct bytes left)
 {
+    bool goes_on = (c->paused & (uint16_t)~PAUSE_ADMISSION) == 0 && !c->has_rest;
     if (c->state == CONN_CLOSED) return; /* handed over, or dropped: not ours to touch */
     if (left.len == 0)
         in_clear(c);
-    else if (c->paused == 0 && !c->has_rest && !in_fits(sh, c, left.len))
+    else if (goes_on && !in_fits(sh, c, left.len))
         in_refuse(sh, c);
     else if (!in_store(c, left))
         conn_drop(sh, c);

@@ -5,7 +5,7 @@
 #include "shard/admission.h"
 #include <string.h>
 
-enum { SECOND = 1000, CLIENTS = 6, WAIT_S = 3, NOTHING = -1, ENDED = -2 };
+enum { SECOND = 1000, CLIENTS = 6, WAIT_S = 3, NOTHING = -1, ENDED = -2, MEMORY = 1000 * 1000 };
 
 /* The last answer of each link: the code of a CONNACK. */
 static int heard[RIG_LINKS];
@@ -28,6 +28,7 @@ static void options(struct config *c, void *ctx)
     c->admission_rate = 1;
     c->admission_wait = WAIT_S;
     c->admission_waiting = CLIENTS;
+    c->memory_limit = MEMORY;
 }
 
 static void begin(void)
@@ -138,5 +139,55 @@ TEST(trouble_is_over_when_nobody_has_had_to_wait_for_a_minute)
     CHECK_INT(0, rig_metric(METRIC_admission_limited));
     for (int i = 0; i < CLIENTS; i++) CHECK_INT(0, heard[come(5, (char)('c' + i))]);
     be_in_trouble();
+    rig_end();
+}
+
+TEST(who_takes_over_again_and_again_leaves_the_others_their_turns)
+{
+    enum { TAKEOVERS = 10 * WAIT_S };
+    begin();
+    be_in_trouble();
+    unsigned last = come(4, 'm');
+    for (int i = 0; i < TAKEOVERS; i++) {
+        unsigned next = come(4, 'm');
+        CHECK_INT(0, heard[next]);
+        if (rig_is_open(last)) rig_break(last);
+        last = next;
+    }
+    unsigned other = come(5, 'o');
+    CHECK_INT(NOTHING, heard[other]);
+    pass(SECOND);
+    CHECK_INT(0, heard[other]);
+    rig_end();
+}
+
+/* CONNECT, and so many more bytes behind it. */
+static unsigned come_with(char id, size_t more)
+{
+    static uint8_t said[LINK_IN_BYTES / 2];
+    uint8_t connect[] = { 0x10, 13, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 0, 0, 1, (uint8_t)id };
+    int link = rig_open(0);
+    CHECK_TRUE(link >= 0 && more <= sizeof said - sizeof connect);
+    memcpy(said, connect, sizeof connect);
+    heard[link] = NOTHING;
+    CHECK_TRUE(rig_send((unsigned)link, bytes_of(said, sizeof connect + more)));
+    rig_settle();
+    return (unsigned)link;
+}
+
+TEST(what_came_behind_the_connect_of_one_who_waits_is_kept_if_there_is_memory)
+{
+    enum { MORE = 16 * 1024 };
+    begin();
+    be_in_trouble();
+    come(4, 'a');
+    rig_use_memory(2 * MEMORY);
+    pass(1);
+    unsigned small = come(4, 'b'), large = come_with('c', MORE);
+    CHECK_TRUE(rig_is_open(small));
+    CHECK_TRUE(!rig_is_open(large));
+    rig_use_memory(0);
+    pass(1);
+    CHECK_TRUE(rig_is_open(come_with('d', MORE)));
     rig_end();
 }
