@@ -424,6 +424,10 @@ static void say_disconnect(struct shard *sh, struct conn *c, enum mqtt_rc why)
 void conn_end(struct shard *sh, struct conn *c, enum mqtt_rc why)
 {
     if (c->state == CONN_CLOSED || c->state == CONN_ENDING) return;
+    if ((c->paused & PAUSE_ADMISSION) != 0) { /* it waits for our word, and has done nothing wrong */
+        connack_refuse(sh, c, why);
+        return;
+    }
     hooked_reason(c, (uint8_t)why);
     bool theirs =
         why == MQTT_RC_MALFORMED || why == MQTT_RC_PROTOCOL || c->state == CONN_NEW || c->state == CONN_AUTH;

@@ -10,7 +10,7 @@ import time
 import kit
 from kit import V311, V5
 
-QUOTA, RATE, UNAVAILABLE_V3 = 0x97, 0x9f, 3
+QUOTA, RATE, CLOSING, UNAVAILABLE_V3 = 0x97, 0x9f, 0x8b, 3
 DEFAULT_HINTS = {"base": "3", "max": "300", "factor": "1.8", "jitter": "0.3"}
 
 
@@ -155,6 +155,19 @@ class Admission(kit.Test):
         for c in [self.connect(b, i, V311) for i in ids]:
             c.close()
         b.wait_metric("connections_open", lambda n: n == 0)
+
+    def test_who_waits_when_the_broker_ends_is_told(self):
+        b = self.broker("admission_rate 1\nadmission_wait 60")
+        ids = self.trouble(b)
+        waiting = [self.connect(b, i, version) for i in ids[:20] for version in (V5, V311)]
+        b.wait_metric("connects_held_total", lambda n: n >= 20)
+        self.stop_well(b)
+        b.is_over = True
+        codes = collections.Counter((c.version, c.expect(kit.CONNACK).body[1]) for c in waiting)
+        self.assertGreater(codes.pop((V5, CLOSING)), 0)
+        self.assertGreater(codes.pop((V311, UNAVAILABLE_V3)), 0)
+        self.assertEqual(set(codes) - {(V5, 0), (V311, 0)}, set())
+        self.assertNotIn("peer-protocol-error", b.text())
 
     def test_a_broker_that_starts_with_many_sessions_lets_them_in_slowly(self):
         with tempfile.TemporaryDirectory(prefix="longlink-admission.") as d:
