@@ -37,6 +37,8 @@ DIFFERENCES = [Difference(*row) for row in (
     (MOSQUITTO, "kick", r"^. 10 disconnect client=NULL user=self", None, "a client that kicks itself ends twice"),
     (LONGLINK, "kick", r"^self\d: PUBACK", None, "longlinkd may acknowledge what kicks its own client"),
     # In general.
+    (LONGLINK, ".*", r" 0x26=ll-backoff-\w+:[\d.]+", "",
+     "longlinkd tells MQTT 5 clients in CONNACK when to come back (backoff_hints)"),
     (BOTH, ".*", r"payload=(NULL:0)? len=0", "payload= len=0", "no payload is a payload without bytes"),
     (BOTH, ".*", r"\bauto-[-0-9A-Fa-f]+|\bclient=[0-9a-f]{16,}\b", "AUTO", "ids that a broker gives are random"),
     (BOTH, ".*", r"PUBACK 0x10", "PUBACK 0x0", "whether there are subscribers is not what is compared here"),

@@ -14,7 +14,10 @@ SIZES = {0x11: 4, 0x21: 2, 0x22: 2, 0x24: 1, 0x25: 1, 0x27: 4, 0x13: 2, 0x28: 1,
 
 def props_of(body):
     """Those that a plugin can have to do with: (text, rest of the body)."""
-    size, at = body[0], 1
+    size, at = body[0] & 127, 1
+    while body[at - 1] > 127:
+        size |= (body[at] & 127) << 7 * at
+        at += 1
     end = at + size
     seen = []
     while at < end:
@@ -37,7 +40,7 @@ def described(p, version):
     name, body = KINDS[p.kind], p.body
     if p.kind == kit.PUBLISH:
         m = kit.Message(p, version)
-        more = " " + props_of(bytes([len(m.props)]) + m.props)[0] if version == V5 and m.props else ""
+        more = " " + props_of(var_int(len(m.props)) + m.props)[0] if version == V5 and m.props else ""
         return f"PUBLISH {m.topic} {m.payload.decode(errors='replace')!r} qos={m.qos} retain={int(m.retain)}{more}"
     if p.kind == kit.CONNACK:
         return f"CONNACK {body[1]:#x} {props_of(body[2:])[0] if version == V5 else ''}".strip()
