@@ -261,7 +261,7 @@ static void on_publish(struct worker *w, struct conn *c, const struct frame *f)
     case TRACK_AHEAD: take_delivery(w, c, &head, skipped); break;
     case TRACK_LATE: w->counts.delivered++; break; /* the window gave it up before */
     case TRACK_REPEAT:
-        if (!p.dup || !c->resumes) break;
+        if (!p.dup || !c->resumes || w->bench->conf.scenario != BENCH_FLEET) break;
         track->repeats--; /* our acknowledgement may not have come */
         w->counts.redelivered++;
         break;
