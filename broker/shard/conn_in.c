@@ -382,9 +382,16 @@ static void note_served(struct shard *sh, uint64_t place)
     if (place > sh->had + WORK_OF_CLAIM) sh->had = place - WORK_OF_CLAIM;
 }
 
+/* What each would have had of it, had all an equal share: who comes now has no claim to that. Else those who
+ * come again and again, each with a claim of his own, would keep out those who are here. */
+static void note_shared(struct shard *sh, uint64_t work)
+{
+    sh->had += work / (sh->more.count + 1);
+}
+
 void conn_run_more(struct shard *sh)
 {
-    uint64_t until = shard_stage_until(sh);
+    uint64_t until = shard_stage_until(sh), began = sh->work;
     sh->work_of_one = share_of_one(sh);
     for (uint32_t count = sh->more.count; count > 0 && sh->work < until; count--) {
         struct due_entry e = due_take(&sh->more);
@@ -395,6 +402,7 @@ void conn_run_more(struct shard *sh)
         if (conn_find(sh, id) == c && c != NULL)
             c->asks = (uint32_t)((3ull * c->asks + (sh->work - before)) / 4);
     }
+    note_shared(sh, sh->work - began);
 }
 
 void conn_run_shaking(struct shard *sh)

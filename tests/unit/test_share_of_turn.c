@@ -94,6 +94,50 @@ TEST(what_a_flood_asks_is_answered_to_the_last)
     rig_end();
 }
 
+enum { VISITORS = 3, QUESTIONS = 400 };
+
+/* Each time as somebody new, who asks for all he may before he goes. -1: those who went are not gone yet. */
+static int come_and_ask(unsigned visitor)
+{
+    static uint8_t pings[QUESTIONS * sizeof ping];
+    uint8_t packet[sizeof hello];
+    for (size_t i = 0; i < sizeof pings; i += sizeof ping) memcpy(pings + i, ping, sizeof ping);
+    memcpy(packet, hello, sizeof hello);
+    packet[sizeof packet - 1] = (uint8_t)('m' + visitor);
+    int opened = rig_open(0);
+    if (opened < 0) return opened;
+    send((unsigned)opened, packet, sizeof packet);
+    send((unsigned)opened, pings, sizeof pings);
+    answers_of[opened] = 0;
+    return opened;
+}
+
+/* Who has been answered goes, and comes again. */
+static int go_and_come(unsigned visitor, int link)
+{
+    if (link >= 0 && answers_of[link] < QUESTIONS) return link;
+    if (link >= 0) rig_break((unsigned)link);
+    return come_and_ask(visitor);
+}
+
+TEST(those_who_come_ask_and_go_again_and_again_do_not_keep_out_those_who_stay)
+{
+    enum { TURNS = 200, EVEN = TURNS * WORK_A_TURN / (FLOODERS + VISITORS) };
+    int visitors[VISITORS] = { -1, -1, -1 };
+    begin();
+    flood();
+    for (unsigned turn = 0; turn < TURNS; turn++) {
+        for (unsigned i = 0; i < VISITORS; i++) visitors[i] = go_and_come(i, visitors[i]);
+        rig_turn(0);
+    }
+    for (unsigned i = 0; i < FLOODERS; i++) CHECK_TRUE(answers_of[link_of[i]] > EVEN / 3);
+    for (unsigned i = 0; i < VISITORS; i++) {
+        if (visitors[i] >= 0) rig_break((unsigned)visitors[i]);
+    }
+    rig_settle();
+    rig_end();
+}
+
 TEST(a_flood_that_is_cut_off_in_its_turn_leaves_nothing_behind)
 {
     begin();
