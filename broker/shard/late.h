@@ -10,8 +10,9 @@
  * Memory:  the connections' output.
  * Limits:  LATE_BYTES_MAX of a shard's output; at it who publishes to many is not read, and mail of such
  *          messages gives no credit back, until half of it has gone. Those may be thousands, and each adds
- * one before it is known: at twice as much nobody publishes, and mail waits. Errors:  none. Tests:
- * tests/unit/test_late.c
+ *          one before it is known: at twice as much nobody publishes, and mail waits.
+ * Errors:  none.
+ * Tests:   tests/unit/test_late.c
  */
 #ifndef SHARD_LATE_H
 #define SHARD_LATE_H
