@@ -25,7 +25,8 @@ enum ka_how {
     KA_END_RESET,      /* ECONNRESET */
     KA_END_TIMED_OUT,  /* ETIMEDOUT: something that was sent was never acknowledged, or probes were not
                           answered */
-    KA_END_SILENT,     /* closed by us: one and a half times the keepalive without a packet */
+    KA_END_SILENT,     /* closed by us: one and a half times the keepalive without a packet, and, as far as is
+                          known yet, nothing of the client after that: see keepalive_excused */
     KA_END_TAKEN_OVER, /* by the next CONNECT of its client; keepalive_connected() follows */
     KA_END_OURS,       /* drain, kick, a limit, an error of protocol, our own end */
 };

@@ -251,6 +251,12 @@ void keepalive_ended(struct keepalive *ka, const struct ka_who *who, const struc
     take(ka, e, who, &event, now_s);
 }
 
+void keepalive_excused(struct keepalive *ka, const struct ka_who *who)
+{
+    struct ka_entry *e = ka_table_find(ka->table, who->client, who->net.key);
+    if (e != NULL && !e->is_connected && e->end.how == KA_END_SILENT) e->end.how = KA_END_OURS;
+}
+
 bool keepalive_restore(struct keepalive *ka, uint64_t client, uint64_t net, const struct ka_state *state)
 {
     bool is_new;

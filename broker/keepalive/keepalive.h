@@ -66,6 +66,10 @@ uint16_t keepalive_renew(struct keepalive *ka, const struct ka_who *who);
 
 void keepalive_ended(struct keepalive *ka, const struct ka_who *who, const struct ka_end *end, int64_t now_s);
 
+/* Its connection has ended with KA_END_SILENT, and now it is known that its way was there: the silence was
+ * the client's own, as if it had been KA_END_OURS. Once the client is back it is too late. */
+void keepalive_excused(struct keepalive *ka, const struct ka_who *who);
+
 /* What was stored of a client that is here now. Nothing is dirty by it. False: no memory, or it is known
  * already. */
 bool keepalive_restore(struct keepalive *ka, uint64_t client, uint64_t net, const struct ka_state *state);

@@ -301,6 +301,26 @@ static bool is_met(const struct shard *sh, const struct conn *c)
     return way_of(c) != NULL || keepalive_first(sh->ways.learner, client_hash(sh, c->session)) != NULL;
 }
 
+/* A silent one is told the end, and lingers: it may yet show that its way is there. */
+static void wait_for_close(struct conn *c, const struct ka_who *who)
+{
+    struct way *w = way_make(c);
+    if (w == NULL) return;
+    w->who = *who;
+    w->is_silent = true;
+}
+
+/* It is closed now, and not by us. A reset that nobody's acknowledgement came before may be anybody's. */
+static void note_close(struct shard *sh, struct conn *c)
+{
+    struct way *w = way_of(c);
+    struct transport_facts f;
+    if (w == NULL || !w->is_silent) return;
+    bool is_there = way_is_own(sh, c) && way_facts(c, &f) && f.ack_ms <= AT_ONCE_MS;
+    if (is_there) keepalive_excused(sh->ways.learner, &w->who);
+    way_drop(sh, c);
+}
+
 static void end_with(struct shard *sh, struct conn *c, enum ka_how how, const struct transport_facts *f)
 {
     bool tells = how != KA_END_DISCONNECT && how != KA_END_OURS && how != KA_END_FIN;
@@ -320,6 +340,7 @@ static void end_with(struct shard *sh, struct conn *c, enum ka_how how, const st
     ways_note(sh);
     c->is_way = false;
     way_drop(sh, c);
+    if (end.how == KA_END_SILENT) wait_for_close(c, &who);
 }
 
 void way_ended(struct shard *sh, struct conn *c, enum ka_how how)
@@ -334,6 +355,7 @@ void way_ended(struct shard *sh, struct conn *c, enum ka_how how)
 void way_lost(struct shard *sh, struct conn *c)
 {
     struct transport_facts f;
+    note_close(sh, c);
     if (!c->is_way && !c->is_pushed) return;
     bool is_known = way_facts(c, &f);
     if (is_known && f.is_over && c->is_pushed && c->is_patient)

@@ -42,6 +42,7 @@ struct way {
     uint16_t probe_s;    /* the kernel's; 0: none */
     bool is_lent;        /* for that push alone */
     bool is_late;        /* a probe was not answered at once */
+    bool is_silent;      /* it has ended by its silence: its client's close is waited for */
 };
 
 /* A connection with a PUBLISH that was not acknowledged when it was last looked at. */
@@ -77,7 +78,8 @@ void way_connected(struct shard *sh, struct conn *c, const struct connect *p);
 
 /* How a connection ends, before its session is cut off. Only the first call counts. */
 void way_ended(struct shard *sh, struct conn *c, enum ka_how how);
-/* The same when the network is gone, or it is dropped: the transport knows which. */
+/* The same when the network is gone, or it is dropped: the transport knows which. Of one that was ended for
+ * its silence: the answer to that, by which it is seen that its way is there. */
 void way_lost(struct shard *sh, struct conn *c);
 
 /* A packet, after so long. */

@@ -114,6 +114,76 @@ TEST(what_it_was_told_holds_for_its_silence)
     end();
 }
 
+/* A client that was told a shorter interval, and heeds only its own. */
+static uint16_t tell_shorter(unsigned *link)
+{
+    plain(MQTT_V5, link);
+    lose(MQTT_V5, ASKED_S, link);
+    return lose(MQTT_V5, ASKED_S, link);
+}
+
+static void be_ended_by(unsigned link, uint16_t told)
+{
+    pass((uint64_t)told * 3 / 2 + 2);
+    expect_disconnect(link, MQTT_RC_KEEPALIVE_TIMEOUT);
+}
+
+enum { LINGERS_S = 4 };
+
+TEST(a_client_that_is_silent_too_long_and_closes_when_it_is_told_so_is_told_no_less)
+{
+    unsigned link;
+    begin(anonymous);
+    uint16_t told = tell_shorter(&link);
+    CHECK_TRUE(told > 0 && told < ASKED_S);
+    int64_t deaths = after_fold(METRIC_keepalive_deaths_total);
+    for (int i = 0; i < 20; i++) {
+        be_ended_by(link, told);
+        rig_finish(link);
+        rig_settle();
+        CHECK_TRUE(!rig_is_open(link));
+        CHECK_INT(told, plain(MQTT_V5, &link));
+    }
+    CHECK_INT(deaths, after_fold(METRIC_keepalive_deaths_total));
+    end();
+}
+
+enum goodbye { GOODBYE_NONE, GOODBYE_RESET, GOODBYE_TOO_LATE };
+
+/* The client is back after it, or before it. */
+static void go(unsigned link, enum goodbye how, unsigned *next_link, uint16_t *told)
+{
+    if (how == GOODBYE_NONE) pass(LINGERS_S);
+    if (how == GOODBYE_RESET) {
+        rig_set_facts(link, &(struct transport_facts){ .is_over = true, .ack_ms = 60 * 1000 });
+        rig_break(link);
+    }
+    rig_settle();
+    CHECK_INT(how == GOODBYE_TOO_LATE, rig_is_open(link));
+    *told = plain(MQTT_V5, next_link);
+    if (how != GOODBYE_TOO_LATE) return;
+    rig_finish(link);
+    rig_settle();
+    CHECK_TRUE(!rig_is_open(link));
+}
+
+TEST(a_silent_client_whose_close_does_not_come_or_comes_after_its_return_is_told_less)
+{
+    for (int how = GOODBYE_NONE; how <= GOODBYE_TOO_LATE; how++) {
+        unsigned link;
+        begin(anonymous);
+        uint16_t first = tell_shorter(&link), told = first;
+        int64_t deaths = after_fold(METRIC_keepalive_deaths_total);
+        for (int i = 0; i < 3; i++) {
+            be_ended_by(link, told);
+            go(link, (enum goodbye)how, &link, &told);
+        }
+        CHECK_TRUE(told > 0 && told < first);
+        CHECK_INT(deaths + 3, after_fold(METRIC_keepalive_deaths_total));
+        end();
+    }
+}
+
 TEST(a_client_that_leaves_or_comes_back_in_the_middle_is_no_evidence)
 {
     unsigned link;
