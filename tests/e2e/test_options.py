@@ -36,8 +36,8 @@ def is_peer(s, of):
         return False
 
 
-def brokers_side(pid, of):
-    """The broker's end of a connection, to look at."""
+def brokers_sockets(pid):
+    """All sockets that the broker has, to look at; each is closed when the next one is asked for."""
     process = os.pidfd_open(pid)
     try:
         for entry in os.listdir(f"/proc/{pid}/fd"):
@@ -49,12 +49,17 @@ def brokers_side(pid, of):
             if not stat.S_ISSOCK(os.fstat(fd).st_mode):
                 os.close(fd)
                 continue
-            s = socket.socket(fileno=fd)
-            if is_peer(s, of):
-                return s
-            s.close()
+            with socket.socket(fileno=fd) as s:
+                yield s
     finally:
         os.close(process)
+
+
+def brokers_side(pid, of):
+    """The broker's end of a connection, to look at."""
+    for s in brokers_sockets(pid):
+        if is_peer(s, of):
+            return s.dup()
     raise AssertionError("the broker has no such connection")
 
 
