@@ -206,7 +206,7 @@ static void set_timer(struct shard *sh, uint64_t now, uint64_t wait)
 /* Is there nothing to do before something comes, or the timer rings? */
 static bool may_sleep(struct shard *sh)
 {
-    if (shard_has_more(sh)) return false;
+    if (shard_has_more(sh) || epoch_has_more(sh->all->epoch, sh->index)) return false;
     uint64_t now = clock_mono_ms(sh->clock);
     uint64_t wait = longest_sleep_ms(sh, now);
     if (!sh->closing) wait = next_timer_ms(sh, now, wait);
