@@ -289,6 +289,92 @@ TEST(of_a_kept_session_that_is_taken_over_in_the_middle_what_was_taken_stays_and
     rig_end();
 }
 
+/* --- the end of who had many subscriptions: each has three blocks of memory */
+
+static const uint8_t last_filter[] = { 0x82, 11, 0, 8, 0, 6, 'f', '/', '3', '9', '9', '9', 0 };
+
+/* How many of them have not left the index, about. */
+static long left_of(long blocks_before)
+{
+    return FILTERS - (blocks_before - rig_blocks()) / 3;
+}
+
+TEST(who_goes_with_many_subscriptions_leaves_in_parts_and_others_are_answered_meanwhile)
+{
+    begin_asking();
+    CHECK_TRUE(rig_send(link_of[ASKER], many_filters(0x82, true)));
+    rig_settle();
+    long before = rig_blocks();
+    rig_break(link_of[ASKER]);
+    for (unsigned turn = 1; left_of(before) > FILTERS / 4; turn++) {
+        send(link_of[NICE], ping, sizeof ping);
+        send(link_of[NICE], last_topic, sizeof last_topic);
+        rig_turn(0);
+        CHECK_INT(turn, answers_of[link_of[NICE]]);
+        CHECK_TRUE(left_of(before) >= FILTERS - (long)(turn * WORK_A_TURN));
+    }
+    CHECK_TRUE(!rig_is_open(link_of[ASKER]));
+    rig_settle();
+    rig_end();
+}
+
+TEST(who_comes_back_while_his_old_subscriptions_leave_gets_what_he_asks_for_now_and_once)
+{
+    begin_asking();
+    CHECK_TRUE(rig_send(link_of[ASKER], many_filters(0x82, true)));
+    rig_settle();
+    long before = rig_blocks();
+    rig_break(link_of[ASKER]);
+    rig_turn(0);
+    link_of[ASKER] = (unsigned)rig_open(0);
+    send(link_of[ASKER], hello, sizeof hello);
+    send(link_of[ASKER], last_filter, sizeof last_filter);
+    rig_turn(0);
+    rig_turn(0);
+    bytes_of_asker = 0;
+    send(link_of[NICE], first_topic, sizeof first_topic);
+    send(link_of[NICE], last_topic, sizeof last_topic);
+    rig_turn(0);
+    CHECK_TRUE(left_of(before) > FILTERS / 2);
+    CHECK_INT(sizeof last_topic, bytes_of_asker);
+    rig_settle();
+    send(link_of[NICE], last_topic, sizeof last_topic);
+    rig_settle();
+    CHECK_INT(2 * sizeof last_topic, bytes_of_asker);
+    rig_end();
+}
+
+TEST(of_a_kept_session_that_a_clean_start_ends_the_journal_takes_nothing_while_it_leaves)
+{
+    static const uint8_t durable[] = { 0x32, 11, 0, 6, 'f', '/', '3', '9', '9', '9', 0, 1, 'x' };
+    uint8_t kept[sizeof hello];
+    memcpy(kept, hello, sizeof hello);
+    kept[9] = 0; /* not a clean one */
+    kept[sizeof kept - 1] = 'z';
+    begin_asking();
+    unsigned old = (unsigned)rig_open(0);
+    send(old, kept, sizeof kept);
+    struct bytes filters = many_filters(0x82, true);
+    for (size_t i = 0; i < FILTERS; i++) asked[filters.len - 1 - i * (2 + FILTER_BYTES + 1)] = 1; /* QoS */
+    rig_settle();
+    CHECK_TRUE(rig_send(old, filters));
+    rig_settle();
+    long before = rig_blocks();
+    kept[9] = 2;
+    link_of[ASKER] = (unsigned)rig_open(0);
+    send(link_of[ASKER], kept, sizeof kept);
+    rig_turn(0);
+    bytes_of_asker = 0;
+    send(link_of[NICE], durable, sizeof durable);
+    rig_turn(0);
+    rig_turn(0);
+    CHECK_TRUE(left_of(before) > FILTERS / 2);
+    rig_settle();
+    CHECK_INT(2, answers_of[link_of[NICE]]); /* PUBACK: twice as long */
+    CHECK_TRUE(bytes_of_asker <= 4);         /* CONNACK, if that has come so late */
+    rig_end();
+}
+
 /* --- handshakes */
 
 enum { SHAKERS = 10, STEPS = 4 };
