@@ -12,15 +12,10 @@
  */
 enum { OFF = 0 };
 
-/* One may retire hundreds of thousands in a moment, and destroying them takes as long as making them. A part
- * of what waits, besides, or who always retires more would never be through. */
-enum { DESTROYED_AT_ONCE = 512, PARTS = 64 };
-
 struct slot {
     alignas(64) atomic_uint_fast64_t seen; /* written by its own thread, read by all */
     struct epoch_node *oldest, **newest;   /* its own thread's */
     size_t waiting;
-    bool has_more; /* that might be destroyed */
 };
 
 struct epoch {
@@ -49,19 +44,13 @@ enum err epoch_new(struct epoch **out, unsigned participants, epoch_destroy *des
         e->slots[i].oldest = NULL;
         e->slots[i].newest = &e->slots[i].oldest;
         e->slots[i].waiting = 0;
-        e->slots[i].has_more = false;
     }
     return ERR_OK;
 }
 
-static bool may_destroy(const struct slot *s, uint64_t below)
+static void destroy_until(const struct epoch *e, struct slot *s, uint64_t below)
 {
-    return s->oldest != NULL && s->oldest->retired_at < below;
-}
-
-static void destroy_until(const struct epoch *e, struct slot *s, uint64_t below, size_t most)
-{
-    for (; most > 0 && may_destroy(s, below); most--) {
+    while (s->oldest != NULL && s->oldest->retired_at < below) {
         struct epoch_node *n = s->oldest;
         s->oldest = n->next;
         if (s->oldest == NULL) s->newest = &s->oldest;
@@ -77,7 +66,7 @@ void epoch_free(struct epoch **owner)
     if (e == NULL) return;
     for (unsigned i = 0; i < e->count; i++) {
         CHECK(atomic_load_explicit(&e->slots[i].seen, memory_order_acquire) == OFF);
-        destroy_until(e, &e->slots[i], UINT64_MAX, SIZE_MAX);
+        destroy_until(e, &e->slots[i], UINT64_MAX);
     }
     free(e);
 }
@@ -126,16 +115,7 @@ void epoch_quiet(struct epoch *e, unsigned slot)
 {
     struct slot *s = &e->slots[slot];
     epoch_online(e, slot);
-    s->has_more = false;
-    if (s->oldest == NULL) return;
-    uint64_t below = oldest_reader(e);
-    destroy_until(e, s, below, DESTROYED_AT_ONCE + s->waiting / PARTS);
-    s->has_more = may_destroy(s, below);
-}
-
-bool epoch_has_more(const struct epoch *e, unsigned slot)
-{
-    return e->slots[slot].has_more;
+    if (s->oldest != NULL) destroy_until(e, s, oldest_reader(e));
 }
 
 size_t epoch_waiting(const struct epoch *e, unsigned slot)

@@ -16,7 +16,6 @@
 #define BASE_EPOCH_H
 
 #include "base/err.h"
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,12 +43,8 @@ void epoch_offline(struct epoch *e, unsigned slot);
  * unlinked it, and uses its own slot. */
 void epoch_retire(struct epoch *e, unsigned slot, struct epoch_node *n);
 
-/* Holds no reference at this moment: the place where retired objects of this slot are destroyed, some
- * hundreds at a time. */
+/* Holds no reference at this moment: the place where retired objects of this slot are destroyed. */
 void epoch_quiet(struct epoch *e, unsigned slot);
-
-/* Has the last epoch_quiet of this slot left some to the next one, that no reader holds? */
-bool epoch_has_more(const struct epoch *e, unsigned slot);
 
 /* Objects of this slot that wait. */
 size_t epoch_waiting(const struct epoch *e, unsigned slot);

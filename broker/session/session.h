@@ -89,17 +89,14 @@ struct session {
     struct session_will *will;
     const struct session_shared *shared; /* never NULL; written through session_shared_own */
     struct session_fence *fence;         /* NULL: nothing */
-    union {                              /* the shard's */
-        uint64_t matched;           /* number of the match that touched it last, and where it stands there */
-        struct session *next_ended; /* when it has ended */
-    };
+    uint64_t matched; /* the shard's: number of the match that touched it last, and where it stands there */
     uint32_t match_index;
     uint32_t identified; /* the shard's: of subs, how many have a subscription identifier */
     uint16_t block_room, last_place, client_id_bytes;
     uint8_t feed; /* enum session_feed */
     bool persistent;
-    bool acks_dirty : 1;            /* acknowledged since the last session_ack_state */
-    bool acking : 1, has_ended : 1; /* the shard's: in its list, by next_acking; in the index alone */
+    bool acks_dirty : 1; /* acknowledged since the last session_ack_state */
+    bool acking : 1;     /* the shard's: stands in its list for a lazy ACK, by next_acking */
 };
 
 /* There may be a million of them that do nothing. */

@@ -13,12 +13,8 @@
 /* SUBSCRIBE and UNSUBSCRIBE (sections 3.8 to 3.11). The index changes at once, so that nothing published from
  * now on is missed; the answer waits for the journal where something durable or retained hangs on it. */
 
-/* The levels of a filter with wildcards are places in the index. */
-uint64_t subscribe_work(struct bytes filter)
-{
-    enum { EXACT_WORK_BYTES = 128, LEVELS_WORK_BYTES = 16 };
-    return 1 + filter.len / (topic_filter_is_exact(filter) ? EXACT_WORK_BYTES : LEVELS_WORK_BYTES);
-}
+/* Of a filter, as work is counted: the levels of one with wildcards are places in the index. */
+enum { EXACT_WORK_BYTES = 128, LEVELS_WORK_BYTES = 16 };
 
 static bool is_filter(const void *item, const void *key)
 {
@@ -224,7 +220,8 @@ static bool take_some(struct shard *sh, struct subscribe_job *j, struct bytes fi
         bool is_one =
             j->is_unsubscribe ? unsubscribe_next(&q, &f.filter) : subscribe_next(&p, j->version, &f);
         CHECK(is_one);
-        sh->work += subscribe_work(f.filter);
+        bool is_exact = topic_filter_is_exact(f.filter);
+        sh->work += 1 + f.filter.len / (is_exact ? EXACT_WORK_BYTES : LEVELS_WORK_BYTES);
         uint8_t *code = &j->codes[j->taken];
         if (*code == 0) /* plugins have not refused it */
             *code = j->is_unsubscribe ? unsubscribe_one(sh, j->session, f.filter)

@@ -180,7 +180,6 @@ static bool add_hits_of(struct shard *sh, const struct subs_array *array, struct
                 continue;
             }
             struct session *s = sub->session;
-            if (s->has_ended) continue;
             struct hit h = { s, qos_for(&e->options, m->qos, is_upgraded),
                              m->retain && e->options.retain_as_published };
             if (is_durable(sub->durable_no, h.qos)) continue;

@@ -4,8 +4,6 @@
 #include "shard/on_login.h"
 #include "shard/route.h"
 #include "shard/shard_int.h"
-#include "shard/subscribe.h"
-#include <stdlib.h>
 
 /* The registry of this shard's sessions, and how they end. */
 
@@ -89,62 +87,8 @@ static void forget_durable(struct shard *sh, const struct session *s)
     journal_put(sh, end);
 }
 
-/* --- the end
- *
- * One with many subscriptions takes long to leave the index: a quarter of a microsecond each where there are
- * many. Then all but that is done at once, and the index names it, who gets nothing any more, for some turns.
- */
-
-/* Of its subscriptions from *at on, until so much work has been done. True: there are no more. */
-static bool leave_index(struct shard *sh, struct session *s, size_t *at, uint64_t until)
-{
-    while (sh->work < until) {
-        struct sub *sub = map_next(&s->subs, at);
-        if (sub == NULL) return true;
-        sh->work += subscribe_work(subs_filter_text(sub));
-        subs_remove(sh->all->subs, sh->index, sub);
-        free(sub);
-    }
-    return false;
-}
-
-static void forget(struct session *s)
-{
-    map_fini(&s->subs); /* of what is free */
-    session_free(&s);
-}
-
-static void leave_later(struct shard *sh, struct session *s)
-{
-    struct ended_sessions *e = &sh->ended;
-    s->has_ended = true;
-    s->next_ended = NULL;
-    *(e->first == NULL ? &e->first : e->end) = s;
-    e->end = &s->next_ended;
-}
-
-/* As much as input has in a turn at least, so who subscribes and goes, for ever, is not faster. */
-void sessions_turn(struct shard *sh)
-{
-    struct ended_sessions *e = &sh->ended;
-    uint64_t until = sh->work + WORK_OF_STAGE;
-    while (e->first != NULL && leave_index(sh, e->first, &e->at, until)) {
-        struct session *s = e->first;
-        e->first = s->next_ended;
-        e->at = 0;
-        forget(s);
-    }
-}
-
-void sessions_fini(struct shard *sh)
-{
-    while (sh->ended.first != NULL) sessions_turn(sh);
-}
-
 void sessions_destroy(struct shard *sh, struct session *s)
 {
-    enum { SUBS_AT_ONCE = 64 };
-    size_t at = 0;
     CHECK(s->conn == NULL);
     struct bytes id = session_client_id(s);
     if (s->persistent) wheel_stop(sh->session_wheel, &session_kept_own(s)->timer);
@@ -153,15 +97,13 @@ void sessions_destroy(struct shard *sh, struct session *s)
     jobs_session_gone(s);
     shares_session_gone(sh, s);
     map_take(&sh->by_id, bytes_hash(id, sh->all->seed), is_client, &id);
+    size_t at = 0;
+    for (struct sub *sub = map_next(&s->subs, &at); sub != NULL; sub = map_next(&s->subs, &at))
+        subs_remove(sh->all->subs, sh->index, sub);
     metrics_sub(sh->metrics, METRIC_subscriptions, s->subs.count);
     metrics_sub(sh->metrics, METRIC_sessions, 1);
     if (s->persistent) forget_durable(sh, s);
-    if (s->subs.count > SUBS_AT_ONCE) {
-        leave_later(sh, s);
-        return;
-    }
-    leave_index(sh, s, &at, UINT64_MAX);
-    forget(s);
+    session_free(&s);
 }
 
 void sessions_put_will(struct shard *sh, const struct session_will *w, const struct will_from *from)

@@ -6,7 +6,7 @@
  * Memory:  the shard's.
  * Limits:  none of its own.
  * Errors:  NULL or ERR_NOMEM without memory.
- * Tests:   tests/conformance/4.1-session, tests/unit/test_share_of_turn.c
+ * Tests:   tests/conformance/4.1-session
  */
 #ifndef SHARD_SESSIONS_H
 #define SHARD_SESSIONS_H
@@ -17,19 +17,11 @@
 struct conn;
 struct shard;
 
-/* Sessions that have ended, whose many subscriptions leave the index a part in each turn. */
-struct ended_sessions {
-    struct session *first, **end; /* by next_ended */
-    size_t at;                    /* in the subscriptions of the first */
-};
-
 struct session *sessions_find(struct shard *sh, struct bytes client_id);
 struct session *sessions_find_no(struct shard *sh, uint64_t session_no);
 struct session *sessions_create(struct shard *sh, struct bytes client_id, bool persistent);
 enum err sessions_restore(struct shard *sh, const struct restore_session *r);
 void sessions_destroy(struct shard *sh, struct session *s); /* gives its subscriptions and queue up */
-void sessions_turn(struct shard *sh);                       /* goes on with those that have ended */
-void sessions_fini(struct shard *sh);                       /* to their end */
 /* Its connection is gone: c. */
 void sessions_offline(struct shard *sh, struct session *s, const struct conn *c);
 void sessions_timer(struct wheel_timer *t, void *shard);

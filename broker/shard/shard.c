@@ -189,8 +189,7 @@ bool shard_has_more(const struct shard *sh)
 {
     bool has_input = sh->more.count > 0 || sh->shaking.count > 0;
     bool has_output = !list_empty(&sh->late.conns) || sh->late.is_full, has_mail = sh->mail_left != NULL;
-    bool has_past = sh->ended.first != NULL || !list_empty(&sh->kicks);
-    return has_input || has_output || has_mail || has_past || sh->rechecks || sh->asks != NULL;
+    return has_input || has_output || has_mail || sh->rechecks || sh->asks != NULL || !list_empty(&sh->kicks);
 }
 
 /* A timer for each sleep, as epoll_wait would make one, costs a sixth of going to sleep and waking up. So it
@@ -207,7 +206,7 @@ static void set_timer(struct shard *sh, uint64_t now, uint64_t wait)
 /* Is there nothing to do before something comes, or the timer rings? */
 static bool may_sleep(struct shard *sh)
 {
-    if (shard_has_more(sh) || epoch_has_more(sh->all->epoch, sh->index)) return false;
+    if (shard_has_more(sh)) return false;
     uint64_t now = clock_mono_ms(sh->clock);
     uint64_t wait = longest_sleep_ms(sh, now);
     if (!sh->closing) wait = next_timer_ms(sh, now, wait);
@@ -235,7 +234,6 @@ void shard_turn(struct shard *sh, const struct epoll_event *events, int count)
     memory_turn(sh);
     run_events(sh, events, count);
     run_mail(sh, late_is_over(sh) ? sh->work : shard_stage_until(sh));
-    sessions_turn(sh);
     conn_run_more(sh);
     retain_turn(sh, RETAINED_ASKS_A_TURN);
     recheck_turn(sh);
@@ -375,7 +373,6 @@ static void shard_free(struct shard *sh)
     if (sh == NULL) return;
     free_jobs(&sh->fencing);
     free_jobs(&sh->fence_next);
-    sessions_fini(sh);
     size_t at = 0;
     for (struct session *s = map_next(&sh->by_id, &at); s != NULL; s = map_next(&sh->by_id, &at)) {
         size_t sub_at = 0;

@@ -106,7 +106,6 @@ struct shard {
 
     struct map by_id, by_no; /* sessions; by_no has the persistent ones */
     struct session *acking;  /* with acknowledgements for the journal, by next_acking */
-    struct ended_sessions ended;
     uint64_t sessions_minted, claims_minted, matches; /* the last: the present match, for session.matched */
     size_t keeping_bytes, sub_ids_room;     /* the first: of QoS 0 on its way into queues (shard/qos0.h) */
     struct mail *asks, **asks_end;          /* questions for retained messages that wait for their turn */
@@ -120,6 +119,7 @@ struct shard {
     struct hit *hits;
     struct command_target *targets;
     size_t hits_count, hits_room, targets_count, targets_room;
+
     struct shares shares;
     struct retained *retained;
     struct list kicks;               /* of plugins, by user name */

@@ -22,9 +22,6 @@ struct subscribe_wish {
 /* The session must not hold that filter yet. */
 enum err subscribe_add(struct shard *sh, struct session *s, struct bytes filter,
                        const struct subscribe_wish *wish);
-/* To take this filter into the index, or out of it. */
-uint64_t subscribe_work(struct bytes filter);
-
 /* NULL: it has not subscribed to that. */
 struct sub *subscription_find(const struct shard *sh, const struct session *s, struct bytes filter);
 

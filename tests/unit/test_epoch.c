@@ -122,47 +122,6 @@ TEST(what_waits_at_the_end_is_destroyed_by_freeing)
     CHECK_INT(3, destroyed);
 }
 
-TEST(what_was_retired_at_once_is_destroyed_in_parts_and_who_is_quiet_knows_whether_there_is_more)
-{
-    enum { MANY = 100000, PART_MAX = 4000, PARTS_MAX = 250 };
-    struct epoch *e = epoch_of(2);
-    struct object *objects = calloc(MANY, sizeof *objects);
-    epoch_online(e, 0);
-    epoch_online(e, 1);
-    for (unsigned i = 0; i < MANY; i++) retire(e, 0, &objects[i]);
-    epoch_quiet(e, 0);
-    CHECK_INT(0, destroyed);
-    CHECK_TRUE(!epoch_has_more(e, 0)); /* but for the reader */
-    epoch_offline(e, 1);
-    for (unsigned part = 0; destroyed < MANY; part++) {
-        unsigned before = destroyed;
-        CHECK_TRUE(part < PARTS_MAX);
-        epoch_quiet(e, 0);
-        CHECK_TRUE(destroyed > before);
-        CHECK_TRUE(destroyed - before < PART_MAX);
-        CHECK_INT(MANY - destroyed, epoch_waiting(e, 0));
-        CHECK_INT(destroyed < MANY, epoch_has_more(e, 0));
-    }
-    epoch_offline(e, 0);
-    epoch_free(&e);
-    free(objects);
-}
-
-TEST(what_is_still_to_be_destroyed_in_parts_goes_at_once_by_freeing)
-{
-    enum { MANY = 5000 };
-    struct epoch *e = epoch_of(1);
-    struct object *objects = calloc(MANY, sizeof *objects);
-    epoch_online(e, 0);
-    for (unsigned i = 0; i < MANY; i++) retire(e, 0, &objects[i]);
-    epoch_quiet(e, 0);
-    CHECK_TRUE(epoch_has_more(e, 0));
-    epoch_offline(e, 0);
-    epoch_free(&e);
-    CHECK_INT(MANY, destroyed);
-    free(objects);
-}
-
 static struct epoch *chain_epoch;
 static struct object chained = { .value = 2 };
 

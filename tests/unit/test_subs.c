@@ -55,19 +55,10 @@ static struct world world_new(void)
     return w;
 }
 
-static bool has_more(const struct world *w)
-{
-    for (unsigned i = 0; i < SHARDS; i++)
-        if (epoch_has_more(w->epoch, i)) return true;
-    return false;
-}
-
 /* Twice: in the first round, a shard may come before another that was not quiet yet. */
 static void all_quiet(struct world *w)
 {
-    do
-        for (unsigned i = 0; i < 2 * SHARDS; i++) epoch_quiet(w->epoch, i % SHARDS);
-    while (has_more(w));
+    for (unsigned i = 0; i < 2 * SHARDS; i++) epoch_quiet(w->epoch, i % SHARDS);
 }
 
 static void world_free(struct world *w)
