@@ -14,7 +14,7 @@ import re
 import sys
 
 CODE = ('broker', 'plugins', 'clients')             # every folder here with a source needs a row
-INCLUDE_ROOTS = ('broker', 'plugins', 'clients', 'tests')
+INCLUDE_ROOTS = ('broker', 'plugins', 'plugins/cluster', 'clients', 'tests')
 INCLUDE = re.compile(r'\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)')
 ROW = re.compile(r'([a-z_0-9]+)\s+([^\s:]+)\s*:([^|]*)(?:\|(.*))?$')
 
