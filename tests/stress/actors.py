@@ -330,12 +330,15 @@ class Mortal(Actor):
         self.will = None  # of the present connection
         self.took_over = False  # with a CONNECT that has no CONNACK yet
         self.lives = 0
+        self.names = 1
 
     def connect(self):
         self.took_over = self.link is not None
         if self.took_over:
             self.give_up_old()
             self.on_gone()
+        elif self.may_be_closed and self.rng.random() < 0.5:
+            self.rename()
         self.lives += 1  # each is a stream of its own: a CONNECT that we gave up may be read after the next one
         m = self.ledger.publish(self.topic, f"{self.client.decode()}/{self.lives}")
         m.sent = 0  # not yet
@@ -352,10 +355,22 @@ class Mortal(Actor):
             m.is_due = True
             self.ledger.count["wills"] += 1
 
+    def rename(self):
+        """Now nothing that we gave up can take us over."""
+        self.names += 1
+        self.client = b"%s.%d" % (self.client.split(b".")[0], self.names)
+        self.may_be_closed = False
+
+    def can_leave(self):
+        """Not while a CONNECT that we gave up may be read: one that takes us over before DISCONNECT is read makes
+        our will go out, and rightly."""
+        return self.ready and not self.may_be_closed
+
     def leave(self):
         super().leave()
         self.will.sent = NEVER
         self.will = None
+        self.ledger.count["left"] += 1
 
     def can_vanish(self):
         """Not while a takeover is on its way: without it the old connection would stay."""

@@ -189,7 +189,7 @@ class Ledger:
         self.cache = {}
         self.violations = []
         self.count = dict.fromkeys(("published", "acknowledged", "delivered", "duplicates", "retained", "takeovers",
-                                    "vanished", "discarded", "connects", "wills"), 0)
+                                    "vanished", "discarded", "connects", "wills", "left"), 0)
 
     def tick(self):
         self.now += 1

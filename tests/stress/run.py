@@ -105,7 +105,7 @@ class Run:
             return
         if m.link is None or m.ready and self.rng.random() < 0.3:
             m.connect()
-        elif m.ready and self.rng.random() < 0.2:
+        elif m.can_leave() and self.rng.random() < 0.35:
             m.leave()
         elif m.can_vanish():
             m.vanish()
