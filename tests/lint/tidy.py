@@ -19,6 +19,7 @@ import sys
 
 FUNCTION_LINES, PARAMETERS, NESTING, FILE_LINES, HEADER_LINES = 70, 5, 3, 800, 200
 CODE = ('broker', 'plugins', 'clients', 'tests')
+ROOTS = (*CODE, 'plugins/cluster')                   # of includes
 TEXT = CODE + ('cmake', 'docs', 'deploy', 'schema', '.ci')
 TEXT_SUFFIXES = {'.c', '.h', '.def', '.py', '.sh', '.cmake', '.md', '.txt', '.mtc', '.conf', '.sql', '.yml', ''}
 SPDX = 'SPDX-License-Identifier: Apache-2.0'
@@ -303,7 +304,7 @@ def check_format(root, paths):
 
 def check_alone(root, path):
     banned = root / 'broker/base/banned.h'
-    command = ['gcc', *FLAGS, *(f'-I{root / folder}' for folder in CODE), '-x', 'c']
+    command = ['gcc', *FLAGS, *(f'-I{root / folder}' for folder in ROOTS), '-x', 'c']
     if banned.exists():
         command += ['-include', str(banned)]
     run = subprocess.run(command + [str(root / path)], capture_output=True, text=True)
