@@ -8,7 +8,7 @@
  * completion, never of the request.
  *
  * Thread:  one at a time.
- * Memory:  an event lends what it points to for the call; effects lend until the next zab_step.
+ * Memory:  an event lends until its effects are carried out, effects until the next zab_step.
  * Limits:  ZAB_EFFECTS_MAX effects a step. When `more` is set, step again, with ZAB_MORE.
  * Errors:  ZAB_HALT: this node must stop, and says why.
  * Tests:   tests/unit/test_zab*.c, tests/sim

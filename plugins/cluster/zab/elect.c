@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * LOOKING: fast leader election. Everyone tells everyone the best vote that he knows, by (current epoch, end
+ * of the durable log, id); when a quorum says the same, and for a while nobody knows better, it is over.
+ * Nothing is promised here: two leaders may come of it, and discovery lets one of them through.
+ */
+#include "zab/calls_int.h"
+
+/* SplitMix64 (Steele, Lea, Flood: OOPSLA 2014), for jitter only. */
+static uint64_t random_below(struct zab *z, uint64_t n)
+{
+    uint64_t x = z->random += 0x9E3779B97F4A7C15u;
+
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
+    x = (x ^ x >> 27) * 0x94D049BB133111EBu;
+    return (x ^ x >> 31) % n;
+}
+
+static bool is_better(const struct vote *a, const struct vote *b)
+{
+    if (a->leader == 0 || b->leader == 0) return a->leader > b->leader;
+    if (a->epoch != b->epoch) return a->epoch > b->epoch;
+    return a->zxid != b->zxid ? a->zxid > b->zxid : a->leader > b->leader;
+}
+
+static bool is_same(const struct vote *a, const struct vote *b)
+{
+    return a->leader == b->leader && a->epoch == b->epoch && a->zxid == b->zxid;
+}
+
+static struct vote own_vote(const struct zab *z)
+{
+    uint64_t end = PLANTED(z, vote_from_applied) ? z->delivered : z->h.stored;
+
+    if (!may_vote(z)) return (struct vote){ 0 };
+    return (struct vote){ z->conf.id, z->current, end };
+}
+
+static void tell(struct zab *z, uint16_t to)
+{
+    static const uint8_t states[] = { ZAB_NOTE_LOOKING, ZAB_NOTE_FOLLOWING, ZAB_NOTE_LEADING,
+                                      ZAB_NOTE_OBSERVING };
+    struct zab_effect *e = zab_emit(z, ZAB_TELL);
+
+    e->peer = to;
+    e->note = (struct zab_note){ .state = states[z->role],
+                                 .leader = z->vote.leader,
+                                 .group = z->conf.group,
+                                 .epoch = z->vote.epoch,
+                                 .zxid = z->vote.zxid,
+                                 .round = z->round };
+    if (z->role == ZAB_LOOKING) {
+        if (!may_vote(z)) e->note.leader = 0;
+        return;
+    }
+    e->note.leader = z->leader;
+    if (z->is_established) e->note.epoch = z->epoch;
+}
+
+void elect_tell_all(struct zab *z)
+{
+    for (uint32_t i = SELF + 1; i < PEERS_MAX; i++)
+        if (z->peers[i].id != 0 && is_voter(z, z->peers[i].id)) tell(z, z->peers[i].id);
+}
+
+static void forget_votes(struct zab *z)
+{
+    for (uint32_t i = 0; i < PEERS_MAX; i++) z->peers[i].has_vote = false;
+    z->is_finalizing = false;
+}
+
+static void repeat_later(struct zab *z, uint64_t wait_ms)
+{
+    z->note_wait_ms = wait_ms > z->conf.note_max_ms ? z->conf.note_max_ms : wait_ms;
+    z->note_at_ms = z->now_ms + z->note_wait_ms - random_below(z, z->note_wait_ms / 4 + 1);
+}
+
+void elect_begin(struct zab *z)
+{
+    z->phase = PHASE_VOTE;
+    z->round++;
+    z->vote = own_vote(z);
+    forget_votes(z);
+    for (uint32_t i = 0; i < PEERS_MAX; i++) z->peers[i].has_out = false;
+    elect_tell_all(z);
+    repeat_later(z, z->conf.finalize_ms);
+}
+
+static void decide(struct zab *z)
+{
+    if (z->vote.leader == z->conf.id)
+        lead_begin(z);
+    else
+        learn_begin(z, z->vote.leader);
+}
+
+/* Does every voter that we have a session with agree? Then there is nobody to wait for. */
+static bool is_unanimous(const struct zab *z)
+{
+    for (uint32_t i = SELF + 1; i < PEERS_MAX; i++) {
+        const struct peer *p = &z->peers[i];
+        if (p->id == 0 || !p->is_up || !is_voter(z, p->id)) continue;
+        if (!p->has_vote || !is_same(&p->vote, &z->vote)) return false;
+    }
+    return true;
+}
+
+static void check_votes(struct zab *z)
+{
+    uint32_t set = may_vote(z) ? 1 << SELF : 0;
+
+    if (z->vote.leader == 0) return;
+    for (uint32_t i = SELF + 1; i < PEERS_MAX; i++)
+        if (z->peers[i].has_vote && is_same(&z->peers[i].vote, &z->vote)) set |= (uint32_t)1 << i;
+    if (!is_quorum(z, set)) {
+        z->is_finalizing = false;
+        return;
+    }
+    if (is_unanimous(z)) {
+        decide(z);
+        return;
+    }
+    if (!z->is_finalizing) z->finalize_at_ms = z->now_ms + z->conf.finalize_ms;
+    z->is_finalizing = true;
+}
+
+/* The best of all votes of this round that we have, ours among them. */
+static void adopt(struct zab *z, const struct vote *v)
+{
+    if (!is_better(v, &z->vote)) return;
+    z->vote = *v;
+    z->is_finalizing = false;
+    elect_tell_all(z);
+    repeat_later(z, z->conf.finalize_ms);
+}
+
+static void on_looking(struct zab *z, struct peer *p, const struct zab_note *n)
+{
+    struct vote v = { n->leader, n->epoch, n->zxid };
+
+    if (n->round < z->round) {
+        tell(z, p->id);
+        return;
+    }
+    if (n->round > z->round) {
+        struct vote own = own_vote(z);
+        z->round = n->round;
+        forget_votes(z);
+        z->vote = is_better(&v, &own) ? v : own;
+        elect_tell_all(z);
+        repeat_later(z, z->conf.finalize_ms);
+    }
+    p->vote = v;
+    p->has_vote = true;
+    adopt(z, &v);
+    check_votes(z);
+}
+
+/* An election that is over for a quorum, its leader among them, who says himself that he leads. */
+static void join_others(struct zab *z, const struct zab_note *n)
+{
+    struct peer *leader = peer_find(z, n->leader);
+    uint32_t set = 0;
+
+    if (leader == NULL || n->leader == z->conf.id || !leader->has_out) return;
+    if (leader->out_state != ZAB_NOTE_LEADING || leader->out_leader != n->leader) return;
+    if (z->vote.leader == n->leader && n->round == z->round && may_vote(z)) set |= 1 << SELF;
+    for (uint32_t i = SELF + 1; i < PEERS_MAX; i++) {
+        const struct peer *p = &z->peers[i];
+        if (p->has_out && p->out_leader == n->leader && p->out_epoch == leader->out_epoch)
+            set |= (uint32_t)1 << i;
+    }
+    if (!is_quorum(z, set)) return;
+    z->round = n->round;
+    z->vote = (struct vote){ n->leader, leader->out_epoch, n->zxid };
+    learn_begin(z, n->leader);
+}
+
+static void on_decided(struct zab *z, struct peer *p, const struct zab_note *n)
+{
+    p->has_out = true;
+    p->out_state = n->state;
+    p->out_leader = n->leader;
+    p->out_epoch = n->epoch;
+    join_others(z, n);
+}
+
+void elect_note(struct zab *z, uint16_t from, const struct zab_note *n)
+{
+    struct peer *p = peer_make(z, from);
+
+    if (p == NULL || p == &z->peers[SELF] || n->group != z->conf.group) return;
+    if (z->role != ZAB_LOOKING) {
+        if (n->state != ZAB_NOTE_LOOKING) return;
+        tell(z, from);
+        /* A supporter that looks again, and did not when it came to us, is gone. */
+        if (z->role == ZAB_LEADING && p->phase != LEARNER_NONE && n->round > z->round) {
+            zab_close(z, p);
+            lead_drop(z, p);
+        }
+        return;
+    }
+    if (z->phase == PHASE_DRAIN) return;
+    if (!is_voter(z, from) || n->leader == 0) {
+        if (n->state == ZAB_NOTE_LOOKING) tell(z, from);
+        return;
+    }
+    if (!is_voter(z, n->leader)) return;
+    if (n->state == ZAB_NOTE_LOOKING && may_vote(z))
+        on_looking(z, p, n);
+    else if (n->state == ZAB_NOTE_FOLLOWING || n->state == ZAB_NOTE_LEADING)
+        on_decided(z, p, n);
+}
+
+void elect_tick(struct zab *z)
+{
+    if (z->phase == PHASE_DRAIN) return;
+    if (z->is_finalizing && z->now_ms >= z->finalize_at_ms) {
+        decide(z);
+        return;
+    }
+    if (z->now_ms < z->note_at_ms) return;
+    elect_tell_all(z);
+    repeat_later(z, 2 * z->note_wait_ms);
+}
