@@ -6,13 +6,13 @@
 
 enum { WELL_PART = 20 };
 
-enum heap_change heap_gate_look(struct heap_gate *g, uint64_t used)
+enum heap_change heap_gate_look(struct heap_gate *g, uint32_t changes, uint64_t used)
 {
     uint64_t limit = heap_gate_limit(g);
-    bool was = heap_gate_is_high(g);
+    bool was = (changes & 1) != 0;
     bool is = limit > 0 && used > (was ? limit - limit / WELL_PART : limit);
-    if (is == was || !atomic_compare_exchange_strong_explicit(&g->is_high, &was, is, memory_order_relaxed,
-                                                              memory_order_relaxed))
+    if (is == was || !atomic_compare_exchange_strong_explicit(&g->changes, &changes, changes + 1,
+                                                              memory_order_relaxed, memory_order_relaxed))
         return HEAP_SAME;
     return is ? HEAP_HIGH : HEAP_WELL;
 }

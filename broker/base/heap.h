@@ -45,7 +45,7 @@ void heap_tend(void);
 /* Says when a limit has been reached, until there is a twentieth less in use. All zero: no limit. */
 struct heap_gate {
     _Atomic(uint64_t) limit;
-    _Atomic(bool) is_high;
+    _Atomic(uint32_t) changes; /* odd: it is high */
 };
 
 enum heap_change { HEAP_SAME, HEAP_HIGH, HEAP_WELL };
@@ -62,11 +62,18 @@ static inline uint64_t heap_gate_limit(const struct heap_gate *g)
 
 static inline bool heap_gate_is_high(const struct heap_gate *g)
 {
-    return atomic_load_explicit(&g->is_high, memory_order_relaxed);
+    return (atomic_load_explicit(&g->changes, memory_order_relaxed) & 1) != 0;
 }
 
-/* Looks at what is in use, and says what has changed with that. */
-enum heap_change heap_gate_look(struct heap_gate *g, uint64_t used);
+/* How often it has changed: to be asked before heap_used, for heap_gate_look. */
+static inline uint32_t heap_gate_changes(const struct heap_gate *g)
+{
+    return atomic_load_explicit(&g->changes, memory_order_acquire);
+}
+
+/* Looks at what is in use, and says what has changed with that. Nothing, if somebody has changed it since
+ * `changes`: who was held up between asking and looking knows less. */
+enum heap_change heap_gate_look(struct heap_gate *g, uint32_t changes, uint64_t used);
 
 /* Would so much more be within the limit and so much beyond it? */
 bool heap_gate_has_room(const struct heap_gate *g, size_t bytes, uint64_t beyond);

@@ -21,8 +21,9 @@ static const uint64_t kept_bytes[PASSES] = { 1024 * 1024, 64 * 1024, 0 };
 static void look(struct shard *sh)
 {
     struct memory *m = &sh->memory;
+    uint32_t changes = heap_gate_changes(&sh->all->heap);
     uint64_t used = heap_used();
-    enum heap_change change = heap_gate_look(&sh->all->heap, used);
+    enum heap_change change = heap_gate_look(&sh->all->heap, changes, used);
     if (change != HEAP_SAME)
         log_event(sh->log, change == HEAP_HIGH ? EVENT_MEMORY_HIGH : EVENT_MEMORY_WELL,
                   LOG_NUM("used_bytes", used), LOG_NUM("memory_limit", heap_gate_limit(&sh->all->heap)));
@@ -52,7 +53,8 @@ static bool has_room(struct shard *sh, size_t bytes)
     if (heap_gate_limit(&sh->all->heap) == 0) return true;
     m->taken += bytes < LOOK_BYTES ? bytes : LOOK_BYTES;
     if (m->taken >= LOOK_BYTES) look(sh);
-    return !m->is_high && (bytes < LOOK_BYTES || heap_gate_has_room(&sh->all->heap, bytes, 0));
+    return !heap_gate_is_high(&sh->all->heap) &&
+           (bytes < LOOK_BYTES || heap_gate_has_room(&sh->all->heap, bytes, 0));
 }
 
 static bool note(struct shard *sh, bool may)

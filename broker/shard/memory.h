@@ -9,11 +9,11 @@
  *                dropped and counted. Readers that take nothing are ended soon.
  *   5 % below    everything is granted again
  *
- * Thread:  the shard's; the gate is everybody's.
+ * Thread:  the shard's; the gate is everybody's: what one shard has seen holds for all.
  * Memory:  none of its own.
  * Limits:  between two looks a shard takes LOOK_BYTES; a larger piece is compared with what is left.
  * Errors:  none: false says that the peer is to be refused.
- * Tests:   tests/e2e/test_memory_limit.py
+ * Tests:   tests/unit/test_shard_memory.c, tests/e2e/test_memory_limit.py
  */
 #ifndef SHARD_MEMORY_H
 #define SHARD_MEMORY_H
@@ -26,7 +26,7 @@ struct conn;
 struct shard;
 
 struct memory {
-    bool is_high; /* as this shard has seen last */
+    bool is_high; /* as this shard has seen last: it lets go */
     uint8_t pass; /* how often all sessions have been walked since: each takes more */
     size_t taken; /* bytes granted since it looked */
     uint64_t looked_ms;

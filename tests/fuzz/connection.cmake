@@ -44,7 +44,7 @@ unit_test(shard_plugin_publish shard store)
 target_sources(test_shard_plugin_publish PRIVATE unit/reads_rig.c)
 target_link_libraries(test_shard_plugin_publish PRIVATE connection_rig)
 
-foreach(name shard_login shard_parked shard_parked_past shard_heir shard_will shard_arrival keepalive_way)
+foreach(name shard_login shard_parked shard_parked_past shard_heir shard_will shard_memory shard_arrival keepalive_way)
   unit_test(${name} access)
   target_sources(test_${name} PRIVATE unit/hook_kit.c)
   target_link_libraries(test_${name} PRIVATE connection_rig)

@@ -134,28 +134,48 @@ TEST(more_threads_than_counters_are_counted_all_the_same)
     check_freed(before);
 }
 
+static enum heap_change look(struct heap_gate *g, uint64_t used)
+{
+    return heap_gate_look(g, heap_gate_changes(g), used);
+}
+
 TEST(the_gate_is_high_above_its_limit_until_a_twentieth_less_is_in_use)
 {
     struct heap_gate g = { 0 };
-    CHECK_INT(HEAP_SAME, heap_gate_look(&g, UINT64_MAX)); /* no limit */
+    CHECK_INT(HEAP_SAME, look(&g, UINT64_MAX)); /* no limit */
     heap_gate_set(&g, 1000);
-    CHECK_INT(HEAP_SAME, heap_gate_look(&g, 1000));
-    CHECK_INT(HEAP_HIGH, heap_gate_look(&g, 1001));
+    CHECK_INT(HEAP_SAME, look(&g, 1000));
+    CHECK_INT(HEAP_HIGH, look(&g, 1001));
     CHECK_TRUE(heap_gate_is_high(&g));
-    CHECK_INT(HEAP_SAME, heap_gate_look(&g, 1001)); /* told once */
-    CHECK_INT(HEAP_SAME, heap_gate_look(&g, 951));
-    CHECK_INT(HEAP_WELL, heap_gate_look(&g, 950));
+    CHECK_INT(HEAP_SAME, look(&g, 1001)); /* told once */
+    CHECK_INT(HEAP_SAME, look(&g, 951));
+    CHECK_INT(HEAP_WELL, look(&g, 950));
     CHECK_TRUE(!heap_gate_is_high(&g));
-    CHECK_INT(HEAP_SAME, heap_gate_look(&g, 1000));
+    CHECK_INT(HEAP_SAME, look(&g, 1000));
+}
+
+TEST(who_was_held_up_since_it_asked_what_is_in_use_changes_nothing)
+{
+    struct heap_gate g = { 0 };
+    heap_gate_set(&g, 1000);
+    uint32_t before = heap_gate_changes(&g);
+    CHECK_INT(HEAP_HIGH, look(&g, 1001));
+    CHECK_INT(HEAP_SAME, heap_gate_look(&g, before, 900));
+    CHECK_TRUE(heap_gate_is_high(&g));
+    before = heap_gate_changes(&g);
+    CHECK_INT(HEAP_WELL, look(&g, 900));
+    CHECK_INT(HEAP_HIGH, look(&g, 1001));
+    CHECK_INT(HEAP_SAME, heap_gate_look(&g, before, 900)); /* it is high again, and not as it was */
+    CHECK_TRUE(heap_gate_is_high(&g));
 }
 
 TEST(a_gate_whose_limit_goes_is_well)
 {
     struct heap_gate g = { 0 };
     heap_gate_set(&g, 10);
-    CHECK_INT(HEAP_HIGH, heap_gate_look(&g, 11));
+    CHECK_INT(HEAP_HIGH, look(&g, 11));
     heap_gate_set(&g, 0);
-    CHECK_INT(HEAP_WELL, heap_gate_look(&g, 11));
+    CHECK_INT(HEAP_WELL, look(&g, 11));
 }
 
 TEST(room_is_what_is_left_below_the_limit)
