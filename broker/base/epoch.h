@@ -6,7 +6,7 @@
  * A writer unlinks an object so that no new reader finds it, then retires it; it is freed once every
  * participant that was on line then has been quiet since.
  *
- * Thread:  each participant slot belongs to one thread, which alone calls with that slot.
+ * Thread:  each participant slot belongs to one thread at a time, which alone calls with that slot.
  * Memory:  takes what is retired.
  * Limits:  the number of participants is fixed at birth.
  * Errors:  ERR_NOMEM from epoch_new only. Retired objects carry their own link.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * lock - a mutex that knows its owner and its rank. A thread that holds a lock takes only locks of a higher
- * rank, so no two can wait for each other.
+ * rank, so no two can wait for each other. To try one waits for nobody, and may be done at any rank.
  *
  * Thread:  any.
  * Memory:  in the caller's struct; a comment there says what it guards.
@@ -16,6 +16,7 @@
 #include <stdbool.h>
 
 enum lock_rank {
+    LOCK_RANK_SHARD = 0,
     LOCK_RANK_SUBS = 1,
     LOCK_RANK_WAL_NEXT = 3,
     LOCK_RANK_WAL_LIST = 4,
@@ -29,7 +30,7 @@ enum lock_rank {
     LOCK_RANK_LOG = 12
 };
 
-enum { LOCK_HELD_MAX = 4 };
+enum { LOCK_HELD_MAX = 6 };
 
 struct lock {
     pthread_mutex_t mutex;
@@ -39,6 +40,9 @@ struct lock {
 void lock_init(struct lock *l, enum lock_rank rank);
 void lock_fini(struct lock *l);
 void lock_take(struct lock *l);
+
+/* False: somebody has it. */
+bool lock_try(struct lock *l);
 void lock_release(struct lock *l);
 
 #endif

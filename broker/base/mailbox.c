@@ -20,16 +20,16 @@ void mailbox_close(struct mailbox *m)
     m->event_fd = -1;
 }
 
-static void wake(struct mailbox *m)
+void mailbox_wake(struct mailbox *m)
 {
     uint64_t one = 1;
     /* It cannot fill up in practice (2^64), and EAGAIN would mean that it is readable already. */
     while (write(m->event_fd, &one, sizeof one) < 0 && errno == EINTR) continue;
 }
 
-void mailbox_hand_over(struct mailbox *m, struct outbox *o)
+bool mailbox_pass(struct mailbox *m, struct outbox *o)
 {
-    if (o->newest == NULL) return;
+    if (o->newest == NULL) return false;
     struct mail *seen = atomic_load_explicit(&m->newest, memory_order_relaxed);
     do {
         o->oldest->next = seen;
@@ -37,10 +37,14 @@ void mailbox_hand_over(struct mailbox *m, struct outbox *o)
                                                     memory_order_relaxed));
     *o = (struct outbox){ 0 };
     /* Sequentially consistent on both sides: either we see it asleep, or it sees our mail in
-     * mailbox_sleep(). The exchange lets one sender of many write the wake-up. */
-    if (atomic_load_explicit(&m->sleeping, memory_order_seq_cst) &&
-        atomic_exchange_explicit(&m->sleeping, false, memory_order_seq_cst))
-        wake(m);
+     * mailbox_sleep(). The exchange lets one sender of many wake it. */
+    return atomic_load_explicit(&m->sleeping, memory_order_seq_cst) &&
+           atomic_exchange_explicit(&m->sleeping, false, memory_order_seq_cst);
+}
+
+void mailbox_hand_over(struct mailbox *m, struct outbox *o)
+{
+    if (mailbox_pass(m, o)) mailbox_wake(m);
 }
 
 void mailbox_send(struct mailbox *m, struct mail *mail)

@@ -55,6 +55,11 @@ static inline bool outbox_empty(const struct outbox *o)
 /* Gives all mail of o to m and wakes its receiver if that sleeps. */
 void mailbox_hand_over(struct mailbox *m, struct outbox *o);
 
+/* The same without the wake-up. True: the receiver sleeps, and it is this caller's to see that it looks:
+ * nobody else will before the receiver has been awake. */
+bool mailbox_pass(struct mailbox *m, struct outbox *o);
+void mailbox_wake(struct mailbox *m);
+
 /* The same for one piece of mail. */
 void mailbox_send(struct mailbox *m, struct mail *mail);
 

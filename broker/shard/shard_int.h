@@ -2,7 +2,7 @@
 /*
  * shard_int - what the files of this module share: the shard, and what each file offers the others.
  *
- * Thread:  a shard's thread alone touches its struct shard, but for mailbox and credit.
+ * Thread:  who holds `own` (its thread, or a visitor) alone touches a struct shard, but for mailbox, credit.
  * Memory:  see shard.h.
  * Limits:  base/limits.h.
  * Errors:  none of its own.
@@ -15,6 +15,7 @@
 #include "base/heap.h"
 #include "base/limits.h"
 #include "base/list.h"
+#include "base/lock.h"
 #include "base/map.h"
 #include "base/thread.h"
 #include "retained/retained.h"
@@ -67,15 +68,15 @@ struct shard {
     struct shards *all;
     unsigned index;
     int epoll_fd, timer_fd;
-    bool stopping, closing, is_settled; /* settled: nothing more goes to the journal for groups, */
-    struct mail *asked_home;            /* and main's is given back */
+    bool stopping, closing, is_visited, is_settled; /* visited: this turn is run by another shard's thread */
+    struct mail *asked_home; /* main's, until nothing more goes to the journal for groups: settled */
     struct mailbox mailbox;
+    struct lock own; /* all of this but mailbox and credit: whoever runs a turn has it */
     struct thread thread;
     struct outbox *to; /* one for each shard: what this turn has for it */
     struct outbox to_journal, to_main;
-    struct credit *credit;      /* what is under way from here to each shard */
-    struct list credit_waiters; /* connections not read until credit comes */
-
+    struct credit *credit;              /* what is under way from here to each shard */
+    struct list credit_waiters;         /* connections not read until credit comes */
     uint64_t now_ms, wall_ms, asked_ms; /* of this turn; of the one in which main has asked */
     uint64_t rings_ms;                  /* when timer_fd wakes us at the latest; 0: it does not */
     uint64_t alarm_ms[ALARMS];          /* 0: not set */
@@ -93,12 +94,11 @@ struct shard {
     struct slow_list slow;
     struct ways ways; /* to clients, for the learner of keepalives */
     struct memory memory;
-    uint64_t work, turn_until;        /* done ever, see work.h; and where this turn ends */
-    uint64_t had;                     /* of it, by everybody who waits, at least: see conn.had */
-    uint16_t arrivals;                /* in `more`, of 2^16 */
-    uint32_t work_of_one;             /* how much one connection may do in this turn */
-    bool has_fanned_out;              /* the last message went to many */
-    bool fans_out, watches_admission; /* what is written now goes to many; see admission.c */
+    uint64_t work, turn_until; /* done ever, see work.h; and where this turn ends */
+    uint64_t had;              /* of it, by everybody who waits, at least: see conn.had */
+    uint16_t arrivals;         /* in `more`, of 2^16 */
+    uint32_t work_of_one;      /* how much one connection may do in this turn */
+    bool has_fanned_out, fans_out, watches_admission; /* the last message; what is written now; admission.c */
     struct out_pool pool;
     struct msg *fan_msg, *found_msg; /* what is being delivered to many; what `found` is about */
     struct fan_packet fan[2];        /* for version 3, for version 5 */

@@ -397,6 +397,27 @@ static void take_upwards(void)
     lock_fini(&low);
 }
 
+static void try_held_and_free_ones(void)
+{
+    struct lock low, high;
+    lock_init(&low, LOCK_RANK_SUBS);
+    lock_init(&high, LOCK_RANK_LOG);
+    CHECK(lock_try(&high));
+    CHECK(!lock_try(&high));
+    CHECK(lock_try(&low)); /* downwards: nobody waits for it */
+    lock_release(&low);
+    lock_release(&high);
+    CHECK(lock_try(&high));
+    lock_release(&high);
+    lock_fini(&high);
+    lock_fini(&low);
+}
+
+TEST(trying_takes_what_is_free_at_any_rank_and_never_waits)
+{
+    CHECK_TRUE(!aborts(try_held_and_free_ones));
+}
+
 TEST(locks_are_taken_upwards)
 {
     CHECK_TRUE(!aborts(take_upwards));

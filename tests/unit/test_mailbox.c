@@ -81,6 +81,29 @@ TEST(a_sleeper_is_woken_once_for_many_batches)
     mailbox_close(&m);
 }
 
+TEST(passing_mail_says_to_one_sender_that_the_receiver_sleeps_and_does_not_wake_it)
+{
+    struct mailbox m;
+    struct mail mail[3];
+    struct outbox o = { 0 };
+    CHECK_INT(ERR_OK, mailbox_open(&m));
+    CHECK_TRUE(mailbox_sleep(&m));
+    CHECK_TRUE(!mailbox_pass(&m, &o)); /* nothing */
+    outbox_put(&o, &mail[0]);
+    CHECK_TRUE(mailbox_pass(&m, &o));
+    CHECK_TRUE(outbox_empty(&o));
+    outbox_put(&o, &mail[1]);
+    CHECK_TRUE(!mailbox_pass(&m, &o)); /* it is the first sender's to do */
+    CHECK_TRUE(!readable(&m));
+    mailbox_wake(&m);
+    CHECK_TRUE(readable(&m));
+    mailbox_awake(&m);
+    outbox_put(&o, &mail[2]);
+    CHECK_TRUE(!mailbox_pass(&m, &o)); /* awake */
+    CHECK_TRUE(mailbox_take(&m) == &mail[0]);
+    mailbox_close(&m);
+}
+
 /* --- many senders */
 
 enum { SENDERS = 4, MAILS = 20000 };
