@@ -14,7 +14,7 @@ import kit
 
 # A directory is made anew after so many cycles: some syncs matter in its first life only.
 RUN_CYCLES = 8
-CYCLES_MAX = 96
+CYCLES_MAX = 240
 kit.WAIT_S = 20  # it may be a retained message that never comes
 
 # README.md says what each is for, and why the others would not be missed by the broker.
