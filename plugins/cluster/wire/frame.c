@@ -175,7 +175,6 @@ static enum wire_rc learner_decode(struct rd *r, struct zab_frame *f, struct wir
     case ZAB_FOLLOWERINFO:
         f->info.role = rd_u8(r);
         f->info.must_relearn = wire_rd_bool(r, &rc);
-        f->info.members_version = wire_rd_u64(r);
         f->info.window_entries = rd_u32(r);
         f->info.window_bytes = rd_u32(r);
         return rc;
@@ -238,7 +237,6 @@ static void learner_encode(struct wr *w, const struct zab_frame *f)
     case ZAB_FOLLOWERINFO:
         wr_u8(w, f->info.role);
         wr_u8(w, f->info.must_relearn);
-        wire_wr_u64(w, f->info.members_version);
         wr_u32(w, f->info.window_entries);
         wr_u32(w, f->info.window_bytes);
         return;

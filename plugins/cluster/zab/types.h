@@ -150,7 +150,6 @@ struct zab_frame {
         struct {
             uint8_t role;                          /* enum zab_member_role, as the sender sees itself */
             bool must_relearn;                     /* does not count in any quorum */
-            uint64_t members_version;              /* a leader with older members is refused */
             uint32_t window_entries, window_bytes; /* what the sender can take that it has not stored */
         } info;
         struct {
