@@ -173,7 +173,6 @@ static enum wire_rc learner_decode(struct rd *r, struct zab_frame *f, struct wir
 
     switch (f->type) {
     case ZAB_FOLLOWERINFO:
-        f->info.role = rd_u8(r);
         f->info.must_relearn = wire_rd_bool(r, &rc);
         f->info.window_entries = rd_u32(r);
         f->info.window_bytes = rd_u32(r);
@@ -235,7 +234,6 @@ static void learner_encode(struct wr *w, const struct zab_frame *f)
 {
     switch (f->type) {
     case ZAB_FOLLOWERINFO:
-        wr_u8(w, f->info.role);
         wr_u8(w, f->info.must_relearn);
         wr_u32(w, f->info.window_entries);
         wr_u32(w, f->info.window_bytes);

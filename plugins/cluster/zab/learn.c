@@ -36,7 +36,6 @@ void learn_link(struct zab *z)
     struct zab_frame f = { .type = ZAB_FOLLOWERINFO, .epoch = z->accepted };
 
     if (p == NULL || !p->is_up || z->phase != PHASE_CONNECT) return;
-    f.info.role = is_voter(z, z->conf.id) ? ZAB_VOTER : ZAB_OBSERVER;
     f.info.must_relearn = z->must_relearn;
     f.info.window_entries = z->conf.window_entries;
     f.info.window_bytes = z->conf.window_bytes;

@@ -148,7 +148,6 @@ struct zab_frame {
     uint64_t zxid;
     union {
         struct {
-            uint8_t role;                          /* enum zab_member_role, as the sender sees itself */
             bool must_relearn;                     /* does not count in any quorum */
             uint32_t window_entries, window_bytes; /* what the sender can take that it has not stored */
         } info;
