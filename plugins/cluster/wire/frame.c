@@ -127,8 +127,6 @@ static enum wire_rc ack_epoch_judge(const struct zab_frame *f)
 static enum wire_rc frame_judge(const struct zab_frame *f)
 {
     switch (f->type) {
-    case ZAB_FOLLOWERINFO:
-        return f->info.role == ZAB_VOTER || f->info.role == ZAB_OBSERVER ? WIRE_OK : WIRE_VALUE;
     case ZAB_ACKEPOCH: return ack_epoch_judge(f);
     case ZAB_SNAP_CHUNK:
         if (f->chunk.data.len > ZAB_SNAP_CHUNK_BYTES_MAX) return WIRE_LENGTH;

@@ -54,6 +54,7 @@ static void ends_add(struct history *h, uint64_t zxid)
 static void ends_truncate(struct history *h, uint64_t to)
 {
     while (h->ends_count > 0 && h->ends[h->ends_count - 1].epoch >= zab_epoch_of(to)) h->ends_count--;
+    if (h->ends_begin > to) h->ends_begin = to;
     if (to > 0) ends_add(h, to);
 }
 
