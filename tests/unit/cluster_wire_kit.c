@@ -73,9 +73,7 @@ static void body_fill(struct zab_frame *f, int v)
 {
     switch (f->type) {
     case ZAB_FOLLOWERINFO:
-        f->info.role = v == KIT_SMALL ? ZAB_VOTER : ZAB_OBSERVER;
         f->info.must_relearn = v == KIT_EXTREME;
-        f->info.members_version = pick(v, 0x0a0b0c0d0e0f1011, UINT64_MAX);
         f->info.window_entries = (uint32_t)pick(v, 1024, UINT32_MAX);
         f->info.window_bytes = (uint32_t)pick(v, 8u << 20, UINT32_MAX);
         return;
@@ -176,9 +174,8 @@ static bool entries_equal(const struct zab_entry *a, const struct zab_entry *b)
 
 static bool infos_equal(const struct zab_frame *a, const struct zab_frame *b)
 {
-    return a->info.role == b->info.role && a->info.must_relearn == b->info.must_relearn &&
-           a->info.members_version == b->info.members_version &&
-           a->info.window_entries == b->info.window_entries && a->info.window_bytes == b->info.window_bytes;
+    return a->info.must_relearn == b->info.must_relearn && a->info.window_entries == b->info.window_entries &&
+           a->info.window_bytes == b->info.window_bytes;
 }
 
 static bool ack_epochs_equal(const struct zab_frame *a, const struct zab_frame *b)

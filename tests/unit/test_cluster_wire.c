@@ -226,23 +226,46 @@ TEST(a_body_of_another_length_than_its_type_has_is_refused)
     }
 }
 
+/* What is decoded has one encoding. */
+static void check_canonical_frame(struct kit_blob b)
+{
+    struct zab_frame got;
+
+    if (wire_frame_decode(kit_bytes(b), &got, &scratch) != WIRE_OK) return;
+    CHECK_INT(ERR_OK, wire_frame_encode(&out, &got));
+    CHECK_INT(b.len, wire_out_bytes(&out));
+    CHECK_TRUE(memcmp(out.at, b.at, out.len) == 0);
+}
+
+static void check_canonical_record(struct kit_blob b)
+{
+    struct zab_record got;
+
+    if (wire_record_decode(kit_bytes(b), &got, &scratch) != WIRE_OK) return;
+    CHECK_INT(ERR_OK, wire_record_encode(&out, &got));
+    CHECK_INT(b.len, wire_out_bytes(&out));
+    CHECK_TRUE(memcmp(out.at, b.at, out.len) == 0);
+}
+
+static void change_each_byte(struct kit_blob b, void (*check)(struct kit_blob b))
+{
+    uint32_t heads = b.len < 700 ? b.len : 128;
+
+    for (uint32_t at = 0; at < heads; at++)
+        for (unsigned x = 1; x < 256; x += at < 64 ? 1 : 37) {
+            b.at[at] ^= (uint8_t)x;
+            check(b);
+            b.at[at] ^= (uint8_t)x;
+        }
+}
+
 TEST(a_frame_with_any_byte_changed_is_refused_or_is_another_frame)
 {
     for (int i = 0; i < FRAMES; i++) {
-        struct zab_frame f = frame_at(i), got;
+        struct zab_frame f = frame_at(i);
         struct kit_blob b = encoded(&f);
-        uint32_t heads = b.len < 700 ? b.len : 128;
 
-        for (uint32_t at = 0; at < heads; at++)
-            for (unsigned x = 1; x < 256; x += at < 64 ? 1 : 37) {
-                b.at[at] ^= (uint8_t)x;
-                if (wire_frame_decode(kit_bytes(b), &got, &scratch) == WIRE_OK) {
-                    CHECK_INT(ERR_OK, wire_frame_encode(&out, &got));
-                    CHECK_INT(b.len, wire_out_bytes(&out));
-                    CHECK_TRUE(memcmp(out.at, b.at, out.len) == 0);
-                }
-                b.at[at] ^= (uint8_t)x;
-            }
+        change_each_byte(b, check_canonical_frame);
         kit_blob_fini(&b);
     }
 }
@@ -250,7 +273,7 @@ TEST(a_frame_with_any_byte_changed_is_refused_or_is_another_frame)
 TEST(a_record_cut_or_changed_at_any_byte_is_refused_or_is_another_record)
 {
     for (int i = 0; i < RECORDS; i++) {
-        struct zab_record r = record_at(i), got;
+        struct zab_record r = record_at(i);
         struct kit_blob whole = encoded_record(&r);
         uint32_t shortest = r.kind == ZAB_RECORD_ENTRY ? 2 + WIRE_ENTRY_BYTES : whole.len;
 
@@ -259,16 +282,7 @@ TEST(a_record_cut_or_changed_at_any_byte_is_refused_or_is_another_record)
             CHECK_INT(WIRE_CUT, record_rc(b));
             kit_blob_fini(&b);
         }
-        for (uint32_t at = 0; at < whole.len && at < 128; at++)
-            for (unsigned x = 1; x < 256; x++) {
-                whole.at[at] ^= (uint8_t)x;
-                if (wire_record_decode(kit_bytes(whole), &got, &scratch) == WIRE_OK) {
-                    CHECK_INT(ERR_OK, wire_record_encode(&out, &got));
-                    CHECK_INT(whole.len, wire_out_bytes(&out));
-                    CHECK_TRUE(memcmp(out.at, whole.at, out.len) == 0);
-                }
-                whole.at[at] ^= (uint8_t)x;
-            }
+        change_each_byte(whole, check_canonical_record);
         kit_blob_fini(&whole);
     }
 }
@@ -354,14 +368,13 @@ TEST(another_version_an_unknown_flag_and_an_epoch_too_large_are_refused_by_name)
     check_changed(&f, 0, 18, 4, WIRE_LENGTH);
 }
 
-TEST(bools_and_roles_have_no_other_values)
+TEST(bools_are_0_or_1)
 {
     struct zab_frame info = kit_frame(ZAB_FOLLOWERINFO, KIT_MIXED), ack = kit_frame(ZAB_ACKEPOCH, KIT_MIXED);
     struct zab_record r = kit_record(ZAB_RECORD_CHECKPOINT, KIT_MIXED);
 
-    check_changed(&info, WIRE_HEAD_BYTES, 0, 1, WIRE_VALUE);
-    check_changed(&info, WIRE_HEAD_BYTES, 3, 1, WIRE_VALUE);
-    check_changed(&info, WIRE_HEAD_BYTES + 1, 2, 1, WIRE_VALUE);
+    check_changed(&info, WIRE_HEAD_BYTES, 0, 1, WIRE_OK);
+    check_changed(&info, WIRE_HEAD_BYTES, 2, 1, WIRE_VALUE);
     check_changed(&ack, WIRE_HEAD_BYTES + 4, 255, 1, WIRE_VALUE);
     check_record_changed(&r, 2 + 10, 2, WIRE_VALUE);
 }

@@ -7,7 +7,7 @@ struct form {
     uint32_t min, max;
 };
 
-enum { INFO_BYTES = 18, PROPOSAL_BYTES = WIRE_ENTRY_BYTES + 8, ACK_EPOCH_BYTES = 21 };
+enum { INFO_BYTES = 9, PROPOSAL_BYTES = WIRE_ENTRY_BYTES + 8, ACK_EPOCH_BYTES = 21 };
 
 static const struct form forms[] = {
     [ZAB_FOLLOWERINFO] = { INFO_BYTES, INFO_BYTES },
