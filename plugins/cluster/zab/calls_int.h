@@ -97,6 +97,7 @@ void broadcast_answer(struct zab *z, uint64_t token, enum zab_why why);
 void lease_ping_all(struct zab *z);
 void lease_pong(struct zab *z, struct peer *p, const struct zab_frame *f);
 void lease_pinged(struct zab *z, const struct zab_frame *f);
+void lease_renew(struct zab *z); /* our own, as long as a quorum follows */
 void lease_settle(struct zab *z);
 
 #endif

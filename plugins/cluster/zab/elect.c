@@ -222,4 +222,5 @@ void elect_tick(struct zab *z)
     if (z->now_ms < z->note_at_ms) return;
     elect_tell_all(z);
     repeat_later(z, 2 * z->note_wait_ms);
+    check_votes(z); /* who is the only voter hears from nobody */
 }

@@ -11,26 +11,6 @@
 #include "base/check.h"
 #include "zab/calls_int.h"
 
-void lead_begin(struct zab *z)
-{
-    z->role = ZAB_LEADING;
-    z->phase = PHASE_DISCOVER;
-    z->leader = z->conf.id;
-    z->epoch = 0;
-    z->since_ms = z->progress_ms = z->store_progress_ms = z->now_ms;
-    z->ping_at_ms = z->now_ms;
-    zab_tell_role(z);
-    elect_tell_all(z);
-    for (uint32_t i = SELF + 1; i < PEERS_MAX; i++) {
-        z->peers[i].phase = LEARNER_NONE;
-        z->peers[i].heard_ms = z->now_ms;
-    }
-    for (uint32_t i = SELF + 1; i < PEERS_MAX && z->role == ZAB_LEADING; i++) {
-        struct zab_frame early = { .type = ZAB_FOLLOWERINFO, .epoch = z->peers[i].accepted };
-        if (z->peers[i].is_up && z->peers[i].has_info) lead_frame(z, &z->peers[i], &early);
-    }
-}
-
 /* Those of our learners, and ourselves, that count in a quorum and have come so far. */
 static uint32_t supporters(const struct zab *z, bool (*has)(const struct peer *p))
 {
@@ -100,6 +80,27 @@ static void on_info(struct zab *z, struct peer *p, uint32_t accepted)
     } else if (z->phase > PHASE_PROMISING) {
         ask(z, p);
     }
+}
+
+void lead_begin(struct zab *z)
+{
+    z->role = ZAB_LEADING;
+    z->phase = PHASE_DISCOVER;
+    z->leader = z->conf.id;
+    z->epoch = 0;
+    z->since_ms = z->progress_ms = z->store_progress_ms = z->now_ms;
+    z->ping_at_ms = z->now_ms;
+    zab_tell_role(z);
+    elect_tell_all(z);
+    for (uint32_t i = SELF + 1; i < PEERS_MAX; i++) {
+        z->peers[i].phase = LEARNER_NONE;
+        z->peers[i].heard_ms = z->now_ms;
+    }
+    for (uint32_t i = SELF + 1; i < PEERS_MAX && z->role == ZAB_LEADING; i++) {
+        struct zab_frame early = { .type = ZAB_FOLLOWERINFO, .epoch = z->peers[i].accepted };
+        if (z->peers[i].is_up && z->peers[i].has_info) lead_frame(z, &z->peers[i], &early);
+    }
+    if (z->role == ZAB_LEADING && z->phase == PHASE_DISCOVER) choose_epoch(z); /* alone, we are a quorum */
 }
 
 /* Epoch first, then position, as in votes. */
@@ -285,6 +286,6 @@ void lead_tick(struct zab *z)
     }
     if (z->now_ms < z->ping_at_ms) return;
     z->ping_at_ms = z->now_ms + z->conf.tick_ms / 2;
+    lease_renew(z);
     lease_ping_all(z);
-    lease_settle(z);
 }

@@ -67,20 +67,23 @@ void lease_ping_all(struct zab *z)
     }
 }
 
+void lease_renew(struct zab *z)
+{
+    uint64_t followed = z->is_established ? followed_ms(z) : 0;
+
+    if (followed > 0) lease_set(z, followed + z->conf.lease_ms);
+    lease_settle(z);
+}
+
 void lease_pong(struct zab *z, struct peer *p, const struct zab_frame *f)
 {
-    uint64_t followed;
-
     if (f->pong.leader_ms > z->now_ms) return;
     p->has_ponged = true;
     p->ponged_ms = f->pong.leader_ms;
     p->stamp_ms = f->pong.stamp_ms;
     p->stamp_heard_ms = z->now_ms;
     p->applied = f->pong.applied;
-    if (!z->is_established) return;
-    followed = followed_ms(z);
-    if (followed > 0) lease_set(z, followed + z->conf.lease_ms);
-    lease_settle(z);
+    lease_renew(z);
 }
 
 void lease_pinged(struct zab *z, const struct zab_frame *f)
