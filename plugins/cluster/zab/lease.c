@@ -38,12 +38,19 @@ static void lease_set(struct zab *z, uint64_t until_ms)
     zab_emit(z, ZAB_LEASE)->zxid = until_ms;
 }
 
+/* Whatever an older leader has settled was committed before this epoch began: who has not applied that much
+ * gets no lease, we no more than others. */
+static bool may_have_lease(const struct zab *z, uint64_t applied)
+{
+    return applied >= zab_zxid(z->epoch, 0) && applied >= z->settled;
+}
+
 static uint32_t grant(struct zab *z, struct peer *p)
 {
     uint64_t from = p->stamp_heard_ms, ms = z->conf.lease_ms;
 
     if (!p->has_ponged || !p->uptodate_sent || !is_member(z, p->id)) return 0;
-    if (p->applied < z->settled || p->applied < p->lease_commit || z->lease_until_ms <= from) return 0;
+    if (!may_have_lease(z, p->applied) || p->applied < p->lease_commit || z->lease_until_ms <= from) return 0;
     if (z->lease_until_ms - from < ms) ms = z->lease_until_ms - from;
     if (from + with_drift(z, ms) > p->lease_until_ms) {
         p->lease_until_ms = from + with_drift(z, ms);
@@ -71,7 +78,7 @@ void lease_renew(struct zab *z)
 {
     uint64_t followed = z->is_established ? followed_ms(z) : 0;
 
-    if (followed > 0) lease_set(z, followed + z->conf.lease_ms);
+    if (followed > 0 && may_have_lease(z, z->applied)) lease_set(z, followed + z->conf.lease_ms);
     lease_settle(z);
 }
 
