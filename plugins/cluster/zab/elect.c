@@ -57,6 +57,14 @@ static void tell(struct zab *z, uint16_t to)
     if (z->is_established) e->note.epoch = z->epoch;
 }
 
+/* At most once a tick: two that take each other for something else would answer for ever. */
+static void answer(struct zab *z, struct peer *p)
+{
+    if (p->told_ms != 0 && z->now_ms < p->told_ms + z->conf.tick_ms) return;
+    p->told_ms = z->now_ms;
+    tell(z, p->id);
+}
+
 void elect_tell_all(struct zab *z)
 {
     for (uint32_t i = SELF + 1; i < PEERS_MAX; i++)
@@ -139,7 +147,7 @@ static void on_looking(struct zab *z, struct peer *p, const struct zab_note *n)
     struct vote v = { n->leader, n->epoch, n->zxid };
 
     if (n->round < z->round) {
-        tell(z, p->id);
+        answer(z, p);
         return;
     }
     if (n->round > z->round) {
@@ -192,7 +200,7 @@ void elect_note(struct zab *z, uint16_t from, const struct zab_note *n)
     if (p == NULL || p == &z->peers[SELF] || n->group != z->conf.group) return;
     if (z->role != ZAB_LOOKING) {
         if (n->state != ZAB_NOTE_LOOKING) return;
-        tell(z, from);
+        answer(z, p);
         /* A supporter that looks again, and did not when it came to us, is gone. */
         if (z->role == ZAB_LEADING && p->phase != LEARNER_NONE && n->round > z->round) {
             zab_close(z, p);
@@ -202,7 +210,7 @@ void elect_note(struct zab *z, uint16_t from, const struct zab_note *n)
     }
     if (z->phase == PHASE_DRAIN) return;
     if (!is_voter(z, from) || n->leader == 0) {
-        if (n->state == ZAB_NOTE_LOOKING) tell(z, from);
+        if (n->state == ZAB_NOTE_LOOKING) answer(z, p);
         return;
     }
     if (!is_voter(z, n->leader)) return;

@@ -61,7 +61,8 @@ struct peer {
 
     struct vote vote; /* in this round, when has_vote */
     bool has_vote;
-    bool has_out; /* out_*: what it says of an election that is over */
+    uint64_t told_ms; /* when we answered it last */
+    bool has_out;     /* out_*: what it says of an election that is over */
     uint8_t out_state;
     uint16_t out_leader;
     uint32_t out_epoch;
