@@ -67,7 +67,10 @@ void broadcast_commit(struct zab *z)
         bool counts = p->newleader_acked || PLANTED(z, acks_before_newleader);
         if (p->id != 0 && p->phase == LEARNER_SYNCING && counts) durable[i] = p->acked;
     }
-    broadcast_committed(z, quorum_least(z, durable));
+    for (uint64_t before = 0; before < z->commit;) { /* again: a change of the members may be behind us now */
+        before = z->commit;
+        broadcast_committed(z, quorum_least(z, durable));
+    }
 }
 
 void broadcast_committed(struct zab *z, uint64_t zxid)

@@ -257,7 +257,7 @@ void members_change(struct zab *z, const struct zab_event *event)
     uint8_t what = event->reconfig.change, payload[ZAB_MEMBERS_BYTES_MAX];
     enum zab_why why = ZAB_OK;
 
-    if (z->role != ZAB_LEADING || !z->is_established)
+    if (z->role != ZAB_LEADING || !z->is_established || z->steps_down)
         why = ZAB_NOT_LEADER;
     else if (members_are_pending(z) && !PLANTED(z, old_quorum_ignored))
         why = ZAB_PENDING;
@@ -271,8 +271,11 @@ void members_change(struct zab *z, const struct zab_event *event)
     }
     m.version = z->h.last + 1;
     uint32_t len = zab_members_encode(&m, payload, sizeof payload);
-    why = zab_counter_of(z->h.last) >= z->conf.counter_max             ? ZAB_COUNTER_ENDS
-          : broadcast_append(z, ZAB_CONFIG, 1, bytes_of(payload, len)) ? ZAB_OK
-                                                                       : ZAB_FULL;
+    if (zab_counter_of(z->h.last) >= z->conf.counter_max) {
+        z->steps_down = true; /* an election makes a new epoch, and that a new counter */
+        why = ZAB_COUNTER_ENDS;
+    } else if (!broadcast_append(z, ZAB_CONFIG, 1, bytes_of(payload, len))) {
+        why = ZAB_FULL;
+    }
     broadcast_answer(z, event->reconfig.token, why);
 }
