@@ -46,7 +46,8 @@ struct node {
     struct zab *z;
     struct zab_conf conf;
     struct zab_effects out;
-    bool is_cut, is_mute, is_held, is_apply_held;
+    bool is_cut, is_mute, is_apply_held;
+    uint32_t disk_left; /* STOREs, READs, snapshots until it is held */
     struct job *jobs, **jobs_end;
     struct kept log[RECORDS_MAX];
     uint32_t log_count;
@@ -290,14 +291,19 @@ static void forget(struct kept *k)
 }
 
 /* The entries that are in the history, TRUNC and INSTALL honoured. The list is the caller's. */
-static const struct zab_entry **history_of(const struct node *n, uint32_t *count)
+static const struct zab_entry **history_of(const struct node *n, uint32_t *count, uint64_t *begin)
 {
     const struct zab_entry **list = made(RECORDS_MAX * sizeof(struct zab_entry *));
     uint32_t k = 0;
 
+    *begin = 0;
     for (uint32_t i = 0; i < n->log_count; i++) {
         const struct zab_record *rec = &n->log[i].record;
-        if (rec->kind == ZAB_RECORD_INSTALL) k = 0;
+        if (rec->kind == ZAB_RECORD_INSTALL || (rec->kind == ZAB_RECORD_CHECKPOINT && k == 0)) {
+            k = 0;
+            *begin = rec->zxid;
+        }
+        if (rec->kind == ZAB_RECORD_ENTRY && k == 0) *begin = rec->entry.prev;
         if (rec->kind == ZAB_RECORD_TRUNC)
             while (k > 0 && list[k - 1]->last > rec->zxid) k--;
         if (rec->kind == ZAB_RECORD_ENTRY) list[k++] = &rec->entry;
@@ -312,7 +318,8 @@ static void read_log(struct rig *r, uint16_t id, const struct zab_effect *e)
     struct zab_entry found[ZAB_READ_ENTRIES_MAX];
     struct zab_event done = { .kind = ZAB_READ_DONE };
     uint32_t count, bytes = 0;
-    const struct zab_entry **list = history_of(n, &count);
+    uint64_t begin;
+    const struct zab_entry **list = history_of(n, &count, &begin);
 
     for (uint32_t i = 0; i < count && done.read.count < ZAB_READ_ENTRIES_MAX; i++) {
         if (list[i]->prev < e->zxid || (done.read.count == 0 && list[i]->prev != e->zxid)) continue;
@@ -385,12 +392,13 @@ static bool run_disk(struct rig *r, uint16_t id)
     struct zab_event stored = { .kind = ZAB_STORED };
     bool any = false;
 
-    if (n->z == NULL || n->is_held || n->jobs == NULL) return false;
-    while (n->jobs != NULL && (!any || n->jobs->effect.kind == ZAB_STORE)) {
+    if (n->z == NULL || n->disk_left == 0 || n->jobs == NULL) return false;
+    while (n->jobs != NULL && n->disk_left > 0 && (!any || n->jobs->effect.kind == ZAB_STORE)) {
         struct job *j = n->jobs;
         bool is_store = j->effect.kind == ZAB_STORE;
         n->jobs = j->next;
         if (n->jobs == NULL) n->jobs_end = &n->jobs;
+        if (n->disk_left != UINT32_MAX) n->disk_left--;
         if (is_store) {
             any = true;
             stored.at = j->effect.at;
@@ -475,7 +483,8 @@ void rig_run_ms(struct rig *r, uint64_t ms)
 static bool all_follow(struct rig *r, uint16_t leader)
 {
     for (uint16_t id = 1; id <= RIG_NODES_MAX; id++) {
-        if (!is_reachable(r, id) || r->nodes[id]->is_mute || r->nodes[id]->is_held || r->nodes[id]->halted)
+        if (!is_reachable(r, id) || r->nodes[id]->is_mute || r->nodes[id]->disk_left == 0 ||
+            r->nodes[id]->halted)
             continue;
         struct zab_state s = rig_state(r, id);
         if (s.leader != leader || !s.is_established) return false;
@@ -504,8 +513,9 @@ static void start(struct rig *r, uint16_t id)
 {
     struct node *n = r->nodes[id];
     uint32_t count;
-    const struct zab_entry **list = history_of(n, &count);
-    bool in_log = count == 0 || n->snap.zxid == list[0]->prev;
+    uint64_t begin;
+    const struct zab_entry **list = history_of(n, &count, &begin);
+    bool in_log = n->snap.zxid == begin;
 
     for (uint32_t i = 0; i < count; i++) in_log |= list[i]->last == n->snap.zxid;
     free(list);
@@ -525,6 +535,7 @@ void rig_join(struct rig *r, uint16_t id)
 
     CHECK(id <= RIG_NODES_MAX && r->nodes[id] == NULL);
     n->jobs_end = &n->jobs;
+    n->disk_left = UINT32_MAX;
     n->conf = r->conf;
     n->conf.id = id;
     n->conf.seed = id;
@@ -601,7 +612,12 @@ void rig_mute(struct rig *r, uint16_t id, bool is_mute)
 
 void rig_hold_disk(struct rig *r, uint16_t id, bool is_held)
 {
-    node_of(r, id)->is_held = is_held;
+    node_of(r, id)->disk_left = is_held ? 0 : UINT32_MAX;
+}
+
+void rig_hold_disk_after(struct rig *r, uint16_t id, uint32_t count)
+{
+    node_of(r, id)->disk_left = count;
 }
 
 void rig_hold_apply(struct rig *r, uint16_t id, bool is_held)

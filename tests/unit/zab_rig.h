@@ -42,6 +42,8 @@ void rig_cut(struct rig *r, uint16_t id, bool is_cut);
 void rig_mute(struct rig *r, uint16_t id, bool is_mute);
 /* A disk that is held completes nothing: no STORE, READ, snapshot. */
 void rig_hold_disk(struct rig *r, uint16_t id, bool is_held);
+/* It completes so many more, and is held then. */
+void rig_hold_disk_after(struct rig *r, uint16_t id, uint32_t count);
 /* A state machine that is held applies nothing. */
 void rig_hold_apply(struct rig *r, uint16_t id, bool is_held);
 /* Ends the process: what was not durable is lost. It comes back with what is on its disk. */
