@@ -36,7 +36,7 @@ bool peer_address_parse(const char *text, struct peer_address *out)
     if (out->host[0] == '[' && len > 2 && out->host[len - 1] == ']') {
         memmove(out->host, out->host + 1, len - 2);
         out->host[len - 2] = '\0';
-    } else if (strchr(out->host, ':') != NULL) {
+    } else if (strpbrk(out->host, ":[]") != NULL) {
         return false;
     }
     return out->peer_port != 0 && out->host[0] != '\0';
