@@ -312,6 +312,8 @@ def step_retained(s):
     w.publish("ret/yes", "", 1, retain=True)
     r.see()
     w.publish("ret/@ar=12", "", 1, retain=True)
+    w.publish("ret/end", "yes", 1)
+    r.see()  # so what came before was asked about before the reader goes
     r.leave()
 
 
