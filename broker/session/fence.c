@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/bisect.h"
 #include "base/check.h"
 #include "base/limits.h"
 #include "session/session_int.h"
@@ -201,17 +202,15 @@ void session_copy_end(struct session *s, uint64_t topic_hash, uint64_t version, 
 
 /* --- entries that are finished instead of sent: ascending, as the journal brought them */
 
+static bool is_before(const void *items, size_t i, uint64_t seq)
+{
+    const uint64_t *voided = items;
+    return voided[i] < seq;
+}
+
 static uint32_t voided_at(const struct session_fence *f, uint64_t seq)
 {
-    uint32_t low = 0, high = f->voided_count;
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (f->voided[mid] < seq)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    return (uint32_t)bisect(f->voided, f->voided_count, seq, is_before);
 }
 
 bool session_is_void(const struct session *s, uint64_t seq)

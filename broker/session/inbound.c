@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/bisect.h"
 #include "base/check.h"
 #include "session/session_int.h"
 #include <stdlib.h>
@@ -8,19 +9,16 @@
 
 enum { ROOM_MIN = 4 };
 
+static bool is_before(const void *items, size_t i, uint64_t id)
+{
+    const struct inbound_item *item = items;
+    return item[i].id < id;
+}
+
 /* The first item whose id is not below this one. */
 static uint32_t place_of(const struct session *s, uint16_t id)
 {
-    const struct qos2_in *in = &s->inbound;
-    uint32_t low = 0, high = in->count;
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (in->at[mid].id < id)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    return (uint32_t)bisect(s->inbound.at, s->inbound.count, id, is_before);
 }
 
 static struct inbound_item *find(const struct session *s, uint16_t id)

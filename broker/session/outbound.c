@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/bisect.h"
 #include "base/check.h"
 #include "session/session_int.h"
 #include <stdlib.h>
@@ -303,17 +304,16 @@ uint32_t session_ack_state(struct session *s, uint64_t *cursor, uint64_t *open, 
     return count;
 }
 
+static bool is_before(const void *of, size_t i, uint64_t seq)
+{
+    const struct session *s = of;
+    return session_at(s, s->head + (uint32_t)i)->seq < seq;
+}
+
 struct session_entry *session_find_seq(const struct session *s, uint64_t seq)
 {
-    uint32_t low = s->head, high = s->tail; /* ascending by seq */
-    while (low != high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (session_at(s, mid)->seq < seq)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low == s->tail || session_at(s, low)->seq != seq ? NULL : session_at(s, low);
+    uint32_t at = s->head + (uint32_t)bisect(s, s->tail - s->head, seq, is_before);
+    return at == s->tail || session_at(s, at)->seq != seq ? NULL : session_at(s, at);
 }
 
 bool session_has_finished(const struct session *s, uint64_t seq)

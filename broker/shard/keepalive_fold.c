@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/bisect.h"
 #include "shard/keepalive_way.h"
 #include "shard/shard_int.h"
 #include <stdlib.h>
@@ -46,18 +47,16 @@ void ways_past_fini(struct shards *all)
     all->past_ways = (struct keepalive_past){ 0 };
 }
 
+static bool is_before(const void *items, size_t i, uint64_t client)
+{
+    const struct keepalive_row *rows = items;
+    return rows[i].client < client;
+}
+
 /* The first row of a client, or of whoever comes after it. */
 static size_t find(const struct keepalive_past *p, uint64_t client)
 {
-    size_t low = 0, high = p->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (p->at[middle].client < client)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return bisect(p->at, p->count, client, is_before);
 }
 
 static struct ka_state state_of(const struct keepalive_row *row)

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/backlog.h"
+#include "base/bisect.h"
 #include <stdlib.h>
 #include <string.h>
 
+static bool is_open_before(const void *items, size_t i, uint64_t seq)
+{
+    const uint64_t *open = items;
+    return open[i] < seq;
+}
+
 bool command_ack_is_open(const struct command_ack *ack, uint64_t seq)
 {
-    uint32_t low = 0, high = ack->open_count;
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (ack->open[mid] < seq)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low < ack->open_count && ack->open[low] == seq;
+    size_t i = bisect(ack->open, ack->open_count, seq, is_open_before);
+    return i < ack->open_count && ack->open[i] == seq;
 }
 
 void backlog_fini(struct backlog *b)
@@ -114,18 +114,17 @@ enum err backlog_add(struct backlog *b, struct backlog_entry e, bool was_expecte
     return ERR_OK;
 }
 
+/* Of those that leave, too. */
+static bool is_before(const void *of, size_t i, uint64_t seq)
+{
+    const struct backlog *b = of;
+    return b->entries[b->head - b->leaving + i].seq < seq;
+}
+
 /* Index of the first entry that is not before this seq. */
 static uint32_t place_of(const struct backlog *b, uint64_t seq)
 {
-    uint32_t low = b->head - b->leaving, high = b->head + b->count;
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (b->entries[mid].seq < seq)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    return b->head - b->leaving + (uint32_t)bisect(b, b->leaving + b->count, seq, is_before);
 }
 
 bool backlog_has(const struct backlog *b, uint64_t seq)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/in_ids.h"
+#include "base/bisect.h"
 #include "base/check.h"
 #include <stdlib.h>
 #include <string.h>
@@ -11,18 +12,16 @@ void in_ids_fini(struct in_ids *s)
     *s = (struct in_ids){ 0 };
 }
 
+static bool is_page_before(const void *items, size_t i, uint64_t high)
+{
+    const struct in_ids_page *pages = items;
+    return pages[i].high < high;
+}
+
 /* Where the page of an id is, or would be. */
 static uint32_t page_index(const struct in_ids *s, uint16_t id)
 {
-    uint32_t low = 0, high = s->count;
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (s->pages[mid].high < id >> 8)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    return (uint32_t)bisect(s->pages, s->count, id >> 8, is_page_before);
 }
 
 static struct in_ids_page *find_page(const struct in_ids *s, uint16_t id)
@@ -31,18 +30,16 @@ static struct in_ids_page *find_page(const struct in_ids *s, uint16_t id)
     return i < s->count && s->pages[i].high == id >> 8 ? &s->pages[i] : NULL;
 }
 
+static bool is_before(const void *items, size_t i, uint64_t id)
+{
+    const struct in_id *ids = items;
+    return ids[i].id < id;
+}
+
 /* Where it is in its page, or would be. */
 static uint32_t place_of(const struct in_ids_page *p, uint16_t id)
 {
-    uint32_t low = 0, high = p->count;
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (p->at[mid].id < id)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    return (uint32_t)bisect(p->at, p->count, id, is_before);
 }
 
 struct in_id *in_ids_find(const struct in_ids *s, uint16_t id)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/tables.h"
+#include "base/bisect.h"
 #include "base/check.h"
 #include "base/map.h"
 #include "store/in_ids.h"
@@ -68,19 +69,16 @@ static bool queue_make_room(struct queue *q, uint32_t more)
     return true;
 }
 
+static bool is_not_after(const void *items, size_t i, uint64_t seq)
+{
+    const struct store_row *rows = items;
+    return rows[i].seq <= seq;
+}
+
 /* Index of the first row after a position. */
 static uint32_t queue_after(const struct queue *q, uint64_t after)
 {
-    const struct store_row *rows = q->rows + q->head;
-    uint32_t low = 0, high = q->count;
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        if (rows[mid].seq <= after)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
+    return (uint32_t)bisect(q->rows + q->head, q->count, after, is_not_after);
 }
 
 /* NULL: it is elsewhere, or gone. */

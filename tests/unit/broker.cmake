@@ -32,6 +32,7 @@ add_test(NAME unit_out COMMAND test_out)
 unit_test(worker worker)
 unit_test(access access topic)
 
+unit_test(bisect base)
 unit_test(heap base)
 counts_memory(heap)
 if("heap_sanitizer" IN_LIST LONGLINK_LEFT_OUT)
