@@ -62,14 +62,30 @@ void zab_free(struct zab **owner)
     free(z);
 }
 
-/* The first entry of a log that was purged: what is before it is known by its position only. */
+/* Logs are purged a segment at a time, and what is left of a segment may begin with anything: of what was
+ * before it nothing is known but where it ended. */
+static bool has_entries(const struct zab *z)
+{
+    return z->h.begin < z->h.last;
+}
+
 static enum err restore_entry(struct zab *z, const struct zab_entry *e)
 {
-    if (z->h.last == 0 && e->prev != 0) history_reset(z, e->prev);
+    if (!has_entries(z) && e->prev > z->h.last) history_reset(z, e->prev);
     if (!history_follows(z->h.last, e)) return ERR_SYNTAX;
     if (!history_keep(z, e, 0)) return ERR_SYNTAX;
     history_stored(z);
     members_note(z, e);
+    return ERR_OK;
+}
+
+static enum err restore_trunc(struct zab *z, uint64_t to)
+{
+    bool is_known = to >= z->h.begin && to <= z->h.last;
+
+    if (to > z->h.last && has_entries(z)) return ERR_SYNTAX;
+    history_truncate(z, to);
+    if (!is_known) history_reset(z, to);
     return ERR_OK;
 }
 
@@ -103,10 +119,7 @@ enum err zab_restore(struct zab *z, const struct zab_record *r)
         if (r->epoch > z->current) z->current = r->epoch;
         z->must_relearn = false;
         return ERR_OK;
-    case ZAB_RECORD_TRUNC:
-        if (r->zxid > z->h.last || r->zxid < z->h.begin) return ERR_SYNTAX;
-        history_truncate(z, r->zxid);
-        return ERR_OK;
+    case ZAB_RECORD_TRUNC: return restore_trunc(z, r->zxid);
     case ZAB_RECORD_INSTALL:
         if (r->members == NULL || !zab_members_are_valid(r->members)) return ERR_SYNTAX;
         history_reset(z, r->zxid);

@@ -56,7 +56,6 @@ static void ends_truncate(struct history *h, uint64_t to)
     while (h->ends_count > 0 && h->ends[h->ends_count - 1].epoch >= zab_epoch_of(to)) h->ends_count--;
     if (h->ends_begin > to) h->ends_begin = to;
     if (to > 0) ends_add(h, to);
-    if (h->ends_begin > to) h->ends_begin = to;
 }
 
 uint64_t history_known(const struct history *h)

@@ -101,7 +101,8 @@ static void on_trunc(struct zab *z, uint64_t to)
 {
     struct zab_record r = { .kind = ZAB_RECORD_TRUNC, .zxid = to };
 
-    if (z->phase != PHASE_PROMISED || to >= z->h.last || to < z->h.begin) {
+    if (z->phase != PHASE_PROMISED || z->is_snapping || z->is_installing || to >= z->h.last ||
+        to < z->h.begin) {
         zab_look(z);
         return;
     }
