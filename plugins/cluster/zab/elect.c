@@ -2,7 +2,9 @@
 /*
  * LOOKING: fast leader election. Everyone tells everyone the best vote that he knows, by (current epoch, end
  * of the durable log, id); when a quorum says the same, and for a while nobody knows better, it is over.
- * Nothing is promised here: two leaders may come of it, and discovery lets one of them through.
+ * Nothing is promised here: two leaders may come of it, and discovery lets one of them through. So whoever is
+ * asked supports the best vote that he hears, though he may be no voter in his own list: lists differ while
+ * members change, and each node counts by its own.
  */
 #include "zab/calls_int.h"
 
@@ -50,7 +52,7 @@ static void tell(struct zab *z, uint16_t to)
                                  .zxid = z->vote.zxid,
                                  .round = z->round };
     if (z->role == ZAB_LOOKING) {
-        if (!may_vote(z)) e->note.leader = 0;
+        if (z->must_relearn) e->note.leader = 0;
         return;
     }
     e->note.leader = z->leader;
@@ -68,7 +70,8 @@ static void answer(struct zab *z, struct peer *p)
 void elect_tell_all(struct zab *z)
 {
     for (uint32_t i = SELF + 1; i < PEERS_MAX; i++)
-        if (z->peers[i].id != 0 && is_voter(z, z->peers[i].id)) tell(z, z->peers[i].id);
+        if (z->peers[i].id != 0 && (z->peers[i].is_up || is_voter(z, z->peers[i].id)))
+            tell(z, z->peers[i].id);
 }
 
 static void forget_votes(struct zab *z)
@@ -135,7 +138,7 @@ static void check_votes(struct zab *z)
 /* The best of all votes of this round that we have, ours among them. */
 static void adopt(struct zab *z, const struct vote *v)
 {
-    if (!is_better(v, &z->vote)) return;
+    if (v->leader == z->conf.id || !is_better(v, &z->vote)) return;
     z->vote = *v;
     z->is_finalizing = false;
     elect_tell_all(z);
@@ -154,7 +157,7 @@ static void on_looking(struct zab *z, struct peer *p, const struct zab_note *n)
         struct vote own = own_vote(z);
         z->round = n->round;
         forget_votes(z);
-        z->vote = is_better(&v, &own) ? v : own;
+        z->vote = v.leader != z->conf.id && is_better(&v, &own) ? v : own;
         elect_tell_all(z);
         repeat_later(z, z->conf.finalize_ms);
     }
@@ -162,6 +165,13 @@ static void on_looking(struct zab *z, struct peer *p, const struct zab_note *n)
     p->has_vote = true;
     adopt(z, &v);
     check_votes(z);
+}
+
+static void follow(struct zab *z, uint32_t epoch, const struct zab_note *n)
+{
+    z->round = n->round;
+    z->vote = (struct vote){ n->leader, epoch, n->zxid };
+    learn_begin(z, n->leader);
 }
 
 /* An election that is over for a quorum, its leader among them, who says himself that he leads. */
@@ -178,10 +188,7 @@ static void join_others(struct zab *z, const struct zab_note *n)
         if (p->has_out && p->out_leader == n->leader && p->out_epoch == leader->out_epoch)
             set |= (uint32_t)1 << i;
     }
-    if (!is_quorum(z, set)) return;
-    z->round = n->round;
-    z->vote = (struct vote){ n->leader, leader->out_epoch, n->zxid };
-    learn_begin(z, n->leader);
+    if (is_quorum(z, set)) follow(z, leader->out_epoch, n);
 }
 
 static void on_decided(struct zab *z, struct peer *p, const struct zab_note *n)
@@ -191,6 +198,16 @@ static void on_decided(struct zab *z, struct peer *p, const struct zab_note *n)
     p->out_leader = n->leader;
     p->out_epoch = n->epoch;
     join_others(z, n);
+}
+
+/* Our list of members may be too old for an election: who has looked for long follows whoever says that he
+ * leads. The epochs decide whether he may. */
+static bool is_told_to_follow(const struct zab *z, const struct peer *p, const struct zab_note *n)
+{
+    uint64_t patience_ms = 2 * zab_ticks_ms(z, z->conf.sync_ticks);
+
+    return n->state == ZAB_NOTE_LEADING && n->leader == p->id && n->epoch >= z->current &&
+           z->now_ms - z->since_ms > patience_ms;
 }
 
 void elect_note(struct zab *z, uint16_t from, const struct zab_note *n)
@@ -209,14 +226,17 @@ void elect_note(struct zab *z, uint16_t from, const struct zab_note *n)
         return;
     }
     if (z->phase == PHASE_DRAIN) return;
-    if (!is_voter(z, from) || n->leader == 0) {
+    if (is_told_to_follow(z, p, n)) {
+        follow(z, n->epoch, n);
+        return;
+    }
+    if (n->leader == 0) {
         if (n->state == ZAB_NOTE_LOOKING) answer(z, p);
         return;
     }
-    if (!is_voter(z, n->leader)) return;
-    if (n->state == ZAB_NOTE_LOOKING && may_vote(z))
+    if (n->state == ZAB_NOTE_LOOKING && !z->must_relearn)
         on_looking(z, p, n);
-    else if (n->state == ZAB_NOTE_FOLLOWING || n->state == ZAB_NOTE_LEADING)
+    else if (n->state != ZAB_NOTE_LOOKING)
         on_decided(z, p, n);
 }
 
