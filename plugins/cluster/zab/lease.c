@@ -5,11 +5,12 @@
  *   leader  --PING(leader_ms, stamp, lease)-->  learner: a lease until stamp + lease, on its own clock
  *   leader  <-PONG(leader_ms, stamp', applied)-          stamp': its clock now; the next lease runs from it
  *
- * A learner's lease runs from before its PONG left, the leader remembers it from when the PONG came: however
- * long a frame travels, the leader's memory outlives the lease; only clocks that run apart (drift) are added.
- * The leader's own lease runs from when those PINGs left that a quorum has answered, and it grants nobody a
- * longer one: so whoever has a lease, a quorum followed his leader less than lease_ms ago. A new leader has a
- * quorum, too, and settles nothing for one lease and the drift: then all older leases have ended.
+ * A learner's lease runs from before its PONG left, the leader remembers it from when its next PING leaves,
+ * by a clock that was read after the PONG came: however long a frame travels, or a process sleeps, the
+ * leader's memory outlives the lease; only clocks that run apart (drift) are added. The leader's own lease
+ * runs from when those PINGs left that a quorum has answered, and it grants nobody a longer one: so whoever
+ * has a lease, a quorum followed his leader less than lease_ms ago. A new leader has a quorum, too, and
+ * settles nothing for one lease and the drift: then all older leases have ended.
  *
  * settled: every node that may have a lease has applied so far. Who lags behind it is not renewed.
  */
@@ -17,7 +18,7 @@
 
 static uint64_t with_drift(const struct zab *z, uint64_t ms)
 {
-    return ms + ms * z->conf.drift_per_mille / 1000 + 1;
+    return ms + ms * z->conf.drift_per_mille / 1000 + 3; /* and two clocks that were rounded */
 }
 
 /* A quorum followed us at that time, on our clock; 0: never. */
@@ -47,7 +48,7 @@ static bool may_have_lease(const struct zab *z, uint64_t applied)
 
 static uint32_t grant(struct zab *z, struct peer *p)
 {
-    uint64_t from = p->stamp_heard_ms, ms = z->conf.lease_ms;
+    uint64_t from = z->now_ms, ms = z->conf.lease_ms;
 
     if (!p->has_ponged || !p->uptodate_sent || !is_member(z, p->id)) return 0;
     if (!may_have_lease(z, p->applied) || p->applied < p->lease_commit || z->lease_until_ms <= from) return 0;
@@ -88,7 +89,6 @@ void lease_pong(struct zab *z, struct peer *p, const struct zab_frame *f)
     p->has_ponged = true;
     p->ponged_ms = f->pong.leader_ms;
     p->stamp_ms = f->pong.stamp_ms;
-    p->stamp_heard_ms = z->now_ms;
     p->applied = f->pong.applied;
     lease_renew(z);
 }
