@@ -98,7 +98,7 @@ enum zab_why {
     ZAB_TOO_LARGE,
     ZAB_PENDING,        /* a change of the members is not committed yet */
     ZAB_NO_SUCH_CHANGE, /* the member is there already, or is not; or the last voter would go */
-    ZAB_NOT_SYNCED,     /* who shall vote must have caught up first */
+    ZAB_NOT_SYNCED,     /* who shall vote must have caught up first, and a quorum of the new be here */
     ZAB_COUNTER_ENDS,   /* this epoch's counter is used up; a new epoch begins */
 };
 

@@ -250,6 +250,21 @@ static bool has_caught_up(struct zab *z, uint16_t id)
     return id == z->conf.id || (p != NULL && p->uptodate_sent && p->acked >= z->commit);
 }
 
+/* Would the members that are here now be a quorum of the new ones? Else the change could never be committed.
+ */
+static bool can_commit(const struct zab *z, const struct zab_members *m)
+{
+    uint64_t patience_ms = zab_ticks_ms(z, z->conf.sync_ticks);
+    uint32_t set = 1 << SELF;
+
+    for (uint32_t i = SELF + 1; i < PEERS_MAX; i++) {
+        const struct peer *p = &z->peers[i];
+        if (p->id == 0 || p->phase != LEARNER_SYNCING || !p->uptodate_sent) continue;
+        if (z->now_ms - p->heard_ms <= patience_ms) set |= (uint32_t)1 << i;
+    }
+    return has_quorum(z, m, set);
+}
+
 void members_change(struct zab *z, const struct zab_event *event)
 {
     struct zab_members m = z->members;
@@ -264,6 +279,8 @@ void members_change(struct zab *z, const struct zab_event *event)
     else if (!change(&m, what, one))
         why = ZAB_NO_SUCH_CHANGE;
     else if (what != ZAB_REMOVE && one->role == ZAB_VOTER && !has_caught_up(z, one->id))
+        why = ZAB_NOT_SYNCED;
+    else if (!can_commit(z, &m) && !PLANTED(z, old_quorum_ignored))
         why = ZAB_NOT_SYNCED;
     if (why != ZAB_OK) {
         broadcast_answer(z, event->reconfig.token, why);

@@ -84,7 +84,7 @@ struct peer {
     struct zab_at asked; /* READ or SNAP_SEND */
     uint64_t heard_ms, progress_ms;
 
-    uint64_t stamp_ms, stamp_heard_ms, ponged_ms, applied; /* lease.c */
+    uint64_t stamp_ms, ponged_ms, applied; /* lease.c */
     uint64_t lease_until_ms, lease_commit;
     bool has_ponged;
 };
