@@ -165,7 +165,7 @@ void lead_check_established(struct zab *z)
         if (!is_quorum(z, set)) return;
         z->phase = PHASE_BROADCAST;
         z->is_established = true;
-        z->established_ms = z->now_ms;
+        z->established_ms = 0;
         zab_tell_role(z);
         broadcast_committed(z, zab_zxid(z->epoch, 0));
         /* Those whose logs were damaged have waited for this. */
@@ -286,6 +286,8 @@ void lead_tick(struct zab *z)
     }
     if (z->now_ms < z->ping_at_ms) return;
     z->ping_at_ms = z->now_ms + z->conf.tick_ms / 2;
+    /* By a clock that was read after it: older leases are waited for, however late this tick is. */
+    if (z->is_established && z->established_ms == 0) z->established_ms = z->now_ms;
     lease_renew(z);
     lease_ping_all(z);
 }

@@ -116,7 +116,7 @@ void lease_settle(struct zab *z)
 {
     uint64_t least = z->applied;
 
-    if (z->role != ZAB_LEADING || !z->is_established) return;
+    if (z->role != ZAB_LEADING || !z->is_established || z->established_ms == 0) return;
     if (z->now_ms <= z->established_ms + with_drift(z, z->conf.lease_ms) && !PLANTED(z, lease_without_wait))
         return;
     for (uint32_t i = SELF + 1; i < PEERS_MAX; i++) {

@@ -137,7 +137,7 @@ struct zab {
     bool is_reading, is_installing, is_snapping;
     struct zab_at read_at, install_at;
     uint64_t snap_zxid, snap_bytes;
-    uint64_t lease_until_ms, established_ms;
+    uint64_t lease_until_ms, established_ms; /* established: by the first tick after it; 0: not yet */
     bool steps_down;
     struct zab_effects *out;
 #ifdef ZAB_PLANTS
