@@ -14,3 +14,4 @@ function(fuzz_cluster name mutations)
 endfunction()
 
 fuzz_cluster(wire 400000)
+fuzz_cluster(peer 10000)
