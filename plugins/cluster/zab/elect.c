@@ -162,7 +162,8 @@ static void on_looking(struct zab *z, struct peer *p, const struct zab_note *n)
         repeat_later(z, z->conf.finalize_ms);
     }
     p->vote = v;
-    p->has_vote = true;
+    p->has_vote = v.leader != 0;
+    if (v.leader == 0) answer(z, p); /* it has no vote, and wants to know of one */
     adopt(z, &v);
     check_votes(z);
 }
@@ -230,14 +231,12 @@ void elect_note(struct zab *z, uint16_t from, const struct zab_note *n)
         follow(z, n->epoch, n);
         return;
     }
-    if (n->leader == 0) {
-        if (n->state == ZAB_NOTE_LOOKING) answer(z, p);
-        return;
-    }
-    if (n->state == ZAB_NOTE_LOOKING && !z->must_relearn)
-        on_looking(z, p, n);
-    else if (n->state != ZAB_NOTE_LOOKING)
+    if (n->state != ZAB_NOTE_LOOKING)
         on_decided(z, p, n);
+    else if (z->must_relearn)
+        answer(z, p);
+    else
+        on_looking(z, p, n);
 }
 
 void elect_tick(struct zab *z)
