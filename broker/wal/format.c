@@ -110,23 +110,32 @@ uint32_t wal_record_synced(const uint8_t *at)
     return (uint32_t)get(at + 12, 4);
 }
 
+static bool head_is_whole(const uint8_t *at, uint32_t seed)
+{
+    if (at[47] != WAL_RECORD_VERSION) return false;
+    uint32_t len = wal_record_bytes(at);
+    if (len < WAL_RECORD_BYTES_MIN || len > WAL_RECORD_BYTES_MAX) return false;
+    return get(at + 40, 4) == head_crc(at, seed);
+}
+
 bool wal_head_sound(const struct wal_image *image, uint32_t offset)
 {
     if (image->size < WAL_HEAD_BYTES || offset > image->size - WAL_HEAD_BYTES) return false;
     const uint8_t *at = image->at + offset;
-    if (at[47] != WAL_RECORD_VERSION) return false;
+    return head_is_whole(at, image->header.seed) && wal_record_synced(at) <= offset;
+}
+
+bool wal_record_is_whole(const uint8_t *at, uint32_t left, uint32_t seed)
+{
+    if (left < WAL_HEAD_BYTES || !head_is_whole(at, seed)) return false;
     uint32_t len = wal_record_bytes(at);
-    if (len < WAL_RECORD_BYTES_MIN || len > WAL_RECORD_BYTES_MAX) return false;
-    return get(at + 40, 4) == head_crc(at, image->header.seed) && wal_record_synced(at) <= offset;
+    return len <= left && at[len - 1] == WAL_END_BYTE && wal_record_crc(at) == record_crc(at, seed);
 }
 
 bool wal_record_sound(const struct wal_image *image, uint32_t offset)
 {
     if (!wal_head_sound(image, offset)) return false;
-    const uint8_t *at = image->at + offset;
-    uint32_t len = wal_record_bytes(at);
-    if (len > image->size - offset || at[len - 1] != WAL_END_BYTE) return false;
-    return wal_record_crc(at) == record_crc(at, image->header.seed);
+    return wal_record_is_whole(image->at + offset, image->size - offset, image->header.seed);
 }
 
 void wal_record_get(const uint8_t *at, struct wal_record *out)

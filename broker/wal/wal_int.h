@@ -115,6 +115,8 @@ uint32_t wal_record_bytes(const uint8_t *at);
 /* Is there a record, whole and unharmed? Does not look at its chain. */
 bool wal_record_sound(const struct wal_image *image, uint32_t offset);
 bool wal_head_sound(const struct wal_image *image, uint32_t offset);
+/* The same of `left` bytes that begin with a record. */
+bool wal_record_is_whole(const uint8_t *at, uint32_t left, uint32_t seed);
 uint32_t wal_record_synced(const uint8_t *at);
 uint32_t wal_record_chain(const uint8_t *at);
 uint32_t wal_record_crc(const uint8_t *at);

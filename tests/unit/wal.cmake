@@ -3,7 +3,7 @@ add_library(wal_disk STATIC unit/wal_disk.c)
 target_include_directories(wal_disk PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(wal_disk PUBLIC ll_wal)
 
-foreach(name wal wal_crash wal_damage)
+foreach(name wal wal_crash wal_damage wal_reader)
   unit_test(${name} wal)
   target_link_libraries(test_${name} PRIVATE wal_disk)
 endforeach()
