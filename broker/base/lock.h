@@ -18,6 +18,7 @@
 enum lock_rank {
     LOCK_RANK_SHARD = 0,
     LOCK_RANK_SUBS = 1,
+    LOCK_RANK_CLUSTER_NODE = 2,
     LOCK_RANK_WAL_NEXT = 3,
     LOCK_RANK_WAL_LIST = 4,
     LOCK_RANK_ADDRESSES = 5,
