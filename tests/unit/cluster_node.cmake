@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
+foreach(name index snap conf)
+  unit_test(cluster_${name} cluster_node)
+endforeach()
