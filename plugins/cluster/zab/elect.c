@@ -199,6 +199,13 @@ static void on_decided(struct zab *z, struct peer *p, const struct zab_note *n)
     p->out_leader = n->leader;
     p->out_epoch = n->epoch;
     join_others(z, n);
+    if (z->role != ZAB_LOOKING || n->round != z->round || !may_vote(z)) return;
+    /* It decided in our round, and until its leader is established it says by which vote. The note with that
+     * vote itself may never come: a newer one takes the place of one that waits. */
+    p->vote = (struct vote){ n->leader, n->epoch, n->zxid };
+    p->has_vote = true;
+    adopt(z, &p->vote);
+    check_votes(z);
 }
 
 /* Our list of members may be too old for an election: who has looked for long follows whoever says that he
