@@ -12,8 +12,8 @@
  * Thread:  any.
  * Memory:  a value.
  * Limits:  CONF_LINE_BYTES a line, ZAB_NODES_MAX servers.
- * Errors:  ERR_SYNTAX, ERR_RANGE, ERR_SYS: with a text that names file, line, key, value, and what is
- * allowed. Tests:   tests/unit/test_cluster_conf.c
+ * Errors:  ERR_SYNTAX, ERR_RANGE, ERR_SYS: with a text of file, line, key, value, and what is allowed.
+ * Tests:   tests/unit/test_cluster_conf.c
  */
 #ifndef NODE_CONF_H
 #define NODE_CONF_H
