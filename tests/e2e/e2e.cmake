@@ -72,6 +72,10 @@ e2e_test(plugin_transcript)
 set_property(TEST e2e_plugin_transcript APPEND PROPERTY ENVIRONMENT "LONGLINK_TEST_PLUGINS=${CMAKE_BINARY_DIR}/lib/test")
 e2e_test(plugin_dynsec)
 
+# The consensus core by itself: no broker in it.
+e2e_test(zab)
+set_property(TEST e2e_zab APPEND PROPERTY ENVIRONMENT "ZAB_NODE=$<TARGET_FILE:zab-node>")
+
 # In network namespaces of their own. Where those cannot be had they are skipped, unless LONGLINK_NETNS is "must".
 function(netns_test name)
   e2e_test(${name})

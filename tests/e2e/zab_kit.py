@@ -21,7 +21,7 @@ import unittest
 import kit
 
 PUT, STATE, LIST, RECONFIG = 1, 2, 3, 4
-OK, NOT_LEADER, FULL, UNKNOWN = 0, 1, 2, 99
+OK, NOT_LEADER, FULL, NO_SUCH_CHANGE, UNKNOWN = 0, 1, 2, 5, 99
 ADD, REMOVE, SET_ROLE = 1, 2, 3
 VOTER, OBSERVER = 1, 2
 
@@ -361,9 +361,6 @@ class Test(unittest.TestCase):
         load.start()
         self.addCleanup(load.ends.set)
         return load
-
-    def run(self, result=None):
-        return super().run(result)
 
 
 def main():

@@ -21,6 +21,7 @@ struct history {
     uint64_t first_lsn, reset_lsn; /* the last INSTALL */
     bool has_checkpoint;
     const char *wrong;
+    uint64_t lsn; /* of the record that is looked at */
 };
 
 static enum err say(char text[NODE_TEXT_BYTES], enum err rc, const char *what, const char *why)
@@ -48,6 +49,7 @@ static enum err decode(struct history *h, const struct wal_record *record, struc
 {
     enum wire_rc rc = wire_record_decode(record->payload, r, scratch);
 
+    h->lsn = record->first;
     if (rc == WIRE_OK && r->kind == record->type) return ERR_OK;
     h->wrong = rc == WIRE_OK ? "its kind is not what its payload says" : wire_rc_text(rc);
     return ERR_SYNTAX;
@@ -86,6 +88,8 @@ static enum err restore(void *arg, const struct wal_record *record)
     enum err rc = decode(h, record, &r, &scratch);
 
     if (rc != ERR_OK || !is_history(h, &r, record->first)) return rc;
+    /* A purge may have left it in front, without the entries that stood between its snapshot and it. */
+    if (r.kind == ZAB_RECORD_CHECKPOINT) r.zxid = h->n->index.begin;
     rc = zab_restore(h->n->zab, &r);
     if (rc == ERR_SYNTAX) h->wrong = "it does not follow those before it";
     return rc;
@@ -98,7 +102,9 @@ static enum err read_log(struct history *h, enum err (*each)(void *arg, const st
 
     if (rc == ERR_OK) return rc;
     const char *why = h->wrong != NULL ? h->wrong : wal_reader_error(h->n->wal_reader);
-    return say(text, rc, "a record of the log cannot be used", why[0] != '\0' ? why : err_text(rc));
+    snprintf(text, NODE_TEXT_BYTES, "record %" PRIu64 " of the log in %s cannot be used: %s", h->lsn,
+             h->n->conf.data_dir, why[0] != '\0' ? why : err_text(rc));
+    return rc;
 }
 
 /* --- the snapshot to begin from */
