@@ -80,6 +80,7 @@ void broadcast_committed(struct zab *z, uint64_t zxid)
     /* A change of the members that ends our own part in it. */
     if (z->role == ZAB_LEADING && z->members.version <= zxid && !is_voter(z, z->conf.id))
         z->steps_down = true;
+    zab_fit_role(z);
 }
 
 static void deliver(struct zab *z, const struct zab_entry *e)

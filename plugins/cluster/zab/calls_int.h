@@ -16,7 +16,8 @@ void zab_send(struct zab *z, struct peer *p, const struct zab_frame *f);
 void zab_send_zxid(struct zab *z, struct peer *p, enum zab_frame_type type, uint64_t zxid);
 void zab_close(struct zab *z, struct peer *p);
 void zab_tell_role(struct zab *z);
-void zab_look(struct zab *z); /* leaves whatever role there is */
+void zab_fit_role(struct zab *z); /* a learner that became a voter, or is none any more */
+void zab_look(struct zab *z);     /* leaves whatever role there is */
 void zab_drained(struct zab *z);
 struct zab_at zab_ask(struct zab *z);
 

@@ -180,7 +180,9 @@ uint64_t quorum_least(const struct zab *z, const uint64_t value[PEERS_MAX])
 static void members_tell(struct zab *z)
 {
     for (uint32_t i = 0; i < z->members.count; i++) (void)peer_make(z, z->members.at[i].id);
-    if (z->is_started) zab_emit(z, ZAB_MEMBERS)->members = &z->members;
+    if (!z->is_started) return;
+    zab_emit(z, ZAB_MEMBERS)->members = &z->members;
+    zab_fit_role(z);
 }
 
 /* A snapshot's: there are none before. */

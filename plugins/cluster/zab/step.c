@@ -62,6 +62,15 @@ void zab_tell_role(struct zab *z)
     e->epoch = z->epoch;
 }
 
+void zab_fit_role(struct zab *z)
+{
+    uint8_t role = is_voter(z, z->conf.id) ? ZAB_FOLLOWING : ZAB_OBSERVING;
+
+    if (z->role == ZAB_LOOKING || z->role == ZAB_LEADING || z->role == role) return;
+    z->role = role;
+    zab_tell_role(z);
+}
+
 /* Ends the sessions that a role has used: what is still in their streams is of the past. */
 static void leave(struct zab *z)
 {
