@@ -134,6 +134,20 @@ static void gather(struct zab *z)
         if (z->peers[i].phase == LEARNER_PROMISED) sync_begin(z, &z->peers[i]);
 }
 
+/* Whoever promised this epoch to another leader cannot promise it to us: another epoch, at once, rather than
+ * when patience ends. */
+static bool is_in_vain(const struct zab *z)
+{
+    uint32_t set = 1 << SELF;
+
+    for (uint32_t i = SELF + 1; i < PEERS_MAX; i++) {
+        const struct peer *p = &z->peers[i];
+        if (p->id != 0 && p->phase != LEARNER_NONE && (p->phase != LEARNER_PROMISED || p->counts))
+            set |= (uint32_t)1 << i;
+    }
+    return !is_quorum(z, set);
+}
+
 static void on_ack_epoch(struct zab *z, struct peer *p, const struct zab_frame *f)
 {
     if (p->phase != LEARNER_ASKED || f->ack_epoch.ends_count > ZAB_ENDS_MAX) return;
@@ -145,8 +159,9 @@ static void on_ack_epoch(struct zab *z, struct peer *p, const struct zab_frame *
     p->ends_count = f->ack_epoch.ends_count;
     for (uint32_t i = 0; i < p->ends_count; i++) p->ends[i] = f->ack_epoch.ends[i];
     p->progress_ms = z->progress_ms = z->now_ms;
-    if (z->phase == PHASE_GATHER && is_voter(z, p->id) && !p->must_relearn && is_more_recent(z, p) &&
-        !PLANTED(z, no_recency_check)) {
+    if (z->phase == PHASE_GATHER &&
+        ((is_voter(z, p->id) && !p->must_relearn && is_more_recent(z, p) && !PLANTED(z, no_recency_check)) ||
+         (!p->counts && is_in_vain(z)))) {
         zab_look(z);
         return;
     }
@@ -274,6 +289,7 @@ void lead_tick(struct zab *z)
 
     for (uint32_t i = SELF + 1; i < PEERS_MAX && z->role == ZAB_LEADING; i++) {
         struct peer *p = &z->peers[i];
+        if (p->is_snapping && is_voter(z, p->id)) z->progress_ms = z->now_ms; /* it may be large */
         if (p->phase == LEARNER_NONE || !is_stuck(z, p)) continue;
         zab_close(z, p);
         lead_drop(z, p);
