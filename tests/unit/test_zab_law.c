@@ -2,6 +2,7 @@
 /* Schedules that were thought out to break the core: late ticks, lists of members that differ, old epochs. */
 #include "kit/test.h"
 #include "unit/zab_rig.h"
+#include "unit/zab_solo.h"
 
 static void tick(struct rig *r, uint16_t id, uint64_t now_ms)
 {
@@ -29,5 +30,118 @@ TEST(a_leader_whose_tick_is_late_still_waits_for_the_leases_of_the_one_before)
     CHECK_INT(0, rig_state(r, 3).settled);
     tick(r, 3, rig_now_ms(r) + 6200);
     CHECK_INT(zab_zxid(1, 0), rig_state(r, 3).settled);
+    rig_free(&r);
+}
+
+TEST(an_observer_that_becomes_a_voter_is_a_follower_and_others_join_by_its_word)
+{
+    struct rig *r = rig_new(3, NULL);
+
+    CHECK_INT(3, rig_leader(r));
+    rig_join(r, 4);
+    rig_run_ms(r, 1500);
+    CHECK_INT(ZAB_OBSERVING, rig_state(r, 4).role);
+    CHECK_INT(ZAB_OK, rig_reconfig(r, 3, ZAB_ADD, 4, ZAB_VOTER));
+    rig_run_ms(r, 100);
+    CHECK_INT(ZAB_FOLLOWING, rig_state(r, 4).role);
+    rig_crash(r, 1);
+    rig_run_ms(r, 100);
+    rig_restart(r, 1);
+    rig_run_ms(r, 1000);
+    CHECK_INT(ZAB_FOLLOWING, rig_state(r, 1).role);
+    CHECK_TRUE(rig_state(r, 1).is_established);
+    CHECK_INT(ZAB_OK, rig_reconfig(r, 3, ZAB_SET_ROLE, 4, ZAB_OBSERVER));
+    rig_run_ms(r, 100);
+    CHECK_INT(ZAB_OBSERVING, rig_state(r, 4).role);
+    rig_free(&r);
+}
+
+static void promise_to_another(struct solo *s, uint16_t learner)
+{
+    struct zab_frame f = { .type = ZAB_ACKEPOCH };
+
+    solo_frame(s, learner, f);
+}
+
+TEST(a_leader_whose_epoch_a_quorum_has_promised_to_another_begins_the_next_one_at_once)
+{
+    struct solo *s = solo_new(3, 3, NULL);
+
+    solo_up(s, 1);
+    solo_elect(s);
+    solo_info(s, 1);
+    solo_stored(s);
+    s->epoch = solo_state(s).accepted;
+    promise_to_another(s, 1);
+    CHECK_INT(ZAB_LOOKING, solo_state(s).role);
+    CHECK_TRUE(solo_closed(s, 1));
+    solo_up(s, 1);
+    solo_elect(s);
+    solo_info(s, 1);
+    CHECK_INT(2, solo_state(s).accepted);
+    solo_free(&s);
+}
+
+TEST(a_leader_goes_on_when_only_one_of_many_has_promised_its_epoch_to_another)
+{
+    struct solo *s = solo_new(1, 3, NULL);
+
+    solo_up(s, 2);
+    solo_up(s, 3);
+    solo_elect(s);
+    solo_info(s, 2);
+    solo_stored(s);
+    solo_info(s, 3);
+    s->epoch = solo_state(s).accepted;
+    promise_to_another(s, 3);
+    CHECK_INT(ZAB_LEADING, solo_state(s).role);
+    solo_ack_epoch(s, 2, 0, 0);
+    CHECK_TRUE(solo_sent(s, 2, ZAB_PROPOSAL) != NULL);
+    CHECK_TRUE(solo_sent(s, 3, ZAB_PROPOSAL) != NULL); /* it may follow, though it does not count yet */
+    solo_free(&s);
+}
+
+TEST(a_leader_that_needs_a_learner_waits_as_long_as_its_snapshot_takes)
+{
+    struct rig *r = rig_new(3, NULL);
+
+    rig_crash(r, 1);
+    CHECK_INT(3, rig_leader(r));
+    CHECK_INT(ZAB_OK, rig_propose(r, 3, "a"));
+    rig_run_ms(r, 100);
+    rig_snapshot(r, 3);
+    rig_crash(r, 2);
+    rig_run_ms(r, 1000);
+    rig_hold_disk_after(r, 1, 1); /* its promise; not the snapshot */
+    rig_restart(r, 1);
+    rig_run_ms(r, 20 * 1000);
+    CHECK_INT(ZAB_LEADING, rig_state(r, 3).role);
+    CHECK_INT(2, rig_state(r, 3).accepted);
+    rig_hold_disk(r, 1, false);
+    rig_run_ms(r, 100);
+    CHECK_TRUE(rig_state(r, 3).is_established);
+    assert_string_equal(rig_delivered(r, 1), "a");
+    rig_free(&r);
+}
+
+TEST(a_blank_node_is_sent_the_whole_log_though_it_has_more_epochs_than_are_remembered)
+{
+    struct rig *r = rig_new(3, NULL);
+
+    rig_crash(r, 1);
+    CHECK_INT(3, rig_leader(r));
+    CHECK_INT(ZAB_OK, rig_propose(r, 3, "a"));
+    for (uint32_t i = 0; i < ZAB_ENDS_MAX + 2; i++) {
+        rig_crash(r, 2);
+        rig_restart(r, 2);
+        CHECK_INT(3, rig_leader(r));
+    }
+    rig_crash(r, 2);
+    rig_crash(r, 3);
+    rig_restart(r, 3);
+    rig_restart(r, 1);
+    CHECK_INT(3, rig_leader(r));
+    assert_string_equal(rig_delivered(r, 1), "a");
+    CHECK_TRUE(zab_epoch_of(rig_state(r, 1).last) > ZAB_ENDS_MAX);
     rig_free(&r);
 }

@@ -13,7 +13,8 @@
 
 enum { READ_BYTES = 1024 * 1024 };
 
-/* The end of what both histories have; *is_exact false: not known, but not after the result. */
+/* The end of what both histories have; *is_exact false: not known, but not after the result, which is the
+ * least bound that we know: what has been applied must reach it before anybody gets a snapshot. */
 static uint64_t common_point(const struct zab *z, const struct peer *p, bool *is_exact)
 {
     const struct history *h = &z->h;
@@ -30,9 +31,10 @@ static uint64_t common_point(const struct zab *z, const struct peer *p, bool *is
         else
             k--;
     }
-    *is_exact = known == 0 && p->begin == 0;
+    *is_exact = p->last == 0 || (known == 0 && p->begin == 0);
     if (*is_exact) return 0;
-    return known > p->begin ? known : p->begin;
+    if (known < p->begin) known = p->begin;
+    return known < p->last ? known : p->last;
 }
 
 static void send_snapshot(struct zab *z, struct peer *p, uint64_t at_least)
@@ -61,8 +63,8 @@ void sync_begin(struct zab *z, struct peer *p)
     p->acked = 0;
     p->flight = (struct flight){ .mark = common };
     p->progress_ms = z->now_ms;
-    if (!is_exact || common < history_known(&z->h)) {
-        send_snapshot(z, p, is_exact ? history_known(&z->h) : common);
+    if (!is_exact || common < z->h.begin) {
+        send_snapshot(z, p, common < z->h.begin ? z->h.begin : common);
         return;
     }
     if (PLANTED(z, newleader_before_sync)) {
