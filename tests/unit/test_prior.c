@@ -61,26 +61,36 @@ TEST(it_takes_73_successes_or_more_when_some_failed)
     ka_prior_free(&p);
 }
 
-TEST(longer_gaps_that_held_speak_for_shorter_ones)
+struct noted {
+    enum ka_kind kind;
+    uint16_t gap_s;
+    unsigned times;
+};
+
+static uint16_t learned_from(const struct noted *all, size_t count)
 {
     struct ka_prior *p = open_prior(100);
     struct ka_net net = net_of(10, 0, 0, 1);
-    note(p, &net, KA_SUCCESS, 400, 60);
-    note(p, &net, KA_SUCCESS, 300, 60);
-    note(p, &net, KA_FAIL_STRONG, 420, 60);
-    CHECK_INT(280, ka_prior_get(p, &net, 1000));
+    for (size_t i = 0; i < count; i++) note(p, &net, all[i].kind, all[i].gap_s, all[i].times);
+    uint16_t learned = ka_prior_get(p, &net, 1000);
     ka_prior_free(&p);
+    return learned;
+}
+
+TEST(longer_gaps_that_held_speak_for_shorter_ones)
+{
+    static const struct noted all[] = { { KA_SUCCESS, 400, 60 },
+                                        { KA_SUCCESS, 300, 60 },
+                                        { KA_FAIL_STRONG, 420, 60 } };
+    CHECK_INT(280, learned_from(all, 3));
 }
 
 TEST(the_noise_of_those_who_stand_lower_does_not_drown_the_few_who_try)
 {
-    struct ka_prior *p = open_prior(100);
-    struct ka_net net = net_of(10, 0, 0, 1);
-    note(p, &net, KA_SUCCESS, 240, 9700);
-    note(p, &net, KA_FAIL_STRONG, 240, 300);
-    note(p, &net, KA_SUCCESS, 300, 100);
-    CHECK_INT(280, ka_prior_get(p, &net, 1000));
-    ka_prior_free(&p);
+    static const struct noted all[] = { { KA_SUCCESS, 240, 9700 },
+                                        { KA_FAIL_STRONG, 240, 300 },
+                                        { KA_SUCCESS, 300, 100 } };
+    CHECK_INT(280, learned_from(all, 3));
 }
 
 TEST(a_wider_prefix_answers_for_one_that_knows_nothing)

@@ -32,6 +32,15 @@ static unsigned open_bare(void)
     return (unsigned)link;
 }
 
+static unsigned join_bare(const char *id)
+{
+    unsigned link = open_bare();
+    say_connect(link, id);
+    rig_settle();
+    expect_connack(link, MQTT_V311, 0);
+    return link;
+}
+
 TEST(who_has_said_connect_when_it_is_accepted_is_heard_before_epoll_knows_of_it)
 {
     kit_begin(0, NULL, options);
@@ -80,10 +89,7 @@ TEST(only_the_shard_of_its_client_id_tells_epoll_of_a_connection)
 TEST(who_says_disconnect_has_its_answers_and_is_closed_without_closing_itself)
 {
     kit_begin(0, NULL, options);
-    unsigned link = open_bare();
-    say_connect(link, "polite");
-    rig_settle();
-    expect_connack(link, MQTT_V311, 0);
+    unsigned link = join_bare("polite");
     CHECK_TRUE(rig_send(link, bytes_of("\xc0\x00\xe0\x00", 4)));
     rig_settle();
     next(link, PACKET_PINGRESP);
@@ -95,10 +101,7 @@ TEST(who_says_disconnect_has_its_answers_and_is_closed_without_closing_itself)
 TEST(who_takes_no_answers_at_its_disconnect_has_them_when_it_takes_them)
 {
     kit_begin(0, NULL, options);
-    unsigned link = open_bare();
-    say_connect(link, "full");
-    rig_settle();
-    expect_connack(link, MQTT_V311, 0);
+    unsigned link = join_bare("full");
     rig_room(link, 0);
     CHECK_TRUE(rig_send(link, bytes_of("\xc0\x00\xe0\x00", 4)));
     rig_settle();
