@@ -33,10 +33,14 @@ void power_control_open(void)
 static bool counts_down(struct power_rule *rule, enum power_place place, uint32_t when)
 {
     if (rule->countdown == 0 || (rule->flags & POWER_AFTER) != when) return false;
+    if ((rule->anew & UINT32_C(1) << place) != 0) rule->countdown = rule->nth;
     if ((rule->places & UINT32_C(1) << place) == 0) return false;
     if (--rule->countdown > 0) return false;
     if (rule->then > 0) {
-        *rule = (struct power_rule){ UINT32_MAX, rule->then, rule->error, rule->flags & POWER_FOR_GOOD, 0 };
+        *rule = (struct power_rule){ .places = UINT32_MAX,
+                                     .countdown = rule->then,
+                                     .error = rule->error,
+                                     .flags = rule->flags & POWER_FOR_GOOD };
         return false;
     }
     if ((rule->flags & POWER_FOR_GOOD) != 0) rule->countdown = 1;

@@ -243,6 +243,9 @@ class Disk:
 
     def pick(self, how):
         """A function that says how many of some changes, by their numbers, have happened."""
+        if how == "newest":
+            newest = self.changes[-1][0] if self.changes else 0
+            return lambda numbers: len(numbers) if max(numbers, default=-1) >= newest else 0
         if how == "prefix":
             until = self.rng.randrange(self.oldest(), self.number + 2)
             return lambda numbers: sum(n < until for n in numbers)

@@ -24,7 +24,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import kit  # noqa: E402
 from disk import Disk  # noqa: E402
 
-RULES, PLACES_MAX, MAGIC = 8, 32, 0x31305245574f50
+RULES, PLACES_MAX, MAGIC = 8, 32, 0x32305245574f50
 FOR_GOOD, AFTER = 1, 2
 NS, SYNC_NS = 1000000000, 300000
 
@@ -41,7 +41,8 @@ WRITES = [p for p in PLACES if p.startswith("write_")]
 
 class Rule(ctypes.LittleEndianStructure):
     _fields_ = [("places", ctypes.c_uint32), ("countdown", ctypes.c_uint32), ("error", ctypes.c_int32),
-                ("flags", ctypes.c_uint32), ("then", ctypes.c_uint32)]
+                ("flags", ctypes.c_uint32), ("then", ctypes.c_uint32), ("anew", ctypes.c_uint32),
+                ("nth", ctypes.c_uint32)]
 
 
 class Control(ctypes.LittleEndianStructure):
@@ -108,19 +109,20 @@ class Layer:
 
     # what goes wrong; at once, also in a program that runs
 
-    def rule(self, names, nth, error, flags=0, then=0):
+    def rule(self, names, nth, error, flags=0, then=0, anew=()):
         free = next(r for r in self.control.rules if r.countdown == 0)
         free.places, free.error, free.flags, free.then = mask(names), error, flags, then
+        free.anew, free.nth = mask(anew), nth
         free.countdown = nth
 
     def fail(self, names, nth=1, error=errno.EIO, for_good=False):
         """The nth call from now at one of these places fails, and with for_good all later ones."""
         self.rule(names, nth, error, FOR_GOOD if for_good else 0)
 
-    def cut(self, names, nth=1, after=False, then=0):
+    def cut(self, names, nth=1, after=False, then=0, anew=()):
         """The program is killed before, or after, the nth call from now at one of these places; then: at that many
-        calls behind it, at whatever place."""
-        self.rule(names, nth, 0, AFTER if after else 0, then)
+        calls behind it, at whatever place; anew: places at which a call begins the count anew."""
+        self.rule(names, nth, 0, AFTER if after else 0, then, anew)
 
     def clear(self):
         """No more fail() or cut()."""

@@ -25,7 +25,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#define POWER_MAGIC UINT64_C(0x31305245574f50)
+#define POWER_MAGIC UINT64_C(0x32305245574f50)
 
 enum { POWER_RULES = 8, POWER_FDS_MAX = 65536, POWER_PLACES_MAX = 32 };
 
@@ -47,6 +47,8 @@ struct power_rule {
     int32_t error;      /* an errno; 0: SIGKILL to this process */
     uint32_t flags;
     uint32_t then; /* it comes true so many calls later, wherever they are; 0: at once */
+    uint32_t anew; /* places: a call there begins the countdown anew */
+    uint32_t nth;  /* from here */
 };
 
 /* Shared with the test. */

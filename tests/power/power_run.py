@@ -4,6 +4,7 @@
 A life ends at a random moment, or at a chosen call (before a sync, after an unlink ...), or in good order. Then the
 power fails, or, less often, only the process was gone, and the next one finds what the page cache has.
 """
+import collections
 import os
 import sys
 
@@ -19,13 +20,17 @@ SMALL_DISK_BYTES = 512 << 20
 BULK_BYTES = 20000
 
 
+# Where a life is cut: the arguments of Layer.cut(); and what is lost then, of Disk.lose_power(). None: by chance.
+Spot = collections.namedtuple("Spot", "cut lost", defaults=[None])
+
+
 class Refused(Exception):
     """The broker did not start from what the disk had, and should have."""
 
 
 class PowerRun(test_kill9.Run):
-    """ignored: kinds of syncs that do nothing. The lives are then cut around them, or at a spot: the arguments of
-    Layer.cut(). bulk: so much is published that a fold is done with more than one segment of the journal."""
+    """ignored: kinds of syncs that do nothing. The lives are then cut around them, or at a spot. bulk: so much is
+    published that a fold is done with more than one segment of the journal."""
     durabilities = ("disk",)
 
     def __init__(self, seed, say=None, ignored=(), spot=None, bulk=False):
@@ -34,6 +39,7 @@ class PowerRun(test_kill9.Run):
         self.layer = Layer(f"{self.dir}/data", f"{self.dir}/power", seed)
         self.layer.ignore(ignored)
         self.ignored, self.spot, self.swallowed = ignored, spot, 0
+        self.lost = None  # when this life is cut
         self.fired_before = 0
         self.seen = dict.fromkeys(PLACES, 1)  # calls at each place in the last life that came there
         self.bulk = bulk
@@ -77,7 +83,8 @@ class PowerRun(test_kill9.Run):
         self.layer.ended(strict)
         left = "all"
         if self.chance(90 if self.ignored else 65):
-            left = self.layer.lose_power("any" if self.ignored and self.chance(50) else None)
+            by_chance = "any" if self.ignored and self.chance(50) else None
+            left = self.layer.lose_power(self.lost if how == "cut" and self.lost else by_chance)
             self.ends["power"] += 1
         self.ends["killed" if how == "killed" else "cut"] += how != "ended"
         self.history[-1] = f"{how}, disk: {left}"
@@ -91,7 +98,8 @@ class PowerRun(test_kill9.Run):
         place = self.rng.choice(sorted(self.seen) + ["write_segment", "sync_batch"] * 3)
         most = self.seen[place]
         if self.spot and self.chance(80):
-            self.layer.cut(**self.spot)
+            self.layer.cut(**self.spot.cut)
+            self.lost = self.spot.lost
             return
         if self.ignored and self.chance(80):
             place, most = self.rng.choice(self.ignored), 3
@@ -128,6 +136,7 @@ class PowerRun(test_kill9.Run):
 
     def cycle(self, is_last):
         before = {place: self.layer.calls(place) for place in PLACES}
+        self.lost = None
         dice = 100 if is_last else self.rng.randrange(100)
         if dice < (80 if self.ignored else 45):
             self.arm()

@@ -181,6 +181,20 @@ class Process(LayerTest):
         self.assertEqual(self.files()["a"], b"1" * 1024)
         self.assertEqual(self.layer.calls("sync_other", "sync_dir_keep", "write_other"), 4)
 
+    def test_a_cut_counts_anew_behind_a_call_at_certain_places(self):
+        self.layer.cut("write_other", nth=3, anew="sync_other")
+        self.program(SAVE + "os.pwrite(f, b'2', 0); os.pwrite(f, b'3', 0); os.fsync(f); os.pwrite(f, b'4', 0); "
+                     "os.pwrite(f, b'5', 0); os.pwrite(f, b'6', 0); kill()", -9)
+        self.layer.ended()
+        self.assertEqual(self.files()["a"], b"5" + b"1" * 1023)
+
+    def test_of_all_names_only_the_newest_may_be_there(self):
+        self.program(SAVE + "os.fsync(d); os.unlink('a', dir_fd=d); os.close(os.open('b', os.O_CREAT, dir_fd=d)); "
+                     "os.close(os.open('c', os.O_CREAT, dir_fd=d)); kill()", -9)
+        self.layer.ended()
+        self.layer.lose_power("newest")
+        self.assertEqual(set(self.files()), {"a", "c"})
+
 
 class Faults(LayerTest):
     def test_an_error_comes_at_the_nth_call_and_once(self):

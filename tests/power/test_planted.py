@@ -9,7 +9,7 @@ import re
 import sys
 
 from layer import SYNCS
-from power_run import PowerRun, drive
+from power_run import PowerRun, Spot, drive
 import kit
 
 # A directory is made anew after so many cycles: some syncs matter in its first life only.
@@ -22,11 +22,13 @@ NEEDED = ["sync_batch", "sync_header", "sync_copy", "sync_dir_made", "sync_dir_p
           "sync_tables_journal"]
 
 # Where only a loss of power at one moment shows it: when the first records are written and not synced; when SQLite has
-# written the first page of a new file; when two segments were removed one after the other.
+# written the first page of a new file; when two segments were removed, no other sync of the directory has come between
+# them, and only the second one stays away.
 SPOTS = {
-    "sync_header": {"names": "sync_header", "then": 2},
-    "sync_tables_journal": {"names": "sync_tables"},
-    "sync_dir_purge": {"names": "sync_dir_purge", "nth": 4},
+    "sync_header": Spot({"names": "sync_header", "then": 2}),
+    "sync_tables_journal": Spot({"names": "sync_tables"}),
+    "sync_dir_purge": Spot({"names": "sync_dir_purge", "nth": 2, "anew": [
+        s for s in SYNCS if s.startswith("sync_dir_") and s != "sync_dir_purge"]}, "newest"),
 }
 
 
