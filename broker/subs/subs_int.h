@@ -25,8 +25,10 @@
 #include "topic/topic.h"
 
 /* Open addressing with linear probing, written by one thread at a time and read by all. Many small tables
- * instead of one, so that growing one copies little. */
-enum { TABLE_STRIPES = 256 };
+ * instead of one, so that growing one copies little. A look-up in a large index is a wait for memory, so it
+ * touches one line of its table: slots lie four to a line, and how many there are stands in the word that
+ * says where. */
+enum { TABLE_STRIPES = 256, TABLE_LINE_BYTES = 64 };
 
 struct table_slot {
     _Atomic(uint64_t) hash;
@@ -34,14 +36,13 @@ struct table_slot {
 };
 
 struct table_part {
-    struct epoch_node retired;
-    size_t mask;
-    struct table_slot slots[];
+    _Alignas(TABLE_LINE_BYTES) struct epoch_node retired;
+    _Alignas(TABLE_LINE_BYTES) struct table_slot slots[];
 };
 
 struct table_stripe {
-    _Atomic(struct table_part *) part; /* NULL: empty */
-    uint32_t live, used;               /* the writer's: items, and slots that are not NULL */
+    _Atomic(uintptr_t) part; /* its address and, in the bits that are 0 there, log2 of its slots; 0: empty */
+    uint32_t live, used;     /* the writer's: items, and slots that are not NULL */
 };
 
 struct table {
@@ -50,23 +51,33 @@ struct table {
 
 extern char table_gone;
 
+static inline struct table_part *table_part_at(uintptr_t word)
+{
+    return (struct table_part *)(word & ~(uintptr_t)(TABLE_LINE_BYTES - 1));
+}
+static inline size_t table_mask(uintptr_t word)
+{
+    return ((size_t)1 << (word & (TABLE_LINE_BYTES - 1))) - 1;
+}
+
 /* The items that carry this hash, one after the other: the caller compares the key. */
 struct table_probe {
     const struct table_part *part;
     uint64_t hash;
-    size_t at;
+    size_t at, mask;
 };
 
 static inline struct table_probe table_probe(const struct table *t, uint64_t hash)
 {
     const struct table_stripe *s = &t->stripes[hash >> 56];
-    return (struct table_probe){ atomic_load_explicit(&s->part, memory_order_acquire), hash, hash };
+    uintptr_t word = atomic_load_explicit(&s->part, memory_order_acquire);
+    return (struct table_probe){ table_part_at(word), hash, hash, table_mask(word) };
 }
 
 static inline void *table_probe_next(struct table_probe *p)
 {
     while (p->part != NULL) {
-        const struct table_slot *slot = &p->part->slots[p->at++ & p->part->mask];
+        const struct table_slot *slot = &p->part->slots[p->at++ & p->mask];
         void *item = atomic_load_explicit(&slot->item, memory_order_acquire);
         if (item == NULL) return NULL;
         if (item != &table_gone && atomic_load_explicit(&slot->hash, memory_order_relaxed) == p->hash)

@@ -8,32 +8,35 @@
  * A slot whose item was removed may be used again: a reader that sees the new hash with the old item, or the
  * other way round, compares the key in vain and goes on, as if it had come a moment earlier.
  */
-enum { SLOTS_MIN = 4 };
+enum { SLOTS_MIN_BITS = 2, SLOTS_MIN = 1 << SLOTS_MIN_BITS };
 
 char table_gone;
 
-static struct table_part *part_of(const struct table_stripe *s)
+static uintptr_t word_of(const struct table_stripe *s)
 {
     return atomic_load_explicit(&s->part, memory_order_relaxed);
 }
 
-static struct table_part *part_new(size_t slots)
+/* Of 2^bits slots. 0: no memory. */
+static uintptr_t part_new(unsigned bits)
 {
-    struct table_part *p = malloc(sizeof *p + slots * sizeof p->slots[0]);
-    if (p == NULL) return NULL;
-    p->mask = slots - 1;
+    size_t slots = (size_t)1 << bits;
+    static_assert(SLOTS_MIN * sizeof(struct table_slot) % TABLE_LINE_BYTES == 0, "aligned_alloc wants lines");
+    struct table_part *p = aligned_alloc(TABLE_LINE_BYTES, sizeof *p + slots * sizeof p->slots[0]);
+    if (p == NULL) return 0;
     for (size_t i = 0; i < slots; i++) {
         atomic_init(&p->slots[i].hash, 0);
         atomic_init(&p->slots[i].item, NULL);
     }
-    return p;
+    return (uintptr_t)p | bits;
 }
 
 /* True when it took a slot that had never been used. */
-static bool part_put(struct table_part *p, uint64_t hash, void *item)
+static bool part_put(uintptr_t part, uint64_t hash, void *item)
 {
+    struct table_part *p = table_part_at(part);
     for (size_t i = hash;; i++) {
-        struct table_slot *slot = &p->slots[i & p->mask];
+        struct table_slot *slot = &p->slots[i & table_mask(part)];
         void *before = atomic_load_explicit(&slot->item, memory_order_relaxed);
         if (before != NULL && before != &table_gone) continue;
         atomic_store_explicit(&slot->hash, hash, memory_order_relaxed);
@@ -43,9 +46,10 @@ static bool part_put(struct table_part *p, uint64_t hash, void *item)
 }
 
 /* The next item at or after *slot; *slot moves on. NULL at the end. */
-static void *part_next(const struct table_part *p, size_t *slot, uint64_t *hash)
+static void *part_next(uintptr_t part, size_t *slot, uint64_t *hash)
 {
-    while (p != NULL && *slot <= p->mask) {
+    const struct table_part *p = table_part_at(part);
+    while (p != NULL && *slot <= table_mask(part)) {
         const struct table_slot *at = &p->slots[(*slot)++];
         void *item = atomic_load_explicit(&at->item, memory_order_relaxed);
         *hash = atomic_load_explicit(&at->hash, memory_order_relaxed);
@@ -57,29 +61,30 @@ static void *part_next(const struct table_part *p, size_t *slot, uint64_t *hash)
 /* A fresh copy without removed slots, at most half full: larger, equal or smaller than before. */
 static enum err rebuild(struct subs *s, unsigned shard, struct table_stripe *stripe)
 {
-    size_t slots = SLOTS_MIN, at = 0;
-    while (slots < ((size_t)stripe->live + 1) * 2) slots *= 2;
-    struct table_part *old = part_of(stripe), *fresh = part_new(slots);
-    if (fresh == NULL) return ERR_NOMEM;
+    unsigned bits = SLOTS_MIN_BITS;
+    size_t at = 0;
+    while ((size_t)1 << bits < ((size_t)stripe->live + 1) * 2) bits++;
+    uintptr_t old = word_of(stripe), fresh = part_new(bits);
+    if (fresh == 0) return ERR_NOMEM;
 
     uint64_t hash;
     for (void *item = part_next(old, &at, &hash); item != NULL; item = part_next(old, &at, &hash))
         part_put(fresh, hash, item);
     stripe->used = stripe->live;
     atomic_store_explicit(&stripe->part, fresh, memory_order_release);
-    if (old != NULL) reclaim(s, shard, &old->retired);
+    if (old != 0) reclaim(s, shard, &table_part_at(old)->retired);
     return ERR_OK;
 }
 
 enum err table_put(struct subs *s, unsigned shard, struct table *t, uint64_t hash, void *item)
 {
     struct table_stripe *stripe = &t->stripes[hash >> 56];
-    struct table_part *p = part_of(stripe);
-    if (p == NULL || ((size_t)stripe->used + 1) * 4 > (p->mask + 1) * 3) {
+    uintptr_t part = word_of(stripe);
+    if (part == 0 || ((size_t)stripe->used + 1) * 4 > (table_mask(part) + 1) * 3) {
         enum err rc = rebuild(s, shard, stripe);
         if (rc != ERR_OK) return rc;
     }
-    stripe->used += part_put(part_of(stripe), hash, item);
+    stripe->used += part_put(word_of(stripe), hash, item);
     stripe->live++;
     return ERR_OK;
 }
@@ -87,19 +92,20 @@ enum err table_put(struct subs *s, unsigned shard, struct table *t, uint64_t has
 void table_take(struct subs *s, unsigned shard, struct table *t, uint64_t hash, const void *item)
 {
     struct table_stripe *stripe = &t->stripes[hash >> 56];
-    struct table_part *p = part_of(stripe);
+    uintptr_t part = word_of(stripe);
+    struct table_part *p = table_part_at(part);
     CHECK(p != NULL);
 
-    size_t i = hash & p->mask;
+    size_t i = hash & table_mask(part);
     while (atomic_load_explicit(&p->slots[i].item, memory_order_relaxed) != item) {
         CHECK(atomic_load_explicit(&p->slots[i].item, memory_order_relaxed) != NULL);
-        i = (i + 1) & p->mask;
+        i = (i + 1) & table_mask(part);
     }
     atomic_store_explicit(&p->slots[i].item, &table_gone, memory_order_release);
     if (--stripe->live > 0) return;
 
     stripe->used = 0;
-    atomic_store_explicit(&stripe->part, NULL, memory_order_release);
+    atomic_store_explicit(&stripe->part, 0, memory_order_release);
     reclaim(s, shard, &p->retired);
 }
 
@@ -107,7 +113,7 @@ void *table_each(const struct table *t, size_t *stripe, size_t *slot)
 {
     uint64_t hash;
     for (; *stripe < TABLE_STRIPES; (*stripe)++, *slot = 0) {
-        void *item = part_next(part_of(&t->stripes[*stripe]), slot, &hash);
+        void *item = part_next(word_of(&t->stripes[*stripe]), slot, &hash);
         if (item != NULL) return item;
     }
     return NULL;
@@ -115,5 +121,5 @@ void *table_each(const struct table *t, size_t *stripe, size_t *slot)
 
 void table_fini(struct table *t)
 {
-    for (size_t i = 0; i < TABLE_STRIPES; i++) free(part_of(&t->stripes[i]));
+    for (size_t i = 0; i < TABLE_STRIPES; i++) free(table_part_at(word_of(&t->stripes[i])));
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The shared index, retained messages, and what they stand on.
 unit_test(subs subs topic)
-target_link_options(test_subs PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc)
+target_link_options(test_subs PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc)
 unit_test(subs_threads subs topic)
 unit_test(retained retained msg topic)
 unit_test(base base)

@@ -13,9 +13,11 @@ static long allocations_left = -1;
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t count, size_t n);
 void *__real_realloc(void *at, size_t n);
+void *__real_aligned_alloc(size_t align, size_t n);
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t count, size_t n);
 void *__wrap_realloc(void *at, size_t n);
+void *__wrap_aligned_alloc(size_t align, size_t n);
 
 static bool allocation_fails(void)
 {
@@ -35,6 +37,10 @@ void *__wrap_calloc(size_t count, size_t n)
 void *__wrap_realloc(void *at, size_t n)
 {
     return allocation_fails() ? NULL : __real_realloc(at, n);
+}
+void *__wrap_aligned_alloc(size_t align, size_t n)
+{
+    return allocation_fails() ? NULL : __real_aligned_alloc(align, n);
 }
 
 enum { SHARDS = 3 };
