@@ -296,8 +296,8 @@ void shard_turn(struct shard *sh, const struct epoll_event *events, int count)
     turn(sh, events, count);
 }
 
-/* The mail of a shard that sleeps, run by another's thread: for a message or two that is a quarter of what
- * waking it costs. It sleeps on, or is woken when something is left to do. */
+/* The mail of a shard that sleeps, run by another's thread, which costs less than to wake it for a message or
+ * two (decision 17). It sleeps on, or is woken when something is left to do. */
 static void visit(struct shard *sh)
 {
     bool sleeps = false;
