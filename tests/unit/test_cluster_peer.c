@@ -2,9 +2,10 @@
 #include "base/check.h"
 #include "kit/test.h"
 #include "unit/cluster_peer_rig.h"
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static struct rig rig;
@@ -301,6 +302,37 @@ TEST(addresses_are_host_and_two_ports)
     CHECK_TRUE(!peer_address_parse(long_one, &got));
 }
 
+/* --- no descriptors */
+
+static bool has_late(struct rig *r)
+{
+    return peer_stat(r->node[0].p).late > 0;
+}
+
+TEST(without_descriptors_a_door_is_shut_for_a_moment_instead_of_turning_round)
+{
+    struct rlimit before, none;
+    struct pollfd fd = { .events = POLLIN };
+
+    begin(1);
+    fd.fd = peer_fd(rig.node[0].p);
+    int client = rig_dial(&rig, 0, WIRE_PEER);
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    none = before;
+    none.rlim_cur = (rlim_t)client + 1;
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    while (rig.node[0].lines[0] == '\0') rig_run(&rig, 1);
+    int readable = poll(&fd, 1, 0);
+    uint64_t next_ms = peer_next_ms(rig.node[0].p);
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    CHECK_TRUE(strstr(rig.node[0].lines, "no connection can be taken: Too many open files") != NULL);
+    CHECK_INT(0, readable);
+    CHECK_TRUE(next_ms <= rig.now_ms + 100);
+    rig_until(&rig, has_late); /* it was taken, and said nothing */
+    close(client);
+    rig_fini(&rig);
+}
+
 /* --- what peer_open refuses */
 
 static void check_refused(const struct peer_conf *conf, enum err want, const char *words)
@@ -351,6 +383,8 @@ TEST(without_secret_and_tls_only_this_machine_is_listened_to_and_dialled)
     check_refused(&rig.conf[1], ERR_RANGE, "* is not an address of this machine alone");
     snprintf(rig.conf[1].listen.host, ZAB_ADDRESS_BYTES, "0.0.0.0");
     check_refused(&rig.conf[1], ERR_RANGE, "a secret or TLS");
+    snprintf(rig.conf[1].listen.host, ZAB_ADDRESS_BYTES, "::");
+    check_refused(&rig.conf[1], ERR_RANGE, ":: is not an address of this machine alone");
     snprintf(rig.conf[1].listen.host, ZAB_ADDRESS_BYTES, "127.0.0.1");
     rig_open(&rig, 1);
     peer_members(rig.node[1].p, &far);

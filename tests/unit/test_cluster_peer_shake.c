@@ -303,6 +303,35 @@ TEST(a_proof_does_not_serve_in_the_other_direction)
 
 /* --- who is let in */
 
+TEST(who_is_dialled_and_is_another_node_is_left)
+{
+    uint8_t at[WIRE_HELLO_BYTES];
+    struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof sa;
+    struct wire_hello h;
+    int door = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), from = -1;
+
+    begin(2);
+    rig_meet(&rig);
+    CHECK(bind(door, (struct sockaddr *)&sa, sizeof sa) == 0 && listen(door, 8) == 0);
+    CHECK(getsockname(door, (struct sockaddr *)&sa, &len) == 0);
+    snprintf(rig.members.at[0].address, ZAB_ADDRESS_BYTES, "127.0.0.1:%u:1", ntohs(sa.sin_port));
+    peer_members(rig.node[1].p, &rig.members);
+    while (from < 0) {
+        rig_run(&rig, 1);
+        from = accept(door, NULL, NULL);
+    }
+    CHECK_TRUE(rig_hear(&rig, from, at, sizeof at));
+    h = rig_hello(&rig, 1, WIRE_PEER, 3);
+    wire_hello_encode(at, &h);
+    rig_say(from, at, sizeof at);
+    CHECK_TRUE(rig_is_closed(&rig, from));
+    rig_until_line(&rig, 1, "it has another id");
+    close(door);
+    close(from);
+    rig_fini(&rig);
+}
+
 static bool is_up_1(struct rig *r)
 {
     return r->node[0].ups == 1;

@@ -41,7 +41,7 @@ static long bio_ctrl(BIO *b, int what, long number, void *at)
 
 static enum err method_new(struct peers *p)
 {
-    p->socket = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "peer");
+    p->socket = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "peer");
     if (p->socket == NULL) return ERR_NOMEM;
     BIO_meth_set_read(p->socket, bio_read);
     BIO_meth_set_write(p->socket, bio_write);
