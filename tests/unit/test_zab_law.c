@@ -145,3 +145,22 @@ TEST(a_blank_node_is_sent_the_whole_log_though_it_has_more_epochs_than_are_remem
     CHECK_TRUE(zab_epoch_of(rig_state(r, 1).last) > ZAB_ENDS_MAX);
     rig_free(&r);
 }
+
+TEST(after_a_power_cut_a_quorum_of_the_newest_members_is_enough)
+{
+    struct rig *r = rig_new(4, NULL);
+
+    CHECK_INT(4, rig_leader(r));
+    rig_crash(r, 4);
+    CHECK_INT(3, rig_leader(r));
+    CHECK_INT(ZAB_OK, rig_reconfig(r, 3, ZAB_REMOVE, 4, 0));
+    CHECK_INT(ZAB_OK, rig_propose(r, 3, "a"));
+    rig_run_ms(r, 100);
+    assert_string_equal(rig_delivered(r, 1), "a");
+    for (uint16_t id = 1; id <= 3; id++) rig_crash(r, id);
+    rig_restart(r, 1);
+    rig_restart(r, 2);
+    CHECK_INT(2, rig_leader(r));
+    assert_string_equal(rig_delivered(r, 1), "a");
+    rig_free(&r);
+}

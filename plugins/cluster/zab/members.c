@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who is a member, and what is a quorum. A change is one member at a time and in force when it is appended:
- * until it is committed, what needs a quorum needs one of the newest members and one of those before.
+ * until it is committed, an established leader needs a quorum of the newest members and one of those before.
  */
 #include <string.h>
 
@@ -155,10 +155,16 @@ static bool has_quorum(const struct zab *z, const struct zab_members *m, uint32_
     return yes * 2 > voters;
 }
 
+/* Before a leader is established nobody knows what is committed: after a restart every change would seem to
+ * wait for a quorum of members that are gone. The newest members of the own log are enough then: they differ
+ * by one voter from those before, so each quorum of theirs has somebody of each quorum of the others, and a
+ * leader begins no change before (e, 0) is committed by the members that it found. Who lacks a committed
+ * change meets, in any quorum of its own list, a history that is more recent than its own. */
 bool is_quorum(const struct zab *z, uint32_t set)
 {
     if (!has_quorum(z, &z->members, set)) return false;
-    return !members_are_pending(z) || PLANTED(z, old_quorum_ignored) || has_quorum(z, &z->before, set);
+    return !z->is_established || !members_are_pending(z) || PLANTED(z, old_quorum_ignored) ||
+           has_quorum(z, &z->before, set);
 }
 
 /* The greatest of value[] such that those with as much or more are a quorum; 0: none is. */
