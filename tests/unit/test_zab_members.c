@@ -184,7 +184,7 @@ TEST(who_comes_late_counts_a_voter_that_was_an_observer)
     add_node(r, 2, 3);
     CHECK_INT(ZAB_OK, rig_reconfig(r, 2, ZAB_SET_ROLE, 3, ZAB_VOTER));
     rig_settle(r);
-    CHECK_INT(ZAB_OBSERVING, rig_state(r, 3).role);
+    CHECK_INT(ZAB_FOLLOWING, rig_state(r, 3).role);
     rig_run_ms(r, 100);
     rig_snapshot(r, 1); /* so that it knows that the change is committed */
     rig_crash(r, 1);
