@@ -253,7 +253,7 @@ TEST(votes_that_were_lost_are_repeated_ever_more_seldom_but_often_enough)
     solo_free(&s);
 }
 
-TEST(a_better_vote_is_taken_over_and_told_and_a_worse_one_is_not)
+TEST(a_better_vote_is_taken_over_and_told_and_a_worse_one_is_answered)
 {
     struct zab_conf conf = { .members = { .count = 0 } };
     struct solo *s = solo_new(2, 5, &conf);
@@ -261,7 +261,9 @@ TEST(a_better_vote_is_taken_over_and_told_and_a_worse_one_is_not)
     solo_up(s, 4);
     solo_forget(s);
     solo_note(s, 1, looking(1, 0, 0, 1));
-    CHECK_INT(0, s->count);
+    CHECK_INT(1, s->count);
+    CHECK_INT(1, solo_effect(s, ZAB_TELL)->peer);
+    CHECK_INT(2, solo_effect(s, ZAB_TELL)->note.leader);
     solo_note(s, 3, looking(3, 0, 0, 1));
     CHECK_INT(3, solo_effect(s, ZAB_TELL)->note.leader);
     solo_note(s, 3, looking(1, 0, 5, 1));

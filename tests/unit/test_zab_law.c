@@ -164,3 +164,40 @@ TEST(after_a_power_cut_a_quorum_of_the_newest_members_is_enough)
     assert_string_equal(rig_delivered(r, 1), "a");
     rig_free(&r);
 }
+
+static struct zab_note looking(uint16_t leader, uint64_t zxid, uint64_t round)
+{
+    return (struct zab_note){ .state = ZAB_NOTE_LOOKING, .leader = leader, .zxid = zxid, .round = round };
+}
+
+TEST(who_tells_a_worse_vote_is_told_the_better_one_at_once)
+{
+    struct solo *s = solo_new(3, 3, NULL);
+
+    solo_up(s, 1);
+    solo_note(s, 1, looking(1, 0, 5));
+    solo_tick(s, 110);
+    solo_forget(s);
+    solo_note(s, 1, looking(1, 0, 5));
+    CHECK_INT(1, solo_count(s, ZAB_TELL));
+    CHECK_INT(1, solo_effect(s, ZAB_TELL)->peer);
+    CHECK_INT(3, solo_effect(s, ZAB_TELL)->note.leader);
+    CHECK_INT(ZAB_LOOKING, solo_state(s).role);
+    solo_free(&s);
+}
+
+TEST(a_late_note_of_a_learner_from_before_it_came_does_not_end_its_session)
+{
+    struct solo *s = solo_new(3, 3, NULL);
+
+    solo_lead(s, 1);
+    solo_note(s, 2, looking(2, 0, 1 << 20));
+    solo_up(s, 2);
+    solo_info(s, 2);
+    CHECK_TRUE(solo_sent(s, 2, ZAB_LEADERINFO) != NULL);
+    solo_note(s, 2, looking(2, 0, 1 << 20));
+    CHECK_TRUE(!solo_closed(s, 2));
+    solo_note(s, 2, looking(2, 0, (1 << 20) + 1));
+    CHECK_TRUE(solo_closed(s, 2));
+    solo_free(&s);
+}

@@ -163,8 +163,8 @@ static void on_looking(struct zab *z, struct peer *p, const struct zab_note *n)
     }
     p->vote = v;
     p->has_vote = v.leader != 0;
-    if (v.leader == 0) answer(z, p); /* it has no vote, and wants to know of one */
     adopt(z, &v);
+    if (is_better(&z->vote, &v)) answer(z, p); /* it has none, or began after we told it ours */
     check_votes(z);
 }
 
@@ -227,7 +227,9 @@ void elect_note(struct zab *z, uint16_t from, const struct zab_note *n)
         if (n->state != ZAB_NOTE_LOOKING) return;
         answer(z, p);
         /* A supporter that looks again, and did not when it came to us, is gone. */
-        if (z->role == ZAB_LEADING && p->phase != LEARNER_NONE && n->round > z->round) {
+        if (z->role != ZAB_LEADING || p->phase == LEARNER_NONE) {
+            p->looked = n->round;
+        } else if (n->round > z->round && n->round > p->looked) {
             zab_close(z, p);
             lead_drop(z, p);
         }

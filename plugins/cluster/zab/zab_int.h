@@ -62,6 +62,7 @@ struct peer {
     struct vote vote; /* in this round, when has_vote */
     bool has_vote;
     uint64_t told_ms; /* when we answered it last */
+    uint64_t looked;  /* the round in which it looked, before it came to us */
     bool has_out;     /* out_*: what it says of an election that is over */
     uint8_t out_state;
     uint16_t out_leader;
