@@ -173,7 +173,7 @@ void rig_send(struct rig *rig, int from, uint16_t to, uint64_t zxid)
     CHECK_TRUE(peer_send(rig->node[from].p, to, rig->node[from].session[to], &f));
 }
 
-void rig_send_large(struct rig *rig, int from, uint16_t to, uint32_t payload_bytes)
+bool rig_send_large(struct rig *rig, int from, uint16_t to, uint32_t payload_bytes)
 {
     struct zab_frame f = { .type = ZAB_PROPOSAL, .epoch = 1 };
 
@@ -182,7 +182,7 @@ void rig_send_large(struct rig *rig, int from, uint16_t to, uint32_t payload_byt
                                            .prev = zab_zxid(1, 4),
                                            .kind = ZAB_DATA,
                                            .payload = bytes_of(pattern(), payload_bytes) };
-    CHECK_TRUE(peer_send(rig->node[from].p, to, rig->node[from].session[to], &f));
+    return peer_send(rig->node[from].p, to, rig->node[from].session[to], &f);
 }
 
 /* --- a client */

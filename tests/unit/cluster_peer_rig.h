@@ -56,7 +56,7 @@ bool rig_all_up(struct rig *rig);
 void rig_until_line(struct rig *rig, int i, const char *words);
 
 void rig_send(struct rig *rig, int from, uint16_t to, uint64_t zxid);
-void rig_send_large(struct rig *rig, int from, uint16_t to, uint32_t payload_bytes);
+bool rig_send_large(struct rig *rig, int from, uint16_t to, uint32_t payload_bytes);
 
 /* --- a client */
 

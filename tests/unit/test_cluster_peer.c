@@ -302,6 +302,80 @@ TEST(addresses_are_host_and_two_ports)
     CHECK_TRUE(!peer_address_parse(long_one, &got));
 }
 
+/* --- no memory */
+
+static int allocations_left = -1; /* until one fails; less than 0: none does */
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__real_realloc(void *at, size_t size);
+void *__wrap_realloc(void *at, size_t size);
+
+static bool is_refused(void)
+{
+    return allocations_left >= 0 && allocations_left-- == 0;
+}
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return is_refused() ? NULL : __real_calloc(n, size);
+}
+void *__wrap_malloc(size_t size)
+{
+    return is_refused() ? NULL : __real_malloc(size);
+}
+void *__wrap_realloc(void *at, size_t size)
+{
+    return is_refused() ? NULL : __real_realloc(at, size);
+}
+
+static uint64_t sent_in;
+
+/* Node 2 sends it in each session until it has come. */
+static bool has_come(struct rig *r)
+{
+    const struct rig_node *n = &r->node[1];
+
+    if (rig_all_up(r) && n->session[1] != sent_in && peer_queued(n->p, 1, n->session[1]) == 0) {
+        sent_in = n->session[1];
+        rig_send_large(r, 1, 1, ZAB_PAYLOAD_BYTES_MAX);
+    }
+    return r->node[0].large == ZAB_PAYLOAD_BYTES_MAX;
+}
+
+TEST(an_allocation_that_fails_ends_one_connection_and_the_next_one_lives)
+{
+    bool has_failed = true;
+    int n = 0;
+
+    for (; has_failed; n++) {
+        begin(2);
+        rig_meet(&rig);
+        snprintf(rig.members.at[0].address, ZAB_ADDRESS_BYTES, "localhost:%u:%u",
+                 peer_listens(rig.node[0].p)->peer_port, peer_listens(rig.node[0].p)->election_port);
+        peer_members(rig.node[1].p, &rig.members);
+        sent_in = 0;
+        allocations_left = n;
+        rig_until(&rig, has_come);
+        has_failed = allocations_left < 0;
+        allocations_left = -1;
+        rig_fini(&rig);
+    }
+    CHECK_TRUE(n > 10);
+}
+
+TEST(without_memory_nothing_is_opened)
+{
+    char text[PEER_TEXT_BYTES];
+    struct peers *p;
+
+    rig_init(&rig);
+    allocations_left = 0;
+    CHECK_INT(ERR_NOMEM, peer_open(&p, &rig.conf[0], text));
+    CHECK_TRUE(p == NULL);
+}
+
 /* --- no descriptors */
 
 static bool has_late(struct rig *r)
