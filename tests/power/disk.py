@@ -93,14 +93,15 @@ class File:
             self.durable_size = ([self.durable_size] + covered)[choose(len(covered))]
             self.sizes = self.sizes[len(covered):]
 
-    def after(self, pick):
-        """(sectors, size) after a loss of power. pick(numbers): how many of these changes have happened."""
+    def after(self, pick, pick_size=None):
+        """(sectors, size) after a loss of power. pick(numbers): how many of these changes have happened; pick_size: the
+        same of its lengths."""
         sectors, size = dict(self.durable), self.durable_size
         for sector, moments in self.pending.items():
             n = pick([number for number, _ in moments])
             if n:
                 sectors[sector] = moments[n - 1][1]
-        n = pick([number for number, _ in self.sizes])
+        n = (pick_size or pick)([number for number, _ in self.sizes])
         size = self.sizes[n - 1][1] if n else size
         return {s: d for s, d in sectors.items() if d is not None and s * SECTOR < size}, size
 
@@ -277,10 +278,13 @@ class Disk:
         """The directory becomes what the disk has, and so does this. Gives a word about it."""
         ways = ("nothing", "everything", "prefix", "any")
         how = how or self.rng.choices(ways + ("mixed",), (5, 1, 3, 5, 3))[0]
-        common = None if how == "mixed" else self.pick(how)
+        common = None if how in ("mixed", "lengths") else self.pick(how)
         new = {}
-        for name, f in sorted(self.names_after(common or self.pick(self.rng.choice(ways))).items()):
-            new[name] = File(*f.after(common or self.pick(self.rng.choice(ways))))
+        if how == "lengths":
+            new = {name: File(*f.after(self.pick("nothing"), len)) for name, f in self.names.items()}
+        else:
+            for name, f in sorted(self.names_after(common or self.pick(self.rng.choice(ways))).items()):
+                new[name] = File(*f.after(common or self.pick(self.rng.choice(ways))))
         self.names, self.durable_names, self.changes, self.open = new, dict(new), [], {}
         self.make()
         return how

@@ -188,6 +188,12 @@ class Process(LayerTest):
         self.layer.ended()
         self.assertEqual(self.files()["a"], b"5" + b"1" * 1023)
 
+    def test_files_may_have_their_lengths_and_none_of_the_bytes(self):
+        self.program(SAVE + "os.pwrite(f, b'2' * 2048, 0); os.write(make('b'), b'3' * 600); kill()", -9)
+        self.layer.ended()
+        self.layer.lose_power("lengths")
+        self.assertEqual(self.files(), {"a": b"1" * 1024 + bytes(1024), "b": bytes(600)})
+
     def test_of_all_names_only_the_newest_may_be_there(self):
         self.program(SAVE + "os.fsync(d); os.unlink('a', dir_fd=d); os.close(os.open('b', os.O_CREAT, dir_fd=d)); "
                      "os.close(os.open('c', os.O_CREAT, dir_fd=d)); kill()", -9)

@@ -22,11 +22,11 @@ NEEDED = ["sync_batch", "sync_header", "sync_copy", "sync_dir_made", "sync_dir_p
           "sync_tables_journal"]
 
 # Where only a loss of power at one moment shows it: when the first records are written and not synced; when SQLite has
-# written the first page of a new file; when two segments were removed, no other sync of the directory has come between
-# them, and only the second one stays away.
+# written the first page of a new file, and it and its journal have their lengths and no bytes; when two segments were
+# removed, no other sync of the directory has come between them, and only the second one stays away.
 SPOTS = {
     "sync_header": Spot({"names": "sync_header", "then": 2}),
-    "sync_tables_journal": Spot({"names": "sync_tables"}),
+    "sync_tables_journal": Spot({"names": "sync_tables"}, "lengths"),
     "sync_dir_purge": Spot({"names": "sync_dir_purge", "nth": 2, "anew": [
         s for s in SYNCS if s.startswith("sync_dir_") and s != "sync_dir_purge"]}, "newest"),
 }
