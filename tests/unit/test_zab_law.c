@@ -201,3 +201,29 @@ TEST(a_late_note_of_a_learner_from_before_it_came_does_not_end_its_session)
     CHECK_TRUE(solo_closed(s, 2));
     solo_free(&s);
 }
+
+TEST(an_epoch_that_only_the_entries_tell_of_is_promised_in_writing)
+{
+    struct zab_conf conf = { .id = 1, .applied = zab_zxid(2, 5), .is_damaged = true };
+    struct zab_record r = { .kind = ZAB_RECORD_ENTRY };
+    static struct zab_effects out;
+    struct zab_state state;
+    struct zab *z;
+    uint32_t promises = 0;
+
+    conf.members.count = 1;
+    conf.members.at[0] = (struct zab_member){ .id = 1, .role = ZAB_VOTER };
+    r.entry = (struct zab_entry){
+        .first = zab_zxid(2, 5), .last = zab_zxid(2, 5), .prev = zab_zxid(2, 4), .kind = ZAB_DATA
+    };
+    CHECK_INT(ERR_OK, zab_new(&z, &conf));
+    CHECK_INT(ERR_OK, zab_restore(z, &r));
+    CHECK_INT(ERR_OK, zab_start(z, 1000, &out));
+    for (uint32_t i = 0; i < out.count; i++)
+        promises += out.at[i].kind == ZAB_STORE && out.at[i].record.kind == ZAB_RECORD_ACCEPTED &&
+                    out.at[i].record.epoch == 2;
+    CHECK_INT(1, promises);
+    zab_state(z, &state);
+    CHECK_INT(2, state.accepted);
+    zab_free(&z);
+}
