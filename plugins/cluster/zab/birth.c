@@ -141,7 +141,6 @@ enum err zab_start(struct zab *z, uint64_t now_ms, struct zab_effects *out)
     z->is_started = true;
     z->h.stored = z->h.last;
     /* A log that lost records may have lost a promise: it was not below what it followed. */
-    if (z->current < zab_epoch_of(z->h.last) && z->must_relearn) z->current = zab_epoch_of(z->h.last);
     if (z->accepted < z->current || z->accepted < zab_epoch_of(z->h.last)) {
         struct zab_record r = { .kind = ZAB_RECORD_ACCEPTED };
         z->accepted = z->current > zab_epoch_of(z->h.last) ? z->current : zab_epoch_of(z->h.last);

@@ -71,7 +71,7 @@ static void store_current(struct zab *z)
 
     z->current = z->epoch;
     history_store(z, &r);
-    z->wait_no = z->store_no;
+    z->wait_no = z->current_no = z->store_no;
 }
 
 static void on_leader_info(struct zab *z, uint32_t epoch)
@@ -93,7 +93,10 @@ static void on_leader_info(struct zab *z, uint32_t epoch)
     history_store(z, &r);
     z->wait_no = z->store_no;
     z->phase = PHASE_ACCEPTING;
-    if (PLANTED(z, epoch_before_history)) store_current(z);
+    if (PLANTED(z, epoch_before_history)) {
+        r.kind = ZAB_RECORD_CURRENT;
+        history_store(z, &r);
+    }
     if (PLANTED(z, promise_not_stored)) send_ack_epoch(z, true);
 }
 
@@ -156,7 +159,6 @@ static void ack_newleader(struct zab *z)
     if (PLANTED(z, newleader_ack_unstored)) f.zxid = z->h.last;
     z->phase = PHASE_ADOPTED;
     z->acked = f.zxid;
-    z->must_relearn = false;
     to_leader(z, &f);
 }
 

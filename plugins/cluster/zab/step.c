@@ -173,6 +173,7 @@ static void on_stored(struct zab *z, struct zab_at at)
     z->stored_no = at.no;
     z->store_progress_ms = z->now_ms;
     history_stored(z);
+    if (z->current_no != 0 && z->stored_no >= z->current_no) z->must_relearn = false;
     if (z->role == ZAB_LEADING)
         lead_stored(z);
     else if (z->role != ZAB_LOOKING)

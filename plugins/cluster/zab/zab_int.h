@@ -131,8 +131,9 @@ struct zab {
 
     uint64_t commit, delivered, applied, settled;
     uint64_t store_no, stored_no, ask_no;
-    uint64_t ack_no;  /* learner: TRUNC or INSTALL; no ACK before it is durable */
-    uint64_t wait_no; /* ACCEPTED, CURRENT or EPOCH_START: what is waited for */
+    uint64_t current_no; /* learner: its last CURRENT */
+    uint64_t ack_no;     /* learner: TRUNC or INSTALL; no ACK before it is durable */
+    uint64_t wait_no;    /* ACCEPTED, CURRENT or EPOCH_START: what is waited for */
     uint64_t store_progress_ms, since_ms, heard_ms, progress_ms, ping_at_ms;
     uint64_t acked; /* learner: last ACK */
     bool is_reading, is_installing, is_snapping;
