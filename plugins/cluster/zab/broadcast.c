@@ -64,8 +64,7 @@ void broadcast_commit(struct zab *z)
     if (PLANTED(z, leader_counts_unstored)) durable[SELF] = z->h.last;
     for (uint32_t i = SELF + 1; i < PEERS_MAX; i++) {
         const struct peer *p = &z->peers[i];
-        bool counts = p->newleader_acked || PLANTED(z, acks_before_newleader);
-        if (p->id != 0 && p->phase == LEARNER_SYNCING && counts) durable[i] = p->acked;
+        if (p->id != 0 && p->phase == LEARNER_SYNCING && p->newleader_acked) durable[i] = p->acked;
     }
     for (uint64_t before = 0; before < z->commit;) { /* again: a change of the members may be behind us now */
         before = z->commit;

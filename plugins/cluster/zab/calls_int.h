@@ -46,7 +46,8 @@ struct peer *peer_find(struct zab *z, uint16_t id);
 struct peer *peer_make(struct zab *z, uint16_t id); /* NULL: no room */
 const struct zab_member *member_find(const struct zab_members *m, uint16_t id);
 bool is_member(const struct zab *z, uint16_t id);
-bool is_voter(const struct zab *z, uint16_t id); /* of the newest members, or of those before while pending */
+bool is_voter(const struct zab *z,
+              uint16_t id); /* of the newest members; established: those before, too, while pending */
 bool may_vote(const struct zab *z);
 bool members_are_pending(const struct zab *z);
 bool is_quorum(const struct zab *z, uint32_t set);                           /* bits are places in peers */

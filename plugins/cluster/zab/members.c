@@ -111,7 +111,8 @@ bool is_member(const struct zab *z, uint16_t id)
 
 bool is_voter(const struct zab *z, uint16_t id)
 {
-    return has_voter(&z->members, id) || (members_are_pending(z) && has_voter(&z->before, id));
+    return has_voter(&z->members, id) ||
+           (z->is_established && members_are_pending(z) && has_voter(&z->before, id));
 }
 
 bool may_vote(const struct zab *z)

@@ -113,7 +113,7 @@ void sync_ack(struct zab *z, struct peer *p, uint64_t zxid)
 static void send_entry(struct zab *z, struct peer *p, const struct zab_entry *e)
 {
     struct zab_frame f = { .type = ZAB_PROPOSAL, .epoch = z->epoch, .zxid = e->last };
-    bool skip = PLANTED(z, skip_while_syncing) && p->newleader_sent && !p->newleader_acked;
+    bool skip = PLANTED(z, no_contiguity_check) && p->newleader_sent && !p->newleader_acked;
 
     f.proposal.entry = *e;
     f.proposal.commit = z->commit;
