@@ -137,7 +137,7 @@ static void do_damage(struct world *w, struct node *n, const struct act *a)
             n->snaps[i].zxid <= view_last(v))
             has_snap = true;
     if (!has_snap) lose_all(w, n);
-    n->is_damaged = true;
+    n->is_damaged = n->is_forgetful = true;
     w->counts.damaged++;
     world_trace(w, n, "its log is damaged, and ends at %llx", (unsigned long long)view_last(v));
 }
@@ -155,7 +155,7 @@ static void do_wipe(struct world *w, struct node *n, const struct act *a)
     if (n->is_up) return;
     keep_ghost(n);
     lose_all(w, n);
-    n->is_damaged = false;
+    n->is_damaged = n->is_forgetful = false;
     w->counts.wiped++;
     world_trace(w, n, "is wiped");
 }

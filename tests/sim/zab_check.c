@@ -64,7 +64,7 @@ static void check_store(struct world *w, struct node *n, const struct zab_record
                           r->leader, v->accepted, v->leader);
         break;
     case ZAB_RECORD_CURRENT:
-        if (r->epoch < v->current || r->epoch > v->accepted)
+        if (r->epoch < v->current || (r->epoch > v->accepted && !n->is_forgetful))
             world_violate(w, "epochs-grow", "node %u takes epoch %u after %u, having accepted %u", n->id,
                           r->epoch, v->current, v->accepted);
         break;
@@ -153,7 +153,7 @@ static void check_send(struct world *w, struct node *n, const struct zab_effect 
     const struct view *d = &n->disk.dur;
     count_sync(w, n, e);
     switch (f->type) {
-    case ZAB_FOLLOWERINFO: promise(w, n, f->epoch <= d->accepted, "says that it has accepted more"); break;
+    case ZAB_FOLLOWERINFO: promise(w, n, f->epoch <= d->accepted || f->epoch <= d->current, "says that it has accepted more"); break;
     case ZAB_LEADERINFO:
         promise(w, n, d->accepted == f->epoch && d->leader == n->id,
                 "proposes an epoch that it has not accepted");

@@ -146,6 +146,7 @@ static void conn_lost(struct world *w, uint32_t at, int side)
     struct zab_event event = { .kind = ZAB_LINK };
     event.link.peer = w->nodes[c->node[1 - side]].id;
     event.link.session = c->session[side];
+    world_trace(w, n, "session %llu with %u is lost", (unsigned long long)event.link.session, event.link.peer);
     conn_leave(w, at, side);
     node_step(w, n, &event);
 }
@@ -285,7 +286,7 @@ static void on_dial(struct world *w, const struct happening *h)
     struct conn *c = &net->conns[at];
     uint64_t up_low = w->now_us + dice_latency(&w->net_dice, w->k.net_us);
     uint64_t up_high = up_low + dice_latency(&w->net_dice, w->k.net_us);
-    *c = (struct conn){ .gen = c->gen, .is_used = true, .node = { (uint8_t)h->x, h->node } };
+    *c = (struct conn){ .gen = c->gen, .no = ++net->conns_made, .is_used = true, .node = { (uint8_t)h->x, h->node } };
     c->is_open[0] = c->is_open[1] = true;
     for (int i = 0; i < 2; i++) c->lanes[i] = (struct lane){ .head = NO_MSG, .tail = NO_MSG };
     c->lanes[0].last_due_us = up_high;
@@ -316,7 +317,18 @@ static void on_conn_up(struct world *w, const struct happening *h)
         return;
     }
     int32_t old = w->net.current[n->index][peer->index];
-    if (old != NO_CONN && old != (int32_t)at) conn_lost(w, (uint32_t)old, conn_side(&w->net.conns[old], n));
+    if (old != NO_CONN && old != (int32_t)at) {
+        struct conn *other = &w->net.conns[old];
+        int old_side = conn_side(other, n);
+        bool is_late = other->no > c->no; /* this process stood still while it was dialled twice */
+        if (is_late && c->is_open[1 - side]) conn_fin(w, at, (int)side);
+        if (is_late) {
+            conn_leave(w, at, (int)side);
+            return;
+        }
+        if (other->is_open[1 - old_side]) conn_fin(w, (uint32_t)old, old_side);
+        conn_lost(w, (uint32_t)old, old_side);
+    }
     if (!n->is_up) return;
     w->net.current[n->index][peer->index] = (int32_t)at;
     c->session[side] = ++n->sessions;
@@ -324,6 +336,7 @@ static void on_conn_up(struct world *w, const struct happening *h)
     event.link.peer = peer->id;
     event.link.session = c->session[side];
     event.link.is_up = true;
+    world_trace(w, n, "session %llu with %u is up (%u)", (unsigned long long)c->session[side], peer->id, at);
     node_step(w, n, &event);
     if (c->gen == h->arg) lane_arm(w, at, 1 - (int)side);
 }
@@ -431,6 +444,7 @@ void net_reset(struct net *net)
     for (uint32_t i = net->msgs_count; i > 0; i--) msg_free(net, (int32_t)i - 1);
     for (uint32_t i = 0; i < net->conns_count; i++) net->conns[i] = (struct conn){ 0 };
     net->conns_count = 0;
+    net->conns_made = 0;
     memset(net->is_dialing, 0, sizeof net->is_dialing);
     memset(net->cuts, 0, sizeof net->cuts);
     for (int a = 0; a < NET_NODES_MAX; a++)

@@ -50,6 +50,28 @@ static uint32_t add_majority(struct world *w, uint32_t ids, const struct config 
     return ids;
 }
 
+/* The list before that one, in this log. */
+static const struct config *config_before(const struct world *w, const struct node *n, uint64_t version)
+{
+    const struct oracle *o = &w->oracle;
+    const struct config *before = &o->configs[0];
+    for (uint32_t i = 0; i < o->configs_count; i++) {
+        const struct config *c = &o->configs[i];
+        if (c->version < version && c->version > before->version && view_holds(&n->disk.mem, c->version)) before = c;
+    }
+    return before;
+}
+
+/* Who has a list and does not know that it is committed (a restart forgets that) needs the one before, too. */
+static uint32_t add_for(struct world *w, uint32_t ids, struct node *n)
+{
+    uint64_t version = n->disk.mem.config;
+    const struct snap *s = snap_newest(n, UINT64_MAX);
+    uint64_t known = n->is_up ? n->st.committed : s != NULL ? s->zxid : 0;
+    ids = add_majority(w, ids, oracle_config(&w->oracle, version));
+    return version > known ? add_majority(w, ids, config_before(w, n, version)) : ids;
+}
+
 /* A majority of the newest members that are committed, and of all those that may be found in one of its logs.
  * 0: there is none with whole logs. */
 static uint32_t choose_core(struct world *w)
@@ -59,12 +81,10 @@ static uint32_t choose_core(struct world *w)
     while (ids != before) {
         before = ids;
         for (uint32_t i = 0; i < w->k.nodes; i++)
-            if ((ids >> (i + 1) & 1) != 0)
-                ids = add_majority(w, ids, oracle_config(o, w->nodes[i].disk.mem.config));
+            if ((ids >> (i + 1) & 1) != 0) ids = add_for(w, ids, &w->nodes[i]);
     }
     for (uint32_t i = 0; i < w->k.nodes; i++)
-        if ((ids >> (i + 1) & 1) != 0 && (w->nodes[i].is_damaged || w->nodes[i].disk.dur.must_relearn))
-            return 0;
+        if ((ids >> (i + 1) & 1) != 0 && (w->nodes[i].is_damaged || w->nodes[i].disk.dur.must_relearn)) return 0;
     return ids;
 }
 

@@ -87,7 +87,7 @@ static void reset_node(struct world *w, struct node *n)
 {
     disk_reset(&n->disk, w->k.segment_records);
     n->id = (uint16_t)(n->index + 1);
-    n->is_up = n->is_damaged = n->is_failing = n->must_stop = n->is_snapping = false;
+    n->is_up = n->is_damaged = n->is_forgetful = n->is_failing = n->must_stop = n->is_snapping = false;
     n->life = 1;
     n->paused = n->queue_count = n->is_applying = n->is_leading_epoch = 0;
     n->resume_at_us = n->slow_until_us = n->full_until_us = n->sessions = n->checkpointed = 0;

@@ -78,7 +78,8 @@ struct delivered {
 struct node {
     uint16_t id;
     uint8_t index;
-    bool is_up, is_damaged, is_failing, must_stop, is_observer_first;
+    bool is_up, is_damaged, is_failing, must_stop;
+    bool is_forgetful; /* its log was damaged once: a lost promise is made up for in memory */
     uint32_t life, paused;
     uint64_t resume_at_us, slow_until_us, full_until_us;
     struct zab *z;
