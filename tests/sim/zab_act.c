@@ -142,6 +142,20 @@ static void do_damage(struct world *w, struct node *n, const struct act *a)
     world_trace(w, n, "its log is damaged, and ends at %llx", (unsigned long long)view_last(v));
 }
 
+/* It will be told who the members are: a quorum of those of the first day may all have been wiped since. */
+static void tell_members(const struct world *w, struct node *n)
+{
+    const struct config *c = oracle_config(&w->oracle, w->oracle.config);
+    n->begin.count = 0;
+    for (uint16_t id = 1; id <= w->k.nodes; id++) {
+        if ((c->members >> id & 1) == 0) continue;
+        struct zab_member *m = &n->begin.at[n->begin.count++];
+        m->id = id;
+        m->role = (c->voters >> id & 1) != 0 ? ZAB_VOTER : ZAB_OBSERVER;
+        snprintf(m->address, sizeof m->address, "n%u:1:2", id);
+    }
+}
+
 /* An operator wipes only who is no member any more. */
 static void do_wipe(struct world *w, struct node *n, const struct act *a)
 {
@@ -156,6 +170,7 @@ static void do_wipe(struct world *w, struct node *n, const struct act *a)
     keep_ghost(n);
     lose_all(w, n);
     n->is_damaged = n->is_forgetful = false;
+    tell_members(w, n);
     w->counts.wiped++;
     world_trace(w, n, "is wiped");
 }

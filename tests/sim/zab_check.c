@@ -206,6 +206,8 @@ static void check_deliver(struct world *w, struct node *n, const struct zab_entr
 static void check_role(struct world *w, struct node *n, const struct zab_effect *e)
 {
     if (e->role != ZAB_LEADING || !e->is_established) return;
+    /* A change of the members had been appended, and was not committed when its leader went. */
+    if (n->disk.mem.config > w->oracle.config) w->counts.reconfigurations_during_elections++;
     if (e->epoch >= ORACLE_EPOCHS_MAX || w->oracle.leaders[e->epoch] != n->id)
         world_violate(w, "leadership", "node %u is established in epoch %u of %u", n->id, e->epoch,
                       w->oracle.leaders[e->epoch % ORACLE_EPOCHS_MAX]);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/zab_disk.h"
 #include "base/check.h"
+#include "wire/wire.h"
 #include <stdlib.h>
 
-enum { HEAD_BYTES = 8, FIXED_BYTES = 53 };
+enum { HEAD_BYTES = 8 };
 
 void *array_grow(void *at, uint32_t count, uint32_t *cap, uint32_t size)
 {
@@ -162,62 +163,35 @@ static void patch(uint8_t *at, uint32_t value)
 
 static void encode(struct blob *b, const struct zab_record *r)
 {
-    static uint8_t members[ZAB_MEMBERS_BYTES_MAX];
-    bool is_entry = r->kind == ZAB_RECORD_ENTRY;
-    bool has_members = r->kind == ZAB_RECORD_INSTALL || r->kind == ZAB_RECORD_CHECKPOINT;
-    uint32_t members_len = has_members ? zab_members_encode(r->members, members, sizeof members) : 0;
-    CHECK(!has_members || members_len > 0);
-    put(b, r->kind, 1);
-    put(b, r->must_relearn, 1);
-    put(b, r->epoch, 4);
-    put(b, r->accepted, 4);
-    put(b, r->leader, 2);
-    put(b, r->zxid, 8);
-    put(b, is_entry ? r->entry.first : 0, 8);
-    put(b, is_entry ? r->entry.last : 0, 8);
-    put(b, is_entry ? r->entry.prev : 0, 8);
-    put(b, is_entry ? r->entry.kind : 0, 1);
-    put(b, is_entry ? r->entry.payload.len : 0, 4);
-    put(b, members_len, 4);
-    if (is_entry) blob_put(b, r->entry.payload.at, (uint32_t)r->entry.payload.len);
-    blob_put(b, members, members_len);
+    static struct wire_out out;
+    CHECK(wire_record_encode(&out, r) == ERR_OK);
+    blob_put(b, out.at, out.len);
+    blob_put(b, out.payload.at, (uint32_t)out.payload.len);
 }
 
-bool disk_record(const struct disk *d, uint32_t i, struct zab_record *out, struct zab_members *members)
+bool disk_record(const struct disk *d, uint32_t i, struct zab_record *out)
 {
-    const uint8_t *at = d->log.at + d->recs[i].offset + HEAD_BYTES;
-    *out = (struct zab_record){ .kind = (uint8_t)get(&at, 1) };
-    out->must_relearn = get(&at, 1) != 0;
-    out->epoch = (uint32_t)get(&at, 4);
-    out->accepted = (uint32_t)get(&at, 4);
-    out->leader = (uint16_t)get(&at, 2);
-    out->zxid = get(&at, 8);
-    out->entry.first = get(&at, 8);
-    out->entry.last = get(&at, 8);
-    out->entry.prev = get(&at, 8);
-    out->entry.kind = (uint8_t)get(&at, 1);
-    uint32_t payload_len = (uint32_t)get(&at, 4), members_len = (uint32_t)get(&at, 4);
-    out->entry.payload = bytes_of(at, payload_len);
-    if (members_len == 0) return true;
-    out->members = members;
-    return zab_members_decode(bytes_of(at + payload_len, members_len), members);
+    static struct wire_scratch scratch;
+    const struct rec *r = &d->recs[i];
+    struct bytes from = bytes_of(d->log.at + r->offset + HEAD_BYTES, r->len - HEAD_BYTES);
+    return wire_record_decode(from, out, &scratch) == WIRE_OK;
 }
 
 static struct rec *rec_add(struct disk *d, uint32_t offset, uint32_t len)
 {
-    static struct zab_members members;
     struct zab_record r;
     d->recs = array_grow(d->recs, d->count, &d->cap, sizeof *d->recs);
     struct rec *rec = &d->recs[d->count];
     *rec = (struct rec){ .offset = offset, .len = len };
-    CHECK(disk_record(d, d->count, &r, &members));
+    CHECK(disk_record(d, d->count, &r));
     rec->kind = r.kind;
     rec->zxid = r.zxid;
     rec->epoch = r.epoch;
     rec->accepted = r.accepted;
     rec->leader = r.leader;
     rec->must_relearn = r.must_relearn;
-    if (r.members != NULL) rec->config = members.version;
+    bool has_members = r.kind == ZAB_RECORD_INSTALL || r.kind == ZAB_RECORD_CHECKPOINT;
+    if (has_members) rec->config = r.members->version;
     if (r.kind == ZAB_RECORD_ENTRY)
         rec->entry = (struct seen){ .first = r.entry.first,
                                     .last = r.entry.last,
@@ -265,10 +239,10 @@ static bool disk_recover(struct disk *d)
     d->is_syncing = false;
     view_reset(&d->mem);
     view_reset(&d->dur);
-    while (size - at >= HEAD_BYTES + FIXED_BYTES) {
+    while (size - at >= HEAD_BYTES + 1) {
         const uint8_t *head = d->log.at + at;
         uint32_t len = (uint32_t)get(&head, 4), want = (uint32_t)get(&head, 4);
-        if (len < HEAD_BYTES + FIXED_BYTES || len > size - at) {
+        if (len < HEAD_BYTES + 1 || len > size - at) {
             is_torn = len != 0;
             break;
         }
@@ -321,7 +295,7 @@ uint32_t disk_entries(const struct disk *d, uint64_t after, uint32_t bytes,
     uint32_t i, n = 0;
     if (after < v->begin || !view_holds(v, after)) return 0;
     for (i = after == v->begin ? 0 : view_find(v, after) + 1; i < v->count && n < ZAB_READ_ENTRIES_MAX; i++) {
-        disk_record(d, v->at[i].rec, &r, NULL);
+        disk_record(d, v->at[i].rec, &r);
         sum += r.entry.payload.len;
         if (n > 0 && sum > bytes) break;
         out[n++] = r.entry;

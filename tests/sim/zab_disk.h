@@ -89,8 +89,8 @@ bool disk_crash(struct disk *d, struct dice *dice, const struct crash_fate *fate
 /* The durable records from this one on are lost. */
 void disk_damage(struct disk *d, uint32_t from);
 
-/* Record i, decoded from its bytes; lends them, and members. */
-bool disk_record(const struct disk *d, uint32_t i, struct zab_record *out, struct zab_members *members);
+/* Record i, decoded from its bytes; lends them, and its members until the next call. */
+bool disk_record(const struct disk *d, uint32_t i, struct zab_record *out);
 
 /* Entries after `after`, of the logical log: at most so many, and bytes, but one. 0: it does not have them.
  */

@@ -154,10 +154,7 @@ static void do_role(struct world *w, struct node *n, const struct zab_effect *e)
     bool leads = e->role == ZAB_LEADING && e->is_established;
     world_trace(w, n, "is %s%s of %u in epoch %u", role_names[e->role],
                 e->is_established ? ", established" : "", e->leader, e->epoch);
-    if (leads && n->is_leading_epoch != e->epoch) {
-        w->counts.elections++;
-        if (n->disk.mem.config > w->oracle.config) w->counts.reconfigurations_during_elections++;
-    }
+    if (leads && n->is_leading_epoch != e->epoch) w->counts.elections++;
     n->is_leading_epoch = leads ? e->epoch : 0;
 }
 

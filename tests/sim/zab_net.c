@@ -42,8 +42,8 @@ static void msg_copy(struct msg *m, const struct zab_frame *f)
         m->frame.ack_epoch.ends = (const struct zab_end *)(const void *)m->bytes.at;
         break;
     case ZAB_SNAP_BEGIN:
-        m->members = *f->snap.members;
-        m->frame.snap.members = &m->members;
+        m->scratch.members = *f->snap.members;
+        m->frame.snap.members = &m->scratch.members;
         break;
     case ZAB_SNAP_CHUNK:
     case ZAB_SNAP_END:
@@ -52,6 +52,29 @@ static void msg_copy(struct msg *m, const struct zab_frame *f)
         break;
     default: break;
     }
+}
+
+/* The same, by way of its bytes. */
+static void msg_code(struct world *w, struct msg *m, const struct zab_frame *f)
+{
+    static struct wire_out out;
+    m->bytes.len = 0;
+    if (wire_frame_encode(&out, f) != ERR_OK) {
+        world_violate(w, "wire", "a frame of type %u cannot be encoded", f->type);
+        return;
+    }
+    blob_put(&m->bytes, out.at, out.len);
+    blob_put(&m->bytes, out.payload.at, (uint32_t)out.payload.len);
+    enum wire_rc rc = wire_frame_decode(bytes_of(m->bytes.at, m->bytes.len), &m->frame, &m->scratch);
+    if (rc != WIRE_OK) world_violate(w, "wire", "a frame of type %u: %s", f->type, wire_rc_text(rc));
+}
+
+static void note_code(struct world *w, struct zab_note *note)
+{
+    uint8_t bytes[WIRE_NOTE_BYTES];
+    if (wire_note_encode(bytes, note) != ERR_OK ||
+        wire_note_decode(bytes_of(bytes, sizeof bytes), note) != WIRE_OK)
+        world_violate(w, "wire", "a note of state %u for %u", note->state, note->leader);
 }
 
 /* --- sessions */
@@ -174,7 +197,12 @@ void net_send(struct world *w, struct node *n, uint16_t peer, uint64_t session, 
     w->counts.frames++;
     if (!c->is_open[1 - side]) return;
     int32_t msg = msg_new(&w->net);
-    msg_copy(w->net.msgs[msg], frame);
+    if (w->k.codec != 0) {
+        msg_code(w, w->net.msgs[msg], frame);
+        if (w->is_failed) return;
+    } else {
+        msg_copy(w->net.msgs[msg], frame);
+    }
     lane_put(w, (uint32_t)at, side, msg);
 }
 
@@ -403,6 +431,7 @@ void net_tell(struct world *w, struct node *n, uint16_t peer, const struct zab_n
         if (dice_chance(&w->net_dice, w->k.note_late)) late += dice_below(&w->net_dice, NOTE_LATE_US_MAX);
         int32_t msg = msg_new(&w->net);
         w->net.msgs[msg]->note = *note;
+        if (w->k.codec != 0) note_code(w, &w->net.msgs[msg]->note);
         world_at(w, w->now_us + late,
                  (struct happening){
                      .kind = ON_NOTE, .node = to->index, .life = 0, .x = n->id, .arg = (uint64_t)msg });

@@ -13,6 +13,7 @@
 #define SIM_ZAB_NET_H
 
 #include "sim/zab_disk.h"
+#include "wire/wire.h"
 
 enum { NET_NODES_MAX = 14, CONNS_MAX = 512, NO_CONN = -1, NO_MSG = -1 };
 
@@ -20,7 +21,7 @@ enum { NET_NODES_MAX = 14, CONNS_MAX = 512, NO_CONN = -1, NO_MSG = -1 };
 struct msg {
     struct zab_frame frame;
     struct zab_note note;
-    struct zab_members members;
+    struct wire_scratch scratch;
     struct blob bytes;
     uint64_t due_us;
     int32_t next;

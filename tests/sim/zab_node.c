@@ -59,7 +59,7 @@ static bool restore_machine(struct world *w, struct node *n)
 
 static void make_conf(const struct world *w, const struct node *n, struct zab_conf *conf)
 {
-    *conf = (struct zab_conf){ .id = n->id, .group = 1, .members = w->begin };
+    *conf = (struct zab_conf){ .id = n->id, .group = 1, .members = n->begin };
     conf->seed = dice_mix(w->plan->seed ^ n->id ^ (uint64_t)n->life << 32);
     conf->tick_ms = w->k.tick_ms;
     conf->init_ticks = w->k.init_ticks;
@@ -77,10 +77,9 @@ static void make_conf(const struct world *w, const struct node *n, struct zab_co
 
 static bool restore_log(struct world *w, struct node *n)
 {
-    static struct zab_members members;
     struct zab_record r;
     for (uint32_t i = 0; i < n->disk.count; i++) {
-        if (disk_record(&n->disk, i, &r, &members) && zab_restore(n->z, &r) == ERR_OK) continue;
+        if (disk_record(&n->disk, i, &r) && zab_restore(n->z, &r) == ERR_OK) continue;
         world_violate(
             w, "restart", "node %u does not take record %u of %u of its log: kind %u, zxid %llx, entry %llx",
             n->id, i, n->disk.count, r.kind, (unsigned long long)r.zxid, (unsigned long long)r.entry.last);

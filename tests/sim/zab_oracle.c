@@ -166,7 +166,7 @@ static void commit_id(struct world *w, const struct node *n, const struct seen *
     struct zab_record r;
     uint32_t id;
     if (s->kind != ZAB_DATA) return;
-    disk_record(&n->disk, s->rec, &r, NULL);
+    disk_record(&n->disk, s->rec, &r);
     memcpy(&id, r.entry.payload.at, sizeof id);
     if (w->oracle.submitted[id] == 2)
         world_violate(w, "integrity", "client's %u is committed twice, again at %llx", id, llx(s->last));

@@ -95,7 +95,7 @@ static void draw_machine(struct knobs *k, struct dice *d)
     k->segment_records = between(d, 1, 6);
     k->chunk_bytes = between(d, 16, 200);
     k->liveness = 1;
-    k->codec = 0;
+    k->codec = k->is_swarm || dice_chance(d, 100);
 }
 
 static void add(struct plan *p, struct act a)
@@ -162,6 +162,27 @@ static void draw_work(struct plan *p, struct dice *d)
     }
 }
 
+/* A leader goes on alone for a while: what it stores then is nobody else's, and has to go again. */
+static void draw_tails(struct plan *p, struct dice *d)
+{
+    static const uint8_t ends[] = { ACT_crash, ACT_pause, ACT_snap };
+    uint32_t n = dice_chance(d, 600) ? between(d, 1, p->knobs.is_swarm ? 8 : 2) : 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t at = when(p, d);
+        uint32_t alone_ms = between(d, 50, 800), entries = between(d, 1, 5);
+        add(p, (struct act){ .at_us = at, .kind = ACT_isolate, .b = (uint16_t)between(d, 0, 1), .value = alone_ms });
+        for (uint32_t j = 0; j < entries; j++)
+            add(p, (struct act){ .at_us = at + dice_below(d, 20000), .kind = ACT_propose, .b = 1, .value = 20 });
+        if (dice_chance(d, 300))
+            add(p, (struct act){ .at_us = at + dice_below(d, 5000),
+                                 .kind = (uint8_t)between(d, ACT_add, ACT_role),
+                                 .b = whom(p, d, 0),
+                                 .value = between(d, 1, 2) });
+        if (dice_chance(d, 500))
+            add(p, (struct act){ .at_us = at + dice_below(d, 100000), .kind = ends[dice_below(d, 3)], .value = 100 });
+    }
+}
+
 static int earlier(const void *left, const void *right)
 {
     const struct act *a = left, *b = right;
@@ -185,6 +206,7 @@ void plan_draw(struct plan *p, uint64_t seed, bool is_swarm)
     draw_core(&p->knobs, &knobs);
     draw_machine(&p->knobs, &knobs);
     draw_faults(p, &nemesis);
+    draw_tails(p, &nemesis);
     draw_work(p, &work);
     qsort(p->acts, p->count, sizeof *p->acts, earlier);
 }

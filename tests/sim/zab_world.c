@@ -99,6 +99,7 @@ static void reset_node(struct world *w, struct node *n)
     n->drift_ppm = (int64_t)dice_below(&w->clock_dice, 2 * half + 1) - (int64_t)half;
     n->skew_us = (int64_t)dice_below(&w->clock_dice, 100000000) + 1000000;
     n->st = (struct zab_state){ 0 };
+    n->begin = w->begin;
     machine_reset(w, &n->machine);
 }
 

@@ -83,6 +83,7 @@ struct node {
     uint32_t life, paused;
     uint64_t resume_at_us, slow_until_us, full_until_us;
     struct zab *z;
+    struct zab_members begin; /* what its operator has written */
     struct zab_state st; /* after the last step */
     int64_t skew_us, drift_ppm;
     uint64_t sessions;
