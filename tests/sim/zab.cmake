@@ -29,8 +29,14 @@ target_compile_options(longlink-sim PRIVATE ${zab_sim_fast})
 zab_sim(longlink-sim-planted ll_zab_planted on)
 target_compile_options(longlink-sim-planted PRIVATE ${zab_sim_fast})
 
+add_test(NAME sim_zab_small COMMAND longlink-sim --seed 1 --runs 5000 --keep zab-small.script)
+add_test(NAME sim_zab_swarm COMMAND longlink-sim --swarm --seed 1 --runs 200 --keep zab-swarm.script)
+add_test(NAME sim_zab_twice COMMAND longlink-sim --twice --seed 100001 --runs 200 --keep zab-twice.script)
+set_tests_properties(sim_zab_small sim_zab_swarm sim_zab_twice PROPERTIES TIMEOUT 300)
+
 if(LONGLINK_SANITIZE)
   zab_sim(longlink-sim-sanitized ll_zab off)
+  add_test(NAME sim_zab_sanitized COMMAND longlink-sim-sanitized --seed 200001 --runs 200 --keep zab-sanitized.script)
 endif()
 
 # Runs that once failed, each cut down to what it needs.
@@ -40,3 +46,7 @@ foreach(script IN LISTS zab_scripts)
   add_test(NAME sim_zab_script_${name} COMMAND longlink-sim --script ${script})
 endforeach()
 
+# The checker is checked: faults that are found within few runs. All of them: tests/long zab-plants.
+add_test(NAME sim_zab_plants COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/zab_plants.py --quick
+         $<TARGET_FILE:longlink-sim-planted>)
+set_tests_properties(sim_zab_plants PROPERTIES TIMEOUT 300)

@@ -90,7 +90,8 @@ static void check_ack_epoch(struct world *w, const struct node *n, const struct 
     const struct view *d = &n->disk.dur;
     promise(w, n, f->ack_epoch.last == view_last(d), "sends ACKEPOCH of another log");
     promise(w, n, f->ack_epoch.current == d->current, "sends ACKEPOCH of another current epoch");
-    promise(w, n, d->accepted >= f->epoch, "sends ACKEPOCH for an epoch that it has not accepted");
+    promise(w, n, d->accepted >= f->epoch || d->current >= f->epoch,
+            "sends ACKEPOCH for an epoch that it has not accepted");
     if (f->ack_epoch.counts && (d->accepted != f->epoch || d->leader != e->peer))
         world_violate(w, d->accepted == f->epoch ? "leadership" : "fsync-before-send",
                       "node %u promises epoch %u to %u, and its disk has %u of %u", n->id, f->epoch, e->peer,
@@ -153,7 +154,9 @@ static void check_send(struct world *w, struct node *n, const struct zab_effect 
     const struct view *d = &n->disk.dur;
     count_sync(w, n, e);
     switch (f->type) {
-    case ZAB_FOLLOWERINFO: promise(w, n, f->epoch <= d->accepted || f->epoch <= d->current, "says that it has accepted more"); break;
+    case ZAB_FOLLOWERINFO:
+        promise(w, n, f->epoch <= d->accepted || f->epoch <= d->current, "says that it has accepted more");
+        break;
     case ZAB_LEADERINFO:
         promise(w, n, d->accepted == f->epoch && d->leader == n->id,
                 "proposes an epoch that it has not accepted");
@@ -195,6 +198,7 @@ static void check_deliver(struct world *w, struct node *n, const struct zab_entr
     if (!w->is_failed) oracle_commit(w, n, e->last);
     if (w->is_failed) return;
     uint32_t at = oracle_position(o, e->last);
+    if (at == UINT32_MAX) return;
     const struct fact *f = &o->facts[at - 1];
     if (f->first != e->first || f->hash != entry_hash(e))
         world_violate(w, "agreement", "node %u delivers another %llx", n->id, llx(e->last));

@@ -169,7 +169,8 @@ static void conn_lost(struct world *w, uint32_t at, int side)
     struct zab_event event = { .kind = ZAB_LINK };
     event.link.peer = w->nodes[c->node[1 - side]].id;
     event.link.session = c->session[side];
-    world_trace(w, n, "session %llu with %u is lost", (unsigned long long)event.link.session, event.link.peer);
+    world_trace(w, n, "session %llu with %u is lost", (unsigned long long)event.link.session,
+                event.link.peer);
     conn_leave(w, at, side);
     node_step(w, n, &event);
 }
@@ -314,7 +315,9 @@ static void on_dial(struct world *w, const struct happening *h)
     struct conn *c = &net->conns[at];
     uint64_t up_low = w->now_us + dice_latency(&w->net_dice, w->k.net_us);
     uint64_t up_high = up_low + dice_latency(&w->net_dice, w->k.net_us);
-    *c = (struct conn){ .gen = c->gen, .no = ++net->conns_made, .is_used = true, .node = { (uint8_t)h->x, h->node } };
+    *c = (struct conn){
+        .gen = c->gen, .no = ++net->conns_made, .is_used = true, .node = { (uint8_t)h->x, h->node }
+    };
     c->is_open[0] = c->is_open[1] = true;
     for (int i = 0; i < 2; i++) c->lanes[i] = (struct lane){ .head = NO_MSG, .tail = NO_MSG };
     c->lanes[0].last_due_us = up_high;

@@ -36,7 +36,7 @@ struct lane {
 /* Side 0 is the smaller id; lane 0 goes from it. */
 struct conn {
     uint32_t gen;
-    uint64_t no; /* in the order of dialling */
+    uint64_t no;     /* in the order of dialling */
     uint8_t node[2]; /* indices */
     bool is_used, is_open[2];
     uint64_t session[2]; /* each side counts its own */
@@ -49,7 +49,7 @@ struct net {
     int32_t free_msg;
     struct conn conns[CONNS_MAX];
     uint64_t conns_made;
-    uint32_t conns_count; /* slots that were ever used in this run */
+    uint32_t conns_count;                          /* slots that were ever used in this run */
     int32_t current[NET_NODES_MAX][NET_NODES_MAX]; /* by node and peer: the node's open conn */
     bool is_dialing[NET_NODES_MAX][NET_NODES_MAX]; /* by the larger's index and the smaller's */
     uint32_t cuts[NET_NODES_MAX][NET_NODES_MAX];   /* from, to */

@@ -122,6 +122,8 @@ void node_start(struct world *w, struct node *n)
     if (is_good) is_good = zab_start(n->z, node_now_ms(w, n), w->effects) == ERR_OK;
     if (!is_good) {
         world_violate(w, "restart", "node %u does not start with its own log and snapshot", n->id);
+        n->is_up = false;
+        zab_free(&n->z);
         return;
     }
     zab_state(n->z, &n->st);

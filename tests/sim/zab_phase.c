@@ -57,12 +57,14 @@ static const struct config *config_before(const struct world *w, const struct no
     const struct config *before = &o->configs[0];
     for (uint32_t i = 0; i < o->configs_count; i++) {
         const struct config *c = &o->configs[i];
-        if (c->version < version && c->version > before->version && view_holds(&n->disk.mem, c->version)) before = c;
+        if (c->version < version && c->version > before->version && view_holds(&n->disk.mem, c->version))
+            before = c;
     }
     return before;
 }
 
-/* Who has a list and does not know that it is committed (a restart forgets that) needs the one before, too. */
+/* Who has a list and does not know that it is committed (a restart forgets that) needs the one before, too.
+ */
 static uint32_t add_for(struct world *w, uint32_t ids, struct node *n)
 {
     uint64_t version = n->disk.mem.config;
@@ -84,7 +86,8 @@ static uint32_t choose_core(struct world *w)
             if ((ids >> (i + 1) & 1) != 0) ids = add_for(w, ids, &w->nodes[i]);
     }
     for (uint32_t i = 0; i < w->k.nodes; i++)
-        if ((ids >> (i + 1) & 1) != 0 && (w->nodes[i].is_damaged || w->nodes[i].disk.dur.must_relearn)) return 0;
+        if ((ids >> (i + 1) & 1) != 0 && (w->nodes[i].is_damaged || w->nodes[i].disk.dur.must_relearn))
+            return 0;
     return ids;
 }
 
@@ -151,6 +154,7 @@ static void describe(struct world *w, const char *invariant, const char *what)
                                n->machine.pos);
     }
     text[at] = '\0';
+    w->phase = PHASE_DONE;
     world_violate(w, invariant, "%s; core %x, %u committed;%s", what, w->core, w->oracle.count, text);
 }
 

@@ -170,16 +170,19 @@ static void draw_tails(struct plan *p, struct dice *d)
     for (uint32_t i = 0; i < n; i++) {
         uint64_t at = when(p, d);
         uint32_t alone_ms = between(d, 50, 800), entries = between(d, 1, 5);
-        add(p, (struct act){ .at_us = at, .kind = ACT_isolate, .b = (uint16_t)between(d, 0, 1), .value = alone_ms });
+        add(p, (struct act){
+                   .at_us = at, .kind = ACT_isolate, .b = (uint16_t)between(d, 0, 1), .value = alone_ms });
         for (uint32_t j = 0; j < entries; j++)
-            add(p, (struct act){ .at_us = at + dice_below(d, 20000), .kind = ACT_propose, .b = 1, .value = 20 });
+            add(p,
+                (struct act){ .at_us = at + dice_below(d, 20000), .kind = ACT_propose, .b = 1, .value = 20 });
         if (dice_chance(d, 300))
             add(p, (struct act){ .at_us = at + dice_below(d, 5000),
                                  .kind = (uint8_t)between(d, ACT_add, ACT_role),
                                  .b = whom(p, d, 0),
                                  .value = between(d, 1, 2) });
         if (dice_chance(d, 500))
-            add(p, (struct act){ .at_us = at + dice_below(d, 100000), .kind = ends[dice_below(d, 3)], .value = 100 });
+            add(p, (struct act){
+                       .at_us = at + dice_below(d, 100000), .kind = ends[dice_below(d, 3)], .value = 100 });
     }
 }
 

@@ -15,7 +15,7 @@ enum { RUNS_THAT_SEE_ALL = 20000 };
 
 static const char usage[] =
     "usage: longlink-sim [--swarm] [--seed N] [--runs M] [--trace] [--twice] [--keep-going]\n"
-    "                    [--script FILE] [--keep FILE] [--plant NAME] [--plants]\n"
+    "                    [--script FILE] [--keep FILE] [--only NAME] [--plant NAME] [--plants]\n"
     "  --seed N      the first seed; a run is its seed (1)\n"
     "  --runs M      so many, from there (1)\n"
     "  --swarm       3 to 9 voters, observers, hundreds of actions; else small: 3 nodes, up to 30 entries\n"
@@ -24,12 +24,13 @@ static const char usage[] =
     "  --keep FILE   a run that fails leaves a script there, with what it needs (sim-failed.script)\n"
     "  --script FILE plays one; --seed and the like do not matter then\n"
     "  --keep-going  the first failure does not end the runs; each prints a line on stderr\n"
+    "  --only NAME   the invariant to look at, and no other\n"
     "  --plant NAME  with this fault in the core (longlink-sim-planted); --plants lists them\n";
 
 struct options {
     uint64_t seed, runs;
     bool is_swarm, is_trace, is_twice, keeps_going;
-    const char *script, *keep, *plant;
+    const char *script, *keep, *plant, *only;
 };
 
 static uint64_t current_seed;
@@ -66,12 +67,19 @@ static void list_plants(void)
 static void read_options(struct options *o, int argc, char **argv)
 {
     static const struct option names[] = {
-        { "swarm", no_argument, NULL, 's' },      { "seed", required_argument, NULL, 'n' },
-        { "runs", required_argument, NULL, 'r' }, { "trace", no_argument, NULL, 't' },
-        { "twice", no_argument, NULL, '2' },      { "script", required_argument, NULL, 'f' },
-        { "keep", required_argument, NULL, 'k' }, { "plant", required_argument, NULL, 'p' },
-        { "plants", no_argument, NULL, 'l' },     { "keep-going", no_argument, NULL, 'g' },
-        { "help", no_argument, NULL, 'h' },       { 0 },
+        { "swarm", no_argument, NULL, 's' },
+        { "seed", required_argument, NULL, 'n' },
+        { "runs", required_argument, NULL, 'r' },
+        { "trace", no_argument, NULL, 't' },
+        { "twice", no_argument, NULL, '2' },
+        { "script", required_argument, NULL, 'f' },
+        { "keep", required_argument, NULL, 'k' },
+        { "plant", required_argument, NULL, 'p' },
+        { "plants", no_argument, NULL, 'l' },
+        { "keep-going", no_argument, NULL, 'g' },
+        { "only", required_argument, NULL, 'o' },
+        { "help", no_argument, NULL, 'h' },
+        { 0 },
     };
     int c;
     *o = (struct options){ .seed = 1, .runs = 1, .keep = "sim-failed.script" };
@@ -86,6 +94,7 @@ static void read_options(struct options *o, int argc, char **argv)
         case 'k': o->keep = optarg; break;
         case 'p': o->plant = optarg; break;
         case 'g': o->keeps_going = true; break;
+        case 'o': o->only = optarg; break;
         case 'l': list_plants(); break;
         case 'h': printf("%s", usage); exit(0);
         default: fprintf(stderr, "%s", usage); exit(2);
@@ -198,6 +207,7 @@ int main(int argc, char **argv)
     read_options(&o, argc, argv);
     signal(SIGABRT, on_abort);
     world_init(&w);
+    w.only = o.only;
     double begin = seconds_now();
     if (o.script != NULL) o.runs = 1;
     for (uint64_t i = 0; i < o.runs && (violations == 0 || o.keeps_going); i++) {

@@ -43,7 +43,7 @@ static struct happening heap_pop(struct world *w)
 void world_violate(struct world *w, const char *invariant, const char *format, ...)
 {
     va_list rest;
-    if (w->is_failed) return;
+    if (w->is_failed || (w->only != NULL && strcmp(w->only, invariant) != 0)) return;
     w->is_failed = true;
     w->failed_at_us = w->now_us;
     w->invariant = invariant;

@@ -84,7 +84,7 @@ struct node {
     uint64_t resume_at_us, slow_until_us, full_until_us;
     struct zab *z;
     struct zab_members begin; /* what its operator has written */
-    struct zab_state st; /* after the last step */
+    struct zab_state st;      /* after the last step */
     int64_t skew_us, drift_ppm;
     uint64_t sessions;
     struct disk disk;
@@ -132,6 +132,7 @@ struct world {
     bool is_trace, is_failed;
     uint64_t failed_at_us;
     const char *invariant;
+    const char *only; /* NULL: all are looked at; else a break of another one does not end the run */
     char text[TEXT_MAX];
 };
 
