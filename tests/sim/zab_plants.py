@@ -11,13 +11,17 @@ import re
 import subprocess
 import sys
 
+SECONDS_MAX = 120 # for one of them
 FOUND = re.compile(r'longlink-sim: seed (\d+)[^:]*: ([a-z-]+): (.*)')
 
 
 def play(sim, plant, runs, only=None):
     more = ['--only', only] if only else []
-    done = subprocess.run([sim, '--plant', plant, '--seed', '1', '--runs', str(runs), *more], capture_output=True,
-                          text=True)
+    try:
+        done = subprocess.run([sim, '--plant', plant, '--seed', '1', '--runs', str(runs), *more], capture_output=True,
+                              text=True, timeout=SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        return None, None, 'it takes too long'
     found = FOUND.search(done.stderr)
     if not found:
         return None, None, done.stderr.strip()
