@@ -48,6 +48,24 @@ TEST(frames_go_both_ways_in_order_in_a_session_that_the_larger_id_dialled)
     rig_fini(&rig);
 }
 
+TEST(what_was_sent_and_not_flushed_is_due_at_once)
+{
+    struct zab_note note = { .round = 1 };
+
+    begin_up(2);
+    rig_run(&rig, 20);
+    CHECK_TRUE(peer_next_ms(rig.node[0].p) > rig.now_ms);
+    rig_send(&rig, 0, 2, 1);
+    CHECK_TRUE(peer_next_ms(rig.node[0].p) <= rig.now_ms);
+    peer_flush(rig.node[0].p);
+    CHECK_TRUE(peer_next_ms(rig.node[0].p) > rig.now_ms);
+    peer_tell(rig.node[0].p, 2, &note);
+    CHECK_TRUE(peer_next_ms(rig.node[0].p) <= rig.now_ms);
+    peer_flush(rig.node[0].p);
+    CHECK_TRUE(peer_next_ms(rig.node[0].p) > rig.now_ms);
+    rig_fini(&rig);
+}
+
 TEST(three_nodes_have_one_session_a_pair)
 {
     begin_up(3);

@@ -286,12 +286,19 @@ void peer_tell(struct peers *p, uint16_t to, const struct zab_note *note)
     if (r != NULL && wire_note_encode(r->note, note) == ERR_OK) r->has_note = true;
 }
 
+static bool note_may_go(const struct peer_remote *r)
+{
+    const struct peer_conn *c = r->links[WIRE_ELECTION - 1].conn;
+
+    return r->id != 0 && r->has_note && c != NULL && c->state == PEER_UP && c->out.bytes == 0;
+}
+
 static void notes_put(struct peers *p)
 {
     for (int i = 0; i < PEER_REMOTES_MAX; i++) {
         struct peer_remote *r = &p->remotes[i];
         struct peer_conn *c = r->links[WIRE_ELECTION - 1].conn;
-        if (r->id == 0 || !r->has_note || c == NULL || c->state != PEER_UP || c->out.bytes > 0) continue;
+        if (!note_may_go(r)) continue;
         r->has_note = false;
         p->stat.frames_out++;
         peer_conn_put(p, c, bytes_of(r->note, sizeof r->note));
@@ -370,16 +377,27 @@ void peer_run(struct peers *p, uint64_t now_ms)
     peer_flush(p);
 }
 
+/* Is there something that the next peer_run does, whatever comes? */
+static bool has_work(const struct peers *p)
+{
+    if (p->has_dead) return true;
+    for (int i = 0; i < PEER_REMOTES_MAX; i++)
+        if (note_may_go(&p->remotes[i])) return true;
+    for (const struct peer_conn *c = p->conns; c != NULL; c = c->next) {
+        if (c->has_input) return true;
+        if (c->out.bytes > 0 && !c->is_full && c->state != PEER_CONNECTING) return true;
+    }
+    return false;
+}
+
 uint64_t peer_next_ms(const struct peers *p)
 {
     uint64_t next = peer_dial_next_ms(p);
 
-    if (p->has_dead) return p->now_ms;
+    if (has_work(p)) return p->now_ms;
     for (int i = 0; i < PEER_PLANES; i++)
         if (p->doors[i].opens_ms != 0 && p->doors[i].opens_ms < next) next = p->doors[i].opens_ms;
-    for (const struct peer_conn *c = p->conns; c != NULL; c = c->next) {
-        if (c->has_input && c->state != PEER_DEAD) return p->now_ms;
+    for (const struct peer_conn *c = p->conns; c != NULL; c = c->next)
         if (c->end_ms < next) next = c->end_ms;
-    }
     return next;
 }

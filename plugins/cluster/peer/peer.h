@@ -86,7 +86,7 @@ void peer_members(struct peers *p, const struct zab_members *members);
 /* An epoll descriptor to wait for: readable when peer_run has something to do. */
 int peer_fd(const struct peers *p);
 
-/* Of the clock of now_ms; UINT64_MAX: nothing is waited for. */
+/* Of the clock of now_ms; UINT64_MAX: nothing is waited for. Now, when something was sent and not flushed. */
 uint64_t peer_next_ms(const struct peers *p);
 
 /* Reads, and calls the sink; dials, gives up, flushes. Bounded: what is left makes peer_fd readable, or
