@@ -46,8 +46,10 @@ struct peer *peer_find(struct zab *z, uint16_t id);
 struct peer *peer_make(struct zab *z, uint16_t id); /* NULL: no room */
 const struct zab_member *member_find(const struct zab_members *m, uint16_t id);
 bool is_member(const struct zab *z, uint16_t id);
-bool is_voter(const struct zab *z,
-              uint16_t id); /* of the newest members; established: those before, too, while pending */
+/* A voter of the newest members, or of those before while that may not be committed: who is not in his own
+ * newest list must be able to lead as long as he may be needed to commit it (Ongaro's thesis, 4.2.2). */
+bool is_voter(const struct zab *z, uint16_t id);
+bool is_newest_voter(const struct zab *z, uint16_t id);
 bool may_vote(const struct zab *z);
 bool members_are_pending(const struct zab *z);
 bool is_quorum(const struct zab *z, uint32_t set);                           /* bits are places in peers */

@@ -159,9 +159,9 @@ static void on_ack_epoch(struct zab *z, struct peer *p, const struct zab_frame *
     p->ends_count = f->ack_epoch.ends_count;
     for (uint32_t i = 0; i < p->ends_count; i++) p->ends[i] = f->ack_epoch.ends[i];
     p->progress_ms = z->progress_ms = z->now_ms;
-    if (z->phase == PHASE_GATHER &&
-        ((is_voter(z, p->id) && !p->must_relearn && is_more_recent(z, p) && !PLANTED(z, no_recency_check)) ||
-         (!p->counts && is_in_vain(z)))) {
+    if (z->phase == PHASE_GATHER && ((is_newest_voter(z, p->id) && !p->must_relearn && is_more_recent(z, p) &&
+                                      !PLANTED(z, no_recency_check)) ||
+                                     (!p->counts && is_in_vain(z)))) {
         zab_look(z);
         return;
     }

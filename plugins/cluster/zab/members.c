@@ -111,8 +111,12 @@ bool is_member(const struct zab *z, uint16_t id)
 
 bool is_voter(const struct zab *z, uint16_t id)
 {
-    return has_voter(&z->members, id) ||
-           (z->is_established && members_are_pending(z) && has_voter(&z->before, id));
+    return has_voter(&z->members, id) || (members_are_pending(z) && has_voter(&z->before, id));
+}
+
+bool is_newest_voter(const struct zab *z, uint16_t id)
+{
+    return has_voter(&z->members, id);
 }
 
 bool may_vote(const struct zab *z)
