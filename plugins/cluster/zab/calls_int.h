@@ -2,7 +2,11 @@
 /*
  * calls_int - what the core's files do for each other; zab_int.h has the map.
  *
- * Thread, Memory, Limits, Errors, Tests: zab.h
+ * Thread:  one at a time.
+ * Memory:  all of it at birth.
+ * Limits:  ZAB_EFFECTS_MAX effects a step; PEERS_MAX nodes that we hear of.
+ * Errors:  as zab.h.
+ * Tests:   tests/unit/test_zab*.c, tests/sim
  */
 #ifndef ZAB_CALLS_INT_H
 #define ZAB_CALLS_INT_H

@@ -2,17 +2,25 @@
 /*
  * zab_int - the core's state, and what its files do for each other.
  *
- *   step.c      an event to its function; roles; time     history.c    the window of entries, ends, the way
- * to disk elect.c     LOOKING: votes                            members.c  who is a member, what is a quorum
- *   lead.c      LEADING: discovery, establishment         learn.c    FOLLOWING, OBSERVING
- *   sync.c      LEADING: a cursor for each learner        broadcast.c proposals, commits, deliveries
- *   lease.c     pings, leases, settled
+ *   step.c       an event to its function; roles; time
+ *   elect.c      LOOKING: votes
+ *   lead.c       LEADING: discovery, establishment
+ *   sync.c       LEADING: a cursor for each learner
+ *   learn.c      FOLLOWING, OBSERVING
+ *   broadcast.c  proposals, commits, deliveries
+ *   members.c    who is a member, what is a quorum
+ *   lease.c      pings, leases, settled
+ *   history.c    the window of entries, ends, the way to disk
  *
  *   LOOKING -> LEADING:   DISCOVER -> PROMISING -> GATHER -> SYNC -> BROADCAST
  *           -> FOLLOWING: CONNECT -> ASKED -> ACCEPTING -> PROMISED -> ADOPTING -> ADOPTED -> ACTIVE
  *   every role -> LOOKING: zab_look(), from wherever something is wrong
  *
- * Thread, Memory, Limits, Errors, Tests: zab.h
+ * Thread:  one at a time.
+ * Memory:  all of it at birth.
+ * Limits:  ZAB_EFFECTS_MAX effects a step; PEERS_MAX nodes that we hear of.
+ * Errors:  as zab.h.
+ * Tests:   tests/unit/test_zab*.c, tests/sim
  */
 #ifndef ZAB_ZAB_INT_H
 #define ZAB_ZAB_INT_H
