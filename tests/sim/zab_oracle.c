@@ -200,6 +200,7 @@ void oracle_commit(struct world *w, struct node *n, uint64_t zxid)
                                               .prev = s->prev,
                                               .hash = s->hash,
                                               .kind = s->kind,
+                                              .by = n->disk.mem.current,
                                               .chain = dice_mix(chain ^ dice_mix(s->last) ^ s->hash) };
         if (s->kind == ZAB_CONFIG) {
             o->config = s->last;
@@ -214,7 +215,7 @@ bool oracle_is_complete(const struct world *w, const struct node *n, uint32_t ep
     const struct oracle *o = &w->oracle;
     const struct view *v = &n->disk.mem;
     uint32_t i = o->count;
-    while (i > 0 && zab_epoch_of(o->facts[i - 1].last) > epoch) i--;
+    while (i > 0 && o->facts[i - 1].by > epoch) i--;
     uint64_t last = i > 0 ? o->facts[i - 1].last : 0;
     return last < v->begin || (last == v->begin && v->count == 0) || view_holds(v, last);
 }

@@ -26,6 +26,7 @@ struct config {
 struct fact {
     uint64_t first, last, prev, hash;
     uint64_t chain; /* the state machine's, after it */
+    uint32_t by;    /* the epoch whose leader committed it: its own, or one that found it in its history */
     uint8_t kind;
 };
 
@@ -66,8 +67,8 @@ void oracle_store_entry(struct world *w, struct node *n, const struct zab_entry 
 /* The log of n has these entries, up to zxid, and they are committed now. */
 void oracle_commit(struct world *w, struct node *n, uint64_t zxid);
 
-/* All that epochs up to this one have committed is in the log of n. What a later one has, a leader that was
- * overtaken need not know: it commits nothing any more. */
+/* All that leaders of epochs up to this one have committed is in the log of n. What a later one has, a leader
+ * that was overtaken need not know: it commits nothing any more. */
 bool oracle_is_complete(const struct world *w, const struct node *n, uint32_t epoch);
 
 #endif
