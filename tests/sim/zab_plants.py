@@ -55,7 +55,7 @@ def main():
 
 
 # They take more than a few seconds.
-SLOW = {'no_recency_check'}
+SLOW = {'no_recency_check', 'epoch_before_history', 'no_contiguity_check', 'acks_before_newleader', 'skip_while_syncing'}
 
 if __name__ == '__main__':
     sys.exit(main())
