@@ -227,3 +227,28 @@ TEST(an_epoch_that_only_the_entries_tell_of_is_promised_in_writing)
     CHECK_INT(2, state.accepted);
     zab_free(&z);
 }
+
+TEST(a_log_may_begin_with_the_truncation_of_what_was_purged)
+{
+    struct zab_conf conf = { .id = 1, .applied = zab_zxid(2, 5), .members.count = 1 };
+    struct zab_record cut = { .kind = ZAB_RECORD_TRUNC, .zxid = zab_zxid(2, 5) };
+    struct zab_record start = { .kind = ZAB_RECORD_ENTRY };
+    static struct zab_effects out;
+    struct zab_state state;
+    struct zab *z;
+
+    conf.members.at[0] = (struct zab_member){ .id = 1, .role = ZAB_VOTER };
+    start.entry = (struct zab_entry){
+        .first = zab_zxid(4, 0), .last = zab_zxid(4, 0), .prev = zab_zxid(2, 5), .kind = ZAB_EPOCH_START
+    };
+    CHECK_INT(ERR_OK, zab_new(&z, &conf));
+    CHECK_INT(ERR_OK, zab_restore(z, &cut));
+    CHECK_INT(ERR_OK, zab_restore(z, &start));
+    cut.zxid = zab_zxid(4, 1);
+    CHECK_INT(ERR_SYNTAX, zab_restore(z, &cut));
+    CHECK_INT(ERR_OK, zab_start(z, 1000, &out));
+    zab_state(z, &state);
+    CHECK_INT(zab_zxid(2, 5), state.begin);
+    CHECK_INT(zab_zxid(4, 0), state.last);
+    zab_free(&z);
+}
