@@ -106,7 +106,7 @@ class Node:
 
     def start(self):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([*self.prefix, program(), self.conf], stdout=subprocess.PIPE, stderr=log)
+            self.process = subprocess.Popen([*self.prefix, program(), *self.cluster.options, self.conf], stdout=subprocess.PIPE, stderr=log)
         line = self.process.stdout.readline()
         if not line.startswith(b"port "):
             self.process.wait()
@@ -231,11 +231,11 @@ class Load(threading.Thread):
 
 
 class Cluster:
-    """count nodes, started. conf: lines for all. observers: numbers of those."""
+    """count nodes. conf: lines for all. observers: numbers of those. options: of zab-node. folder: for the data."""
 
-    def __init__(self, count, conf="", observers=()):
-        self.dir = tempfile.mkdtemp(prefix="longlink-zab.")
-        self.conf, self.observers = conf, observers
+    def __init__(self, count, conf="", observers=(), options=(), folder=None):
+        self.dir = tempfile.mkdtemp(prefix="longlink-zab.", dir=folder)
+        self.conf, self.observers, self.options = conf, observers, options
         self.nodes = [Node(self, i, os.path.join(self.dir, str(i))) for i in range(1, count + 1)]
         self.addresses = {}
 

@@ -272,14 +272,14 @@ static void on_role(void *arg, const struct zab_effect *role)
     server.leader = role->leader;
     server.leads = role->role == ZAB_LEADING;
     while (!server.leads && server.head < server.tail) pending_end(WHY_UNKNOWN);
-    fprintf(stderr, "role=%u established=%d leader=%u epoch=%u\n", role->role, role->is_established,
-            role->leader, role->epoch);
+    fprintf(stderr, "%" PRIu64 " role=%u established=%d leader=%u epoch=%u\n", clock_mono_ms(&clock_system),
+            role->role, role->is_established, role->leader, role->epoch);
 }
 
 static void on_line(void *arg, const char *text)
 {
     (void)arg;
-    fprintf(stderr, "%s\n", text);
+    fprintf(stderr, "%" PRIu64 " %s\n", clock_mono_ms(&clock_system), text);
 }
 
 static void on_fail(void *arg, const char *text)
