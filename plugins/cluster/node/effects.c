@@ -8,6 +8,7 @@ static void store(struct node *n, const struct zab_effect *fx)
 
     journal_put(n, &fx->at, r);
     if (r->kind == ZAB_RECORD_TRUNC) n->truncs++;
+    if (r->kind == ZAB_RECORD_TRUNC || r->kind == ZAB_RECORD_INSTALL) reader_forget(n);
     if (r->kind == ZAB_RECORD_CHECKPOINT) n->checkpoint_lsn = n->lsn;
 }
 

@@ -73,7 +73,6 @@ void journal_stored(struct node *n, struct batch *b)
     empty(b);
     node_step(n, &event);
     journal_hand_over(n);
-    reader_go_on(n);
 }
 
 /* --- the thread's */

@@ -271,6 +271,7 @@ void node_close(struct node **owner)
     if (n == NULL) return;
     stop_threads(n);
     free_jobs(n);
+    reader_forget(n);
     sender_fini(n);
     snap_drop(&n->incoming);
     peer_free(&n->peers);
@@ -338,7 +339,8 @@ static void end_turn(struct node *n)
         n->told_applied = n->applied;
         node_step(n, &event);
     }
-    if (n->parked != NULL) reader_go_on(n);
+    n->is_reading = n->parked != NULL;
+    for (unsigned i = 0; n->is_reading && i < ANSWERS_A_TURN; i++) n->is_reading = reader_go_on(n);
     sender_go_on(n);
     journal_hand_over(n);
     peer_flush(n->peers);
@@ -355,7 +357,7 @@ static int wait_ms(const struct node *n)
 
     if (ms > TICK_MS_MAX) ms = TICK_MS_MAX;
     if (ms == 0) ms = 1;
-    if (next <= n->now_ms) return 0;
+    if (next <= n->now_ms || n->is_reading) return 0;
     return (int)(next - n->now_ms < ms ? next - n->now_ms : ms);
 }
 

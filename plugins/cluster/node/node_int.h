@@ -33,6 +33,10 @@ enum {
     SENDERS_MAX = ZAB_NODES_MAX,
     SENDER_QUEUED_BYTES = 1024 * 1024, /* of a snapshot waiting in one session */
     EVENTS_A_TURN = 64,
+    AHEAD_ENTRIES = 4096, /* read at once */
+    AHEAD_BYTES = 1024 * 1024,
+    AHEADS_MAX = ZAB_NODES_MAX, /* of learners that read on */
+    ANSWERS_A_TURN = 64,
 };
 
 enum node_mail { MAIL_BATCH, MAIL_READ, MAIL_SAVE, MAIL_INSTALL, MAIL_PURGE, MAIL_STOP };
@@ -46,14 +50,16 @@ struct batch {
     struct zab_at last;
 };
 
+/* Entries after `after`, and some more: who reads on has them already. */
 struct read_job {
     struct mail mail;
-    struct read_job *next; /* of those that wait until more is durable */
+    struct read_job *next; /* of those that wait for the end of the turn, or until more is durable */
     struct zab_at at;
     uint64_t after, lsn, durable, appended;
-    uint32_t bytes_max, count;
+    uint32_t bytes_max; /* of one answer */
+    uint32_t count, taken;
     struct index_cuts cuts;
-    struct zab_entry entries[ZAB_READ_ENTRIES_MAX];
+    struct zab_entry *entries;
     uint8_t *payloads;
     size_t used, room;
     uint64_t last_lsn;
@@ -108,6 +114,7 @@ struct node {
     int epoll_fd, dir_fd;
     uint64_t now_ms;
     bool is_stopping, has_threads, is_damaged, was_full;
+    bool is_reading; /* somebody's READ can be answered without waiting */
 
     struct wal *wal;
     struct index index;
@@ -119,6 +126,8 @@ struct node {
     struct thread journal, reader, keeper;
     struct wal_reader *wal_reader; /* the reader's thread */
     struct read_job *parked;
+    struct read_job *ahead[AHEADS_MAX];
+    unsigned ahead_oldest;
     struct lock lock; /* is_full */
     bool is_full;
 
@@ -159,7 +168,8 @@ void journal_stored(struct node *n, struct batch *b);
 enum err reader_start(struct node *n);
 void reader_ask(struct node *n, const struct zab_effect *fx);
 void reader_done(struct node *n, struct read_job *job);
-void reader_go_on(struct node *n); /* more is durable */
+bool reader_go_on(struct node *n);  /* false: whoever waits does so for the disk */
+void reader_forget(struct node *n); /* what was read ahead: the log was cut */
 void reader_job_free(struct read_job *job);
 
 /* keeper.c */

@@ -8,19 +8,61 @@
 
 void reader_job_free(struct read_job *job)
 {
+    free(job->entries);
     free(job->payloads);
     free(job);
+}
+
+void reader_forget(struct node *n)
+{
+    for (unsigned i = 0; i < AHEADS_MAX; i++) {
+        if (n->ahead[i] != NULL) reader_job_free(n->ahead[i]);
+        n->ahead[i] = NULL;
+    }
+}
+
+static struct read_job *take_ahead(struct node *n, uint64_t after)
+{
+    for (unsigned i = 0; i < AHEADS_MAX; i++) {
+        struct read_job *job = n->ahead[i];
+        if (job == NULL || job->entries[job->taken].prev != after) continue;
+        n->ahead[i] = NULL;
+        return job;
+    }
+    return NULL;
+}
+
+/* In the place of the one that was put there first. */
+static void keep_ahead(struct node *n, struct read_job *job)
+{
+    struct read_job **to = &n->ahead[n->ahead_oldest++ % AHEADS_MAX];
+
+    if (*to != NULL) reader_job_free(*to);
+    *to = job;
 }
 
 static void answer(struct node *n, struct read_job *job)
 {
     struct zab_event event = { .kind = ZAB_READ_DONE };
+    const struct zab_entry *first = job->entries + job->taken;
+    uint32_t left = job->count - job->taken, count = 0;
+    size_t bytes = 0;
 
+    while (count < left && count < ZAB_READ_ENTRIES_MAX) {
+        bytes += first[count].payload.len;
+        if (count > 0 && bytes > job->bytes_max) break;
+        count++;
+    }
     event.read.at = job->at;
-    event.read.count = job->count;
-    event.read.entries = job->entries;
-    node_step(n, &event);
-    reader_job_free(job);
+    event.read.count = count;
+    event.read.entries = first;
+    job->taken += count;
+    node_step(n,
+              &event); /* which may ask for the next: it finds this one in a moment, at the end of its turn */
+    if (job->taken < job->count)
+        keep_ahead(n, job);
+    else
+        reader_job_free(job);
 }
 
 static void hand_over(struct node *n, struct read_job *job)
@@ -38,6 +80,7 @@ static void hand_over(struct node *n, struct read_job *job)
     mailbox_send(&n->reader_box, &job->mail);
 }
 
+/* Answering steps the core, whose effects are being carried out now: so it waits for the end of the turn. */
 void reader_ask(struct node *n, const struct zab_effect *fx)
 {
     struct read_job *job = calloc(1, sizeof *job);
@@ -47,7 +90,7 @@ void reader_ask(struct node *n, const struct zab_effect *fx)
     job->at = fx->at;
     job->after = fx->zxid;
     job->bytes_max = fx->bytes;
-    job->next = n->parked; /* answering steps the core, whose effects are being carried out */
+    job->next = n->parked;
     n->parked = job;
 }
 
@@ -69,9 +112,25 @@ void reader_done(struct node *n, struct read_job *job)
     answer(n, job);
 }
 
-void reader_go_on(struct node *n)
+/* One that is new may find what it asks for. */
+static void serve(struct node *n, struct read_job *job)
+{
+    struct read_job *ahead = take_ahead(n, job->after);
+
+    if (ahead == NULL) {
+        hand_over(n, job);
+        return;
+    }
+    ahead->at = job->at;
+    ahead->bytes_max = job->bytes_max;
+    reader_job_free(job);
+    answer(n, ahead);
+}
+
+bool reader_go_on(struct node *n)
 {
     struct read_job *job = n->parked, *left = NULL;
+    bool is_served = false;
 
     n->parked = NULL;
     while (job != NULL) {
@@ -81,7 +140,8 @@ void reader_go_on(struct node *n)
             job->next = left;
             left = job;
         } else {
-            hand_over(n, job);
+            is_served = true;
+            serve(n, job);
         }
         job = next;
     }
@@ -91,6 +151,7 @@ void reader_go_on(struct node *n)
         n->parked = left;
         left = next;
     }
+    return is_served;
 }
 
 /* --- the thread's */
@@ -99,6 +160,8 @@ static bool keep(struct read_job *job, const struct zab_entry *e)
 {
     size_t len = e->payload.len;
 
+    if (job->entries == NULL) job->entries = malloc(AHEAD_ENTRIES * sizeof *job->entries);
+    if (job->entries == NULL) return false;
     if (len > job->room - job->used) {
         size_t room = job->room == 0 ? (size_t)64 * 1024 : job->room;
         while (len > room - job->used) room *= 2;
@@ -116,8 +179,8 @@ static bool keep(struct read_job *job, const struct zab_entry *e)
 
 static bool is_enough(const struct read_job *job, const struct zab_entry *next)
 {
-    if (job->count == ZAB_READ_ENTRIES_MAX) return true;
-    return job->count > 0 && job->used + next->payload.len > job->bytes_max;
+    if (job->count == AHEAD_ENTRIES) return true;
+    return job->count > 0 && job->used + next->payload.len > AHEAD_BYTES;
 }
 
 /* ERR_CLOSED ends the reading well. */
