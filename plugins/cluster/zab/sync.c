@@ -91,6 +91,23 @@ static bool flight_has_room(const struct peer *p, const struct zab_entry *e)
     return entries < p->window_entries / 2 && bytes + e->payload.len <= p->window_bytes / 2;
 }
 
+static uint32_t read_bytes(const struct peer *p)
+{
+    return p->window_bytes / 2 < READ_BYTES ? p->window_bytes / 2 : READ_BYTES;
+}
+
+/* Is there room for all that a READ may bring? Otherwise it waits until nothing is on its way: one entry fits
+ * then, whatever its size. */
+static bool flight_may_read(const struct peer *p)
+{
+    uint32_t entries = p->flight.old_entries + p->flight.new_entries;
+    uint64_t bytes = (uint64_t)p->flight.old_bytes + p->flight.new_bytes;
+
+    if (entries == 0) return true;
+    return entries + ZAB_READ_ENTRIES_MAX <= p->window_entries / 2 &&
+           bytes + read_bytes(p) <= p->window_bytes / 2;
+}
+
 void sync_ack(struct zab *z, struct peer *p, uint64_t zxid)
 {
     struct flight *f = &p->flight;
@@ -136,7 +153,7 @@ static void read_from_disk(struct zab *z, struct peer *p)
     e = zab_emit(z, ZAB_READ);
     e->at = p->asked;
     e->zxid = p->sent;
-    e->bytes = p->window_bytes / 2 < READ_BYTES ? p->window_bytes / 2 : READ_BYTES;
+    e->bytes = read_bytes(p);
 }
 
 /* As far as the learner can take it and this step has room. */
@@ -150,7 +167,7 @@ static void pump(struct zab *z, struct peer *p)
             return;
         }
         if (!in_window) {
-            if (p->flight.old_entries + p->flight.new_entries > 0) return; /* its next acknowledgement */
+            if (!flight_may_read(p)) return; /* its next acknowledgement */
             read_from_disk(z, p);
             return;
         }
