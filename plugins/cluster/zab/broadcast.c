@@ -29,11 +29,16 @@ bool broadcast_append(struct zab *z, uint8_t kind, uint64_t commands, struct byt
     return true;
 }
 
+bool broadcast_is_open(const struct zab *z)
+{
+    return z->role == ZAB_LEADING && z->is_established && !z->steps_down;
+}
+
 static enum zab_why may_propose(struct zab *z, const struct zab_event *event)
 {
     uint64_t left = z->conf.counter_max - zab_counter_of(z->h.last);
 
-    if (z->role != ZAB_LEADING || !z->is_established || z->steps_down) return ZAB_NOT_LEADER;
+    if (!broadcast_is_open(z)) return ZAB_NOT_LEADER;
     if (event->propose.payload.len > ZAB_PAYLOAD_BYTES_MAX ||
         event->propose.payload.len > z->conf.window_bytes / 4 || event->propose.commands == 0)
         return ZAB_TOO_LARGE;

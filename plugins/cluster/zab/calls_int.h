@@ -93,6 +93,7 @@ void sync_read_done(struct zab *z, const struct zab_event *event);
 void sync_snap_sent(struct zab *z, struct zab_at at, uint64_t zxid);
 
 /* broadcast.c */
+bool broadcast_is_open(const struct zab *z); /* to proposals and changes */
 void broadcast_propose(struct zab *z, const struct zab_event *event);
 bool broadcast_append(struct zab *z, uint8_t kind, uint64_t commands, struct bytes payload);
 void broadcast_commit(struct zab *z); /* as far as quorums have it */

@@ -186,7 +186,6 @@ bool history_entry_after(const struct zab *z, uint64_t after, struct zab_entry *
     const struct history *h = &z->h;
     uint64_t low = h->head, high = h->tail;
 
-    if (low == high || after < slot_at(h, low)->prev) return false;
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
         if (slot_at(h, middle)->prev < after)

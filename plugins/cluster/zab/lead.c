@@ -96,11 +96,11 @@ void lead_begin(struct zab *z)
         z->peers[i].phase = LEARNER_NONE;
         z->peers[i].heard_ms = z->now_ms;
     }
-    for (uint32_t i = SELF + 1; i < PEERS_MAX && z->role == ZAB_LEADING; i++) {
+    for (uint32_t i = SELF + 1; i < PEERS_MAX; i++) {
         struct zab_frame early = { .type = ZAB_FOLLOWERINFO, .epoch = z->peers[i].accepted };
         if (z->peers[i].is_up && z->peers[i].has_info) lead_frame(z, &z->peers[i], &early);
     }
-    if (z->role == ZAB_LEADING && z->phase == PHASE_DISCOVER) choose_epoch(z); /* alone, we are a quorum */
+    if (z->phase == PHASE_DISCOVER) choose_epoch(z); /* alone, we are a quorum */
 }
 
 /* Epoch first, then position, as in votes. */
@@ -125,10 +125,8 @@ static void gather(struct zab *z)
                                .prev = z->h.last,
                                .kind = ZAB_EPOCH_START,
                                .payload = bytes_of(id, sizeof id) };
-    if (!history_append(z, &start)) {
-        zab_look(z); /* the window is full of what is not durable: a drain makes room */
-        return;
-    }
+    bool has_room = history_append(z, &start);
+    CHECK(has_room); /* since the election began all of the window is durable */
     z->wait_no = z->store_no;
     for (uint32_t i = SELF + 1; i < PEERS_MAX; i++)
         if (z->peers[i].phase == LEARNER_PROMISED) sync_begin(z, &z->peers[i]);
@@ -236,15 +234,9 @@ void lead_stored(struct zab *z)
 {
     if (z->phase == PHASE_PROMISING && z->stored_no >= z->wait_no) {
         z->phase = PHASE_GATHER;
-        for (uint32_t i = SELF + 1; i < PEERS_MAX && z->role == ZAB_LEADING; i++) {
-            struct peer *p = &z->peers[i];
-            if (p->phase != LEARNER_KNOWN) continue;
-            if (p->accepted > z->epoch)
-                zab_look(z);
-            else
-                ask(z, p);
-        }
-        if (z->role == ZAB_LEADING) gather(z); /* alone, we are a quorum */
+        for (uint32_t i = SELF + 1; i < PEERS_MAX; i++)
+            if (z->peers[i].phase == LEARNER_KNOWN) ask(z, &z->peers[i]);
+        gather(z); /* alone, we are a quorum */
     } else if (z->phase >= PHASE_SYNC) {
         lead_check_established(z);
         broadcast_commit(z);

@@ -285,7 +285,7 @@ void members_change(struct zab *z, const struct zab_event *event)
     uint8_t what = event->reconfig.change, payload[ZAB_MEMBERS_BYTES_MAX];
     enum zab_why why = ZAB_OK;
 
-    if (z->role != ZAB_LEADING || !z->is_established || z->steps_down)
+    if (!broadcast_is_open(z))
         why = ZAB_NOT_LEADER;
     else if (members_are_pending(z) && !PLANTED(z, old_quorum_ignored))
         why = ZAB_PENDING;
