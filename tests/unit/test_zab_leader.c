@@ -744,3 +744,129 @@ TEST(time_that_goes_back_is_not_believed)
     CHECK_INT(ZAB_LEADING, solo_state(s).role);
     solo_free(&s);
 }
+
+TEST(a_leader_whose_own_disk_is_slow_is_established_by_the_others)
+{
+    struct solo *s = solo_new(5, 5, NULL);
+    struct zab_note vote = { .leader = 5, .round = 2000 };
+
+    for (uint16_t id = 1; id <= 3; id++) solo_up(s, id);
+    for (uint16_t id = 1; id <= 3; id++) solo_note(s, id, vote);
+    for (uint16_t id = 1; id <= 3; id++) solo_info(s, id);
+    solo_stored(s);
+    s->epoch = 1;
+    for (uint16_t id = 1; id <= 3; id++) solo_ack_epoch(s, id, 0, 0);
+    for (uint16_t id = 1; id <= 3; id++) solo_zxid(s, id, ZAB_ACK_NEWLEADER, zab_zxid(1, 0));
+    CHECK_TRUE(solo_state(s).is_established);
+    CHECK_INT(0, solo_state(s).stored);
+    CHECK_INT(ZAB_OK, solo_propose(s, "a"));
+    for (uint16_t id = 1; id <= 2; id++) solo_zxid(s, id, ZAB_ACK, zab_zxid(1, 1));
+    CHECK_INT(zab_zxid(1, 0), solo_state(s).committed);
+    solo_zxid(s, 3, ZAB_ACK, zab_zxid(1, 1));
+    CHECK_INT(zab_zxid(1, 1), solo_state(s).committed);
+    CHECK_INT(0, solo_state(s).delivered);
+    solo_stored(s);
+    CHECK_INT(zab_zxid(1, 1), solo_state(s).delivered);
+    solo_free(&s);
+}
+
+TEST(a_leader_that_steps_down_takes_nothing_more_though_it_still_delivers)
+{
+    struct zab_conf conf = { .counter_max = 200 };
+    struct solo *s = solo_new(3, 3, &conf);
+    struct zab_event propose = { .kind = ZAB_PROPOSE };
+
+    solo_lead(s, 1);
+    for (int i = 0; i < 200; i++) CHECK_INT(ZAB_OK, solo_propose(s, "x"));
+    solo_stored(s);
+    struct zab_event ack = { .kind = ZAB_FRAME };
+    struct zab_frame f = { .type = ZAB_ACK, .group = s->conf.group, .epoch = 1, .zxid = zab_zxid(1, 200) };
+    ack.frame.peer = 1;
+    ack.frame.session = s->session[1];
+    ack.frame.frame = &f;
+    propose.propose.commands = 1;
+    zab_step(s->z, &ack, &s->out);
+    CHECK_TRUE(s->out.more);
+    zab_step(s->z, &propose, &s->out);
+    CHECK_INT(ZAB_COUNTER_ENDS, s->out.at[0].why);
+    while (s->out.more) zab_step(s->z, &(struct zab_event){ .kind = ZAB_MORE }, &s->out);
+    CHECK_INT(ZAB_LOOKING, solo_state(s).role);
+    CHECK_INT(zab_zxid(1, 200), solo_state(s).delivered);
+    solo_free(&s);
+}
+
+TEST(a_learner_that_can_take_much_gets_it_in_several_steps)
+{
+    struct solo *s = leader();
+
+    commit(s, 300);
+    comes(s, 2);
+    solo_forget(s);
+    solo_ack_epoch(s, 2, 0, 0);
+    CHECK_INT(301, solo_sent_count(s, 2, ZAB_PROPOSAL));
+    CHECK_INT(1, solo_sent_count(s, 2, ZAB_NEWLEADER));
+    solo_free(&s);
+}
+
+TEST(a_place_of_a_node_with_a_lease_is_kept)
+{
+    struct solo *s = leader();
+    struct zab_event applied = { .kind = ZAB_APPLIED, .zxid = zab_zxid(1, 0) };
+    struct zab_frame pong = { .type = ZAB_PONG };
+    struct zab_event change = { .kind = ZAB_RECONFIG };
+
+    solo_step(s, &applied);
+    change.reconfig.change = ZAB_ADD;
+    change.reconfig.member = (struct zab_member){ .id = 4, .role = ZAB_OBSERVER };
+    solo_step(s, &change);
+    solo_stored(s);
+    solo_zxid(s, 1, ZAB_ACK, zab_zxid(1, 1));
+    applied.zxid = zab_zxid(1, 1);
+    solo_step(s, &applied);
+    comes(s, 4);
+    solo_ack_epoch(s, 4, 0, 0);
+    solo_zxid(s, 4, ZAB_ACK_NEWLEADER, zab_zxid(1, 1));
+    solo_tick(s, 50);
+    pong.pong.leader_ms = s->now_ms;
+    pong.pong.stamp_ms = 9;
+    pong.pong.applied = zab_zxid(1, 1);
+    solo_frame(s, 1, pong);
+    solo_frame(s, 4, pong);
+    solo_forget(s);
+    solo_tick(s, 50);
+    CHECK_TRUE(solo_sent(s, 4, ZAB_PING)->ping.lease_ms > 0);
+    change.reconfig.change = ZAB_REMOVE;
+    solo_step(s, &change);
+    CHECK_INT(ZAB_OK, solo_effect(s, ZAB_ACCEPTED)->why);
+    solo_stored(s);
+    solo_zxid(s, 1, ZAB_ACK, zab_zxid(1, 2));
+    solo_down(s, 4);
+    uint32_t refused = 0;
+    for (uint16_t id = 10; id < 10 + 2 * ZAB_NODES_MAX; id++) {
+        solo_up(s, id);
+        refused += solo_closed(s, id);
+    }
+    CHECK_INT(4, refused); /* 1, 2, 3, and 4 with its lease */
+    solo_free(&s);
+}
+
+TEST(a_change_that_is_not_committed_counts_the_node_that_it_removes)
+{
+    struct zab_conf conf = { .members = { .count = 4 } };
+    struct zab_event change = { .kind = ZAB_RECONFIG };
+
+    for (uint16_t i = 0; i < 4; i++)
+        conf.members.at[i] =
+            (struct zab_member){ .id = (uint16_t)(i + 1), .role = i < 3 ? ZAB_VOTER : ZAB_OBSERVER };
+    struct solo *s = solo_new(3, 4, &conf);
+    solo_lead(s, 1);
+    change.reconfig.change = ZAB_REMOVE;
+    change.reconfig.member.id = 4;
+    solo_step(s, &change);
+    CHECK_INT(ZAB_OK, solo_effect(s, ZAB_ACCEPTED)->why);
+    for (uint16_t id = 10; id < 10 + 2 * ZAB_NODES_MAX; id++)
+        solo_up(s, id); /* its place is not given away */
+    solo_up(s, 4);
+    CHECK_TRUE(!solo_closed(s, 4));
+    solo_free(&s);
+}

@@ -614,3 +614,170 @@ TEST(who_comes_to_a_learner_loses_his_session)
     CHECK_INT(ZAB_FOLLOWING, solo_state(s).role);
     solo_free(&s);
 }
+
+/* --- what comes back from its own log */
+
+/* 5/1 to 5/10 are durable, a window of 4 has the newest, and all of it is committed now. */
+static struct solo *learner_that_reads(void)
+{
+    struct zab_conf conf = { .window_entries = 4 };
+    struct solo *s = solo_new(1, 3, &conf);
+
+    solo_follow(s, LEADER, EPOCH);
+    for (uint64_t i = 1; i <= 10; i++) {
+        solo_proposal(s, solo_entry(s, ZAB_DATA, zab_zxid(EPOCH, i), "x"), 0);
+        solo_stored(s);
+    }
+    solo_zxid(s, LEADER, ZAB_COMMIT, zab_zxid(EPOCH, 10));
+    CHECK_INT(zab_zxid(EPOCH, 0), solo_effect(s, ZAB_READ)->zxid);
+    CHECK_TRUE(solo_effect(s, ZAB_DELIVER) == NULL);
+    return s;
+}
+
+static struct zab_event what_was_read(const struct solo *s, struct zab_entry *at, uint32_t count)
+{
+    struct zab_event e = { .kind = ZAB_READ_DONE };
+    uint64_t prev = solo_effect(s, ZAB_READ)->zxid;
+
+    for (uint32_t i = 0; i < count; i++, prev++) at[i] = data(prev, prev + 1, prev + 1);
+    e.read.at = solo_effect(s, ZAB_READ)->at;
+    e.read.count = count;
+    e.read.entries = at;
+    return e;
+}
+
+TEST(what_left_the_window_before_it_was_committed_is_read_and_delivered)
+{
+    struct solo *s = learner_that_reads();
+    struct zab_entry entries[10];
+    struct zab_event e = what_was_read(s, entries, 6);
+
+    solo_step(s, &e);
+    CHECK_INT(zab_zxid(EPOCH, 10), solo_state(s).delivered);
+    CHECK_INT(10, solo_count(s, ZAB_DELIVER));
+    solo_step(s, &e); /* again: nobody waits for it */
+    CHECK_INT(10, solo_count(s, ZAB_DELIVER));
+    solo_free(&s);
+}
+
+TEST(what_was_read_and_does_not_follow_is_not_delivered_and_read_again)
+{
+    struct solo *s = learner_that_reads();
+    struct zab_entry entries[10];
+    struct zab_event e = what_was_read(s, entries, 4);
+
+    entries[2].prev++;
+    solo_step(s, &e);
+    CHECK_INT(zab_zxid(EPOCH, 2), solo_state(s).delivered);
+    CHECK_INT(zab_zxid(EPOCH, 2), solo_effect(s, ZAB_READ)->zxid);
+    e = what_was_read(s, entries, 4);
+    entries[1].last = zab_zxid(EPOCH, 11);
+    solo_step(s, &e);
+    CHECK_INT(zab_zxid(EPOCH, 3), solo_state(s).delivered);
+    solo_free(&s);
+}
+
+TEST(a_log_that_has_not_what_is_committed_halts_the_node)
+{
+    struct solo *s = learner_that_reads();
+    struct zab_event e = what_was_read(s, NULL, 0);
+
+    solo_step(s, &e);
+    CHECK_TRUE(strstr(solo_effect(s, ZAB_HALT)->text, "restore this node") != NULL);
+    solo_forget(s);
+    solo_tick(s, 10);
+    CHECK_INT(0, s->count);
+    solo_free(&s);
+}
+
+TEST(a_read_that_is_done_after_the_role_ended_is_dropped)
+{
+    struct solo *s = learner_that_reads();
+    struct zab_entry entries[10];
+    struct zab_event e = what_was_read(s, entries, 6);
+
+    solo_down(s, LEADER);
+    solo_step(s, &e);
+    CHECK_INT(zab_zxid(EPOCH, 0), solo_state(s).delivered);
+    solo_follow(s, LEADER, EPOCH + 1);
+    solo_forget(s);
+    e.read.at.no--;
+    solo_step(s, &e);
+    CHECK_INT(0, s->count);
+    solo_free(&s);
+}
+
+TEST(an_entry_is_delivered_whole_or_not_yet)
+{
+    struct solo *s = learner_at(ACTIVE);
+    struct zab_entry e = data(zab_zxid(EPOCH, 0), zab_zxid(EPOCH, 1), zab_zxid(EPOCH, 5));
+
+    solo_proposal(s, e, 0);
+    solo_stored(s);
+    solo_zxid(s, LEADER, ZAB_COMMIT, zab_zxid(EPOCH, 3));
+    CHECK_INT(zab_zxid(EPOCH, 0), solo_state(s).delivered);
+    solo_zxid(s, LEADER, ZAB_COMMIT, zab_zxid(EPOCH, 5));
+    CHECK_INT(zab_zxid(EPOCH, 5), solo_state(s).delivered);
+    solo_free(&s);
+}
+
+TEST(an_entry_that_comes_again_before_newleader_costs_the_session)
+{
+    struct solo *s = learner_at(PROMISED);
+
+    solo_proposal(s, start_of(EPOCH, 0), 0);
+    struct zab_state before = solo_state(s);
+    solo_proposal(s, start_of(EPOCH, 0), 0);
+    lost_its_session(s, before);
+}
+
+TEST(a_snapshot_that_is_saved_for_an_older_role_is_dropped)
+{
+    uint64_t zxid = zab_zxid(4, 9);
+    struct solo *s = learner_in_snapshot(zxid);
+    struct zab_event saved = { .kind = ZAB_SNAP_SAVED };
+
+    solo_frame(s, LEADER, chunk(ZAB_SNAP_END, 3, ""));
+    saved.snap.zxid = zxid;
+    saved.snap.at = solo_effect(s, ZAB_SNAP_INSTALL)->at;
+    saved.snap.at.no--;
+    solo_forget(s);
+    solo_step(s, &saved);
+    saved.snap.at.no++;
+    saved.snap.at.epoch--;
+    solo_step(s, &saved);
+    CHECK_INT(0, s->count);
+    saved.snap.at.epoch++;
+    solo_step(s, &saved);
+    CHECK_INT(1, solo_count(s, ZAB_STORE));
+    solo_free(&s);
+}
+
+TEST(a_snapshot_of_what_was_delivered_already_is_taken_once_more)
+{
+    struct solo *s = learner_with_purged_log();
+    uint64_t zxid = zab_zxid(EPOCH - 1, 2);
+    struct zab_members m = three();
+
+    solo_frame(s, LEADER, snap_begin(zxid, &m));
+    solo_frame(s, LEADER, chunk(ZAB_SNAP_END, 0, ""));
+    struct zab_event saved = { .kind = ZAB_SNAP_SAVED };
+    saved.snap.at = solo_effect(s, ZAB_SNAP_INSTALL)->at;
+    saved.snap.zxid = zxid;
+    solo_step(s, &saved);
+    CHECK_INT(zxid, solo_state(s).delivered);
+    CHECK_INT(zxid, solo_state(s).last);
+    solo_free(&s);
+}
+
+TEST(a_leader_that_we_have_never_heard_of_is_waited_for)
+{
+    struct solo *s = solo_new(1, 3, NULL);
+
+    solo_note(s, 2, (struct zab_note){ .leader = 9, .epoch = 4, .round = 9 });
+    CHECK_INT(9, solo_state(s).leader);
+    solo_up(s, 2);
+    solo_up(s, 9);
+    CHECK_TRUE(solo_sent(s, 9, ZAB_FOLLOWERINFO) != NULL);
+    solo_free(&s);
+}

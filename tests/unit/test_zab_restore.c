@@ -129,8 +129,37 @@ TEST(a_conf_that_makes_no_sense_is_out_of_range)
     CHECK_INT(ERR_RANGE, born_with(&bad));
     bad = good, bad.window_bytes = 2 * ZAB_MEMBERS_BYTES_MAX - 1;
     CHECK_INT(ERR_RANGE, born_with(&bad));
+    bad = good, bad.drift_per_mille = 1, bad.lease_ms = 1, bad.finalize_ms = 1;
+    CHECK_INT(ERR_OK, born_with(&bad));
     bad = good, bad.window_bytes = 2 * ZAB_MEMBERS_BYTES_MAX, bad.window_entries = 2;
     CHECK_INT(ERR_OK, born_with(&bad));
+}
+
+static int allocations_left = -1; /* -1: all of them */
+
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    if (allocations_left == 0) return NULL;
+    if (allocations_left > 0) allocations_left--;
+    return __real_calloc(count, size);
+}
+
+TEST(without_memory_there_is_no_core)
+{
+    struct zab_conf conf = conf_of(3);
+    int count = -1;
+    enum err rc;
+
+    do {
+        allocations_left = ++count;
+        rc = born_with(&conf);
+        allocations_left = -1;
+        CHECK_TRUE(rc == ERR_OK || rc == ERR_NOMEM);
+    } while (rc == ERR_NOMEM);
+    CHECK_INT(3, count);
 }
 
 /* --- what a log says */
@@ -330,6 +359,56 @@ TEST(a_log_of_more_epochs_than_there_are_places_is_restored_and_truncated)
     CHECK_INT(zab_zxid(3, 0), state_of(z).last);
     entries(z, zab_zxid(3, 0), 90, 0, 3);
     CHECK_INT(ERR_OK, start(z));
+    zab_free(&z);
+}
+
+TEST(a_purge_forgets_the_ends_of_epochs_that_are_gone)
+{
+    struct zab *z = born(zab_zxid(9, 1));
+    struct zab_effects *out = calloc(1, sizeof *out);
+    struct zab_event purged = { .kind = ZAB_PURGED };
+    uint64_t prev = 0;
+
+    for (uint32_t epoch = 1; epoch <= 9; epoch++) prev = entries(z, prev, epoch, 0, 1);
+    CHECK_INT(ERR_OK, zab_start(z, 1000, out));
+    for (uint32_t epoch = 3; epoch <= 9; epoch += 3) {
+        purged.zxid = zab_zxid(epoch, 1);
+        zab_step(z, &purged, out);
+        CHECK_INT(zab_zxid(epoch, 1), state_of(z).begin);
+        CHECK_INT(zab_zxid(9, 1), state_of(z).last);
+    }
+    zab_free(&z);
+    free(out);
+}
+
+TEST(a_truncation_to_nothing_of_a_log_that_was_purged_is_one_to_nothing)
+{
+    struct zab *z = born(0);
+
+    entries(z, zab_zxid(1, 5), 1, 6, 7);
+    CHECK_INT(ERR_OK, simple(z, ZAB_RECORD_TRUNC, 0));
+    CHECK_INT(0, state_of(z).last);
+    CHECK_INT(0, state_of(z).begin);
+    entries(z, 0, 2, 0, 1);
+    CHECK_INT(ERR_OK, start(z));
+    zab_free(&z);
+}
+
+TEST(an_epoch_of_which_only_entries_tell_was_accepted)
+{
+    struct zab_members m = members_of(3, 0);
+    struct zab *z = born(0);
+
+    entries(z, 0, 4, 0, 1);
+    CHECK_INT(ERR_OK, start(z));
+    CHECK_INT(4, state_of(z).accepted);
+    zab_free(&z);
+    z = born(zab_zxid(1, 1));
+    struct zab_record r = { .kind = ZAB_RECORD_CURRENT, .epoch = 6 };
+    CHECK_INT(ERR_OK, install(z, zab_zxid(1, 1), &m));
+    CHECK_INT(ERR_OK, zab_restore(z, &r));
+    CHECK_INT(ERR_OK, start(z));
+    CHECK_INT(6, state_of(z).accepted);
     zab_free(&z);
 }
 
