@@ -36,7 +36,9 @@ set_tests_properties(sim_zab_small sim_zab_swarm sim_zab_twice PROPERTIES TIMEOU
 
 if(LONGLINK_SANITIZE)
   zab_sim(longlink-sim-sanitized ll_zab off)
-  add_test(NAME sim_zab_sanitized COMMAND longlink-sim-sanitized --seed 200001 --runs 200 --keep zab-sanitized.script)
+  add_test(NAME sim_zab_sanitized COMMAND longlink-sim-sanitized --seed 200001 --runs 1000 --keep zab-sanitized.script)
+  add_test(NAME sim_zab_sanitized_swarm
+           COMMAND longlink-sim-sanitized --swarm --seed 200001 --runs 20 --keep zab-sanitized-swarm.script)
 endif()
 
 # Runs that once failed, each cut down to what it needs.
