@@ -11,6 +11,9 @@ static const char *const record_names[] = { "",      "ENTRY",   "ACCEPTED",   "C
                                             "TRUNC", "INSTALL", "CHECKPOINT", "RELEARN" };
 static const char *const role_names[] = { "LOOKING", "FOLLOWING", "LEADING", "OBSERVING" };
 
+/* However slow: what has begun before the healing ends soon after it. */
+enum { DISK_US_MAX = 1000000 };
+
 static unsigned long long llx(uint64_t zxid)
 {
     return (unsigned long long)zxid;
@@ -33,7 +36,8 @@ static uint32_t request_new(struct node *n, const struct zab_effect *e)
 
 static uint64_t disk_us(struct world *w, const struct node *n, uint64_t mean)
 {
-    return dice_latency(&w->disk_dice, mean) * (w->now_us < n->slow_until_us ? 100 : 1);
+    uint64_t us = dice_latency(&w->disk_dice, mean) * (w->now_us < n->slow_until_us ? 100 : 1);
+    return us < DISK_US_MAX ? us : DISK_US_MAX;
 }
 
 static void do_store(struct world *w, struct node *n, const struct zab_effect *e)
