@@ -60,6 +60,8 @@ static bool restore_machine(struct world *w, struct node *n)
 static void make_conf(const struct world *w, const struct node *n, struct zab_conf *conf)
 {
     *conf = (struct zab_conf){ .id = n->id, .group = 1, .members = n->begin };
+    if (n->machine.zxid > 0)
+        CHECK(zab_members_decode(bytes_of(n->machine.members.at, n->machine.members.len), &conf->members));
     conf->seed = dice_mix(w->plan->seed ^ n->id ^ (uint64_t)n->life << 32);
     conf->tick_ms = w->k.tick_ms;
     conf->init_ticks = w->k.init_ticks;

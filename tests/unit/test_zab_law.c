@@ -252,3 +252,25 @@ TEST(a_log_may_begin_with_the_truncation_of_what_was_purged)
     CHECK_INT(zab_zxid(4, 0), state.last);
     zab_free(&z);
 }
+
+TEST(a_log_that_lost_its_checkpoint_has_the_members_of_the_snapshot)
+{
+    struct rig *r = rig_new(3, NULL);
+
+    CHECK_INT(3, rig_leader(r));
+    rig_join(r, 4);
+    rig_run_ms(r, 1500);
+    CHECK_INT(ZAB_OK, rig_reconfig(r, 3, ZAB_ADD, 4, ZAB_VOTER));
+    rig_run_ms(r, 100);
+    CHECK_INT(ZAB_OK, rig_propose(r, 3, "a")); /* in the log before the CHECKPOINT, and not in the snapshot */
+    rig_snapshot(r, 3);
+    rig_run_ms(r, 100);
+    rig_crash(r, 3);
+    CHECK_INT(4, rig_leader(r));
+    rig_restart_damaged(r, 3, 1);
+    CHECK_INT(4, rig_leader(r));
+    CHECK_TRUE(!rig_state(r, 3).must_relearn);
+    CHECK_INT(4, zab_members(rig_zab(r, 3))->count);
+    CHECK_INT(rig_state(r, 4).members_version, rig_state(r, 3).members_version);
+    rig_free(&r);
+}

@@ -523,6 +523,7 @@ static void start(struct rig *r, uint16_t id)
     n->state = n->snap;
     n->applied_told = n->state.zxid;
     n->conf.applied = n->snap.zxid;
+    if (n->snap.zxid > 0) n->conf.members = n->snap.members;
     CHECK(zab_new(&n->z, &n->conf) == ERR_OK);
     for (uint32_t i = 0; i < n->log_count; i++) CHECK(zab_restore(n->z, &n->log[i].record) == ERR_OK);
     CHECK(zab_start(n->z, r->now_ms, &n->out) == ERR_OK);

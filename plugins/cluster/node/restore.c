@@ -166,7 +166,7 @@ static enum err new_core(struct node *n)
 {
     const struct zab_conf conf = { .id = n->conf.id,
                                    .seed = (uint64_t)n->conf.id * 7919 + n->now_ms,
-                                   .members = n->conf.members,
+                                   .members = n->applied_members,
                                    .tick_ms = n->conf.tick_ms,
                                    .init_ticks = n->conf.init_ticks,
                                    .sync_ticks = n->conf.sync_ticks,

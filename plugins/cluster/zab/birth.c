@@ -123,7 +123,7 @@ enum err zab_restore(struct zab *z, const struct zab_record *r)
     case ZAB_RECORD_INSTALL:
         if (r->members == NULL || !zab_members_are_valid(r->members)) return ERR_SYNTAX;
         history_reset(z, r->zxid);
-        members_adopt(z, r->members);
+        members_adopt(z, r->members->version > z->conf.members.version ? r->members : &z->conf.members);
         return ERR_OK;
     case ZAB_RECORD_CHECKPOINT: return restore_checkpoint(z, r);
     case ZAB_RECORD_RELEARN: z->must_relearn = true; return ERR_OK;

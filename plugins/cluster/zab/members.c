@@ -209,7 +209,7 @@ void members_note(struct zab *z, const struct zab_entry *e)
 {
     struct zab_members m;
 
-    if (e->kind != ZAB_CONFIG || !zab_members_decode(e->payload, &m)) return;
+    if (e->kind != ZAB_CONFIG || e->last <= z->members.version || !zab_members_decode(e->payload, &m)) return;
     m.version = e->last;
     z->before = z->members;
     z->members = m;

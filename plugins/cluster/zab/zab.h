@@ -27,14 +27,16 @@ struct zab;
 struct zab_conf {
     uint16_t id; /* ours: 1 and up */
     uint16_t group;
-    uint64_t seed;              /* for back-offs only */
-    struct zab_members members; /* those to begin with; the log's are newer */
-    uint32_t tick_ms;           /* tickTime; 0: 100 */
-    uint32_t init_ticks;        /* initLimit: to reach and synchronise; 0: 50 */
-    uint32_t sync_ticks;      /* syncLimit: silence that ends a session, and disks that do not answer; 0: 5 */
-    uint32_t finalize_ms;     /* after a quorum agrees, wait for a better vote; 0: 200 */
-    uint32_t note_max_ms;     /* longest pause between repeated votes; 0: 1000 */
-    uint32_t lease_ms;        /* 0: 1000 */
+    uint64_t seed; /* for back-offs only */
+    struct zab_members
+        members;          /* those of the snapshot that applied stands for, for a damaged log may have lost
+                             them; without one, those to begin with. What the log has may be newer */
+    uint32_t tick_ms;     /* tickTime; 0: 100 */
+    uint32_t init_ticks;  /* initLimit: to reach and synchronise; 0: 50 */
+    uint32_t sync_ticks;  /* syncLimit: silence that ends a session, and disks that do not answer; 0: 5 */
+    uint32_t finalize_ms; /* after a quorum agrees, wait for a better vote; 0: 200 */
+    uint32_t note_max_ms; /* longest pause between repeated votes; 0: 1000 */
+    uint32_t lease_ms;    /* 0: 1000 */
     uint32_t drift_per_mille; /* by how much clocks may run apart; 0: 50 */
     uint32_t window_entries;  /* newest entries kept in memory; a power of two; 0: 1024 */
     uint32_t window_bytes;    /* and their payloads; 0: 8 MiB */
