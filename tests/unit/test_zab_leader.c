@@ -590,8 +590,8 @@ TEST(a_learner_that_must_relearn_waits_for_an_established_leader_and_counts_nowh
     solo_stored(s);
     solo_zxid(s, 1, ZAB_ACK_NEWLEADER, zab_zxid(1, 0));
     CHECK_TRUE(solo_state(s).is_established);
-    CHECK_INT(1, solo_sent_count(s, 2, ZAB_SYNC_TRUNC));
-    CHECK_INT(1, solo_sent_count(s, 2, ZAB_PROPOSAL));
+    CHECK_INT(1, solo_count(s, ZAB_SNAP_SEND)); /* its log may lack more than entries */
+    CHECK_INT(0, solo_sent_count(s, 2, ZAB_PROPOSAL));
     solo_free(&s);
 }
 

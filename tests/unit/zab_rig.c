@@ -341,7 +341,7 @@ static void send_snapshot(struct rig *r, uint16_t id, const struct zab_effect *e
     size_t len, at = 0;
 
     sent.snap.at = e->at;
-    if (n->snap.zxid < e->zxid && n->state.zxid >= e->zxid) n->snap = n->state;
+    if ((n->snap.zxid == 0 || n->snap.zxid < e->zxid) && n->state.zxid >= e->zxid) n->snap = n->state;
     if (n->snap.zxid >= e->zxid && n->snap.zxid > 0) {
         sent.snap.zxid = f.snap.zxid = n->snap.zxid;
         f.snap.members = &n->snap.members;

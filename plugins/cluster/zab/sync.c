@@ -63,7 +63,9 @@ void sync_begin(struct zab *z, struct peer *p)
     p->acked = 0;
     p->flight = (struct flight){ .mark = common };
     p->progress_ms = z->now_ms;
-    if (!is_exact || common < z->h.begin) {
+    /* A damaged log may have lost more than entries: the members, for one, when it is an older CHECKPOINT
+     * that told of them. A snapshot brings all of it. */
+    if (p->must_relearn || !is_exact || common < z->h.begin) {
         send_snapshot(z, p, common < z->h.begin ? z->h.begin : common);
         return;
     }
