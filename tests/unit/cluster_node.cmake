@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-foreach(name index snap conf)
+foreach(name index snap conf node)
   unit_test(cluster_${name} cluster_node)
 endforeach()
