@@ -104,6 +104,10 @@ static void check_ack_newleader(struct world *w, const struct node *n, const str
     const struct view *d = &n->disk.dur;
     promise(w, n, view_holds(d, f->zxid) && f->zxid <= view_last(d), "sends ACK_NEWLEADER for more");
     promise(w, n, d->current == f->epoch, "sends ACK_NEWLEADER for another epoch");
+    for (uint32_t i = 1; i < d->count; i++)
+        if (d->at[i].prev != d->at[i - 1].last)
+            world_violate(w, "process-consistency", "node %u acknowledges epoch %u with %llx behind %llx",
+                          n->id, f->epoch, llx(d->at[i].last), llx(d->at[i - 1].last));
     if (zab_epoch_of(view_last(d)) == f->epoch && view_holds(d, zab_zxid(f->epoch, 0))) return;
     world_violate(w, "process-consistency", "node %u acknowledges epoch %u, and its log ends at %llx", n->id,
                   f->epoch, llx(view_last(d)));

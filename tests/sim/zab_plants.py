@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 
-SECONDS_MAX = 120 # for one of them
+SECONDS_MAX = 60  # for one of them
 FOUND = re.compile(r'longlink-sim: seed (\d+)[^:]*: ([a-z-]+): (.*)')
 
 
