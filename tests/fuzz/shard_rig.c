@@ -50,7 +50,8 @@ struct link {
 static struct config config;
 static struct shards *all; /* of this run */
 static struct metrics *metrics;
-static struct link links[RIG_LINKS];
+static struct link links[RIG_LINKS_MAX];
+static int links_max; /* of this run */
 static struct rig_ears ears;
 static struct gauge open_links;
 static struct shards_listener listener = { .fd = -1, .port = PORT, .open = &open_links };
@@ -342,8 +343,8 @@ static const struct transport_ops bare_ops = { .name = "bare",
 static int open_link(unsigned shard, const struct transport_ops *ops, unsigned shakes, unsigned shake_ms)
 {
     int i = 0;
-    while (i < RIG_LINKS && links[i].used) i++;
-    if (i == RIG_LINKS) return -1;
+    while (i < links_max && links[i].used) i++;
+    if (i == links_max) return -1;
     struct link *l = &links[i];
     memset(l, 0, offsetof(struct link, in));
     l->used = true;
@@ -561,10 +562,10 @@ static void store_begin(void)
 
 void rig_turn(unsigned shard)
 {
-    struct epoll_event events[RIG_LINKS];
+    struct epoll_event events[RIG_LINKS_MAX];
     struct shard *sh = all->at[shard % all->count];
     int count = 0;
-    for (int i = 0; i < RIG_LINKS; i++) {
+    for (int i = 0; i < links_max; i++) {
         if (links[i].epoll_fd != sh->epoll_fd) continue;
         uint32_t is = events_of(&links[i]);
         if (is != 0) events[count++] = (struct epoll_event){ .events = is, .data.u64 = links[i].id };
@@ -577,7 +578,7 @@ void rig_turn(unsigned shard)
 static bool has_work(struct shard *sh)
 {
     if (!mailbox_empty(&sh->mailbox) || shard_has_more(sh)) return true;
-    for (int i = 0; i < RIG_LINKS; i++)
+    for (int i = 0; i < links_max; i++)
         if (links[i].epoll_fd == sh->epoll_fd && events_of(&links[i]) != 0) return true;
     return false;
 }
@@ -660,6 +661,8 @@ void rig_begin(const struct rig_conf *conf)
     random_state = 1;
     descriptors = 0;
     ears = conf->ears;
+    CHECK(conf->links <= RIG_LINKS_MAX);
+    links_max = conf->links > 0 ? (int)conf->links : RIG_LINKS;
     blocks_at_begin = blocks;
     heap_bytes = 0;
     enum err rc = metrics_new(&metrics, conf->shards + 1);
@@ -734,7 +737,7 @@ static void index_drop(void)
 static void expire_all(void)
 {
     enum { ROUNDS = 4 };
-    for (int i = 0; i < RIG_LINKS; i++)
+    for (int i = 0; i < links_max; i++)
         if (links[i].used) rig_break((unsigned)i);
     for (int i = 0; i < ROUNDS; i++) {
         rig_settle();
@@ -752,7 +755,7 @@ void rig_end(void)
         epoch_quiet(all->epoch, i);
         CHECK(is_shard_empty(all->at[i]));
     }
-    for (int i = 0; i < RIG_LINKS; i++) CHECK(!links[i].used);
+    for (int i = 0; i < links_max; i++) CHECK(!links[i].used);
     CHECK(open_links.count == 0);
     CHECK(gauge_is_zero(&all->plugins.count) && tally_get(&all->plugins.bytes) == 0);
     CHECK(held_first == NULL);

@@ -7,7 +7,8 @@
  *
  * Thread:  one.
  * Memory:  static; blocks of memory are counted (rig_blocks), and at the end of a run none may be missing.
- * Limits:  RIG_LINKS connections at once; LINK_IN_BYTES that the broker has not read.
+ * Limits:  RIG_LINKS connections at once, or as many as rig_conf says; LINK_IN_BYTES that the broker has
+ *          not read.
  * Errors:  aborts (CHECK) when the broker keeps something, or does not come to rest.
  * Tests:   tests/fuzz/fuzz_connection.c uses it.
  */
@@ -24,6 +25,7 @@
 
 enum {
     RIG_LINKS = 16,
+    RIG_LINKS_MAX = 160,
     RIG_SHARDS_MAX = 2,
     LINK_IN_BYTES = 64 * 1024,
     LINK_ALL_ROOM = -1,
@@ -41,6 +43,7 @@ struct hooks;
 
 struct rig_conf {
     unsigned shards; /* 1 or 2 */
+    unsigned links;  /* at once, RIG_LINKS_MAX at most; 0: RIG_LINKS */
     struct rig_ears ears;
     /* Changes the options; they are the defaults when it is called. */
     void (*options)(struct config *c, void *ctx);
@@ -63,7 +66,7 @@ int64_t rig_metric(enum metric m);
 struct hook_broker rig_broker(void);     /* what plugins may ask */
 void rig_set_hooks(struct hooks *hooks); /* as a reload does */
 
-/* A connection that the broker accepts; -1: there are RIG_LINKS already. */
+/* A connection that the broker accepts; -1: there are as many as there may be. */
 int rig_open(unsigned shard);
 /* One with a handshake of so many steps: each a read that takes so long, by the clock of the rig. */
 int rig_open_shaking(unsigned shard, unsigned steps, unsigned step_ms);

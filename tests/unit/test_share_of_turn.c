@@ -11,7 +11,7 @@ enum { FLOODERS = 8, FLOOD = 20000, NICE = FLOODERS, ALL };
 
 static const uint8_t hello[] = { 0x10, 13, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 0, 0, 1, 'a' };
 static const uint8_t ping[] = { 0xc0, 0 };
-static unsigned link_of[ALL], answers_of[RIG_LINKS];
+static unsigned link_of[ALL], answers_of[RIG_LINKS_MAX];
 
 /* Who asks for much in one packet: how much it was answered, and the last of it. */
 enum { ASKER = 0 };
@@ -361,5 +361,139 @@ TEST(no_handshake_is_overtaken_twice)
         rig_turn(0);
     }
     rig_settle();
+    rig_end();
+}
+
+/* --- what a crowd asks, whose packets are small or never whole */
+
+enum { CROWD = 120, HEAVY = CROWD, SELDOM, ALL_OF_CROWD };
+
+static unsigned crowd[ALL_OF_CROWD];
+
+static void begin_crowd(void)
+{
+    struct rig_conf conf = {
+        .shards = 1, .links = ALL_OF_CROWD, .ears = { got, nothing, nothing }, .options = options
+    };
+    uint8_t packet[] = { 0x10, 14, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 0, 0, 2, 0, 0 };
+    rig_begin(&conf);
+    for (unsigned i = 0; i < ALL_OF_CROWD; i++) {
+        int opened = rig_open(0);
+        CHECK_TRUE(opened >= 0);
+        crowd[i] = (unsigned)opened;
+        packet[sizeof packet - 2] = (uint8_t)('a' + i / 16);
+        packet[sizeof packet - 1] = (uint8_t)('a' + i % 16);
+        send(crowd[i], packet, sizeof packet);
+    }
+    rig_settle();
+    memset(answers_of, 0, sizeof answers_of);
+}
+
+/* Each of them sends some bytes of a PUBLISH that never ends. */
+static void send_pieces(unsigned count, size_t bytes)
+{
+    static const uint8_t zeros[LINK_IN_BYTES];
+    for (unsigned i = 0; i < count; i++) send(crowd[i], zeros, bytes);
+}
+
+static void begin_packets(void)
+{
+    static const uint8_t head[] = { 0x30, 0x80, 0x80, 0x80, 1, 0, 1, 't' };
+    for (unsigned i = 0; i < CROWD; i++) send(crowd[i], head, sizeof head);
+    rig_settle();
+}
+
+/* Of so many, in one turn. */
+static unsigned read_in_a_turn(unsigned count)
+{
+    unsigned read = 0;
+    rig_turn(0);
+    for (unsigned i = 0; i < count; i++) read += rig_unread(crowd[i]) == 0;
+    return read;
+}
+
+TEST(a_turn_reads_a_hundred_at_most_who_send_a_byte_each)
+{
+    begin_crowd();
+    begin_packets();
+    send_pieces(CROWD, 1);
+    unsigned read = read_in_a_turn(CROWD);
+    CHECK_TRUE(read > 50);
+    CHECK_TRUE(read <= 100);
+    CHECK_INT(CROWD, read_in_a_turn(CROWD)); /* the others, in the next one */
+    rig_end();
+}
+
+TEST(a_turn_reads_the_fewer_the_more_each_sends_though_no_packet_becomes_whole)
+{
+    enum { SENDERS = 50, BYTES = 60000 };
+    begin_crowd();
+    begin_packets();
+    send_pieces(SENDERS, BYTES);
+    unsigned read = read_in_a_turn(SENDERS);
+    CHECK_TRUE(read > 10);
+    CHECK_TRUE(read <= 25);
+    rig_end();
+}
+
+/* A turn cannot read them all, so some are before him; who is read asks again. */
+TEST(who_asks_seldom_is_answered_in_two_turns_among_many_who_always_ask_and_have_not_all_had_as_much)
+{
+    enum { BEFORE = 4, ROUNDS = 25, PINGS = 20 };
+    static uint8_t pings[PINGS * sizeof ping];
+    for (size_t i = 0; i < sizeof pings; i += sizeof ping) memcpy(pings + i, ping, sizeof ping);
+    begin_crowd();
+    begin_packets();
+    for (unsigned i = 1; i <= BEFORE; i++) { /* that it asks for little is known now */
+        send(crowd[SELDOM], ping, sizeof ping);
+        rig_settle();
+        CHECK_INT(i, answers_of[crowd[SELDOM]]);
+    }
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        send(crowd[HEAVY], pings, sizeof pings);
+        rig_settle();
+        send_pieces(CROWD, 1);
+        rig_settle();
+    }
+    send(crowd[HEAVY], pings, sizeof pings);
+    rig_settle();
+    send(crowd[SELDOM], ping, sizeof ping);
+    for (int turn = 0; turn < 2; turn++) {
+        send_pieces(CROWD, 1);
+        CHECK_TRUE(read_in_a_turn(CROWD) < CROWD); /* or there was no choice */
+    }
+    CHECK_INT(BEFORE + 1, answers_of[crowd[SELDOM]]);
+    rig_end();
+}
+
+enum { VALUES = 400 };
+
+/* A value of each of so many topics; of no bytes: none. */
+static void send_retained(uint8_t bytes)
+{
+    for (unsigned i = 0; i < VALUES; i++) {
+        uint8_t first = (uint8_t)('a' + i / 20), second = (uint8_t)('a' + i % 20);
+        uint8_t packet[] = { 0x31, (uint8_t)(5 + bytes), 0, 3, 'r', first, second, 'x' };
+        send(crowd[HEAVY], packet, 7u + bytes);
+    }
+}
+
+TEST(a_turn_keeps_a_hundred_retained_values_at_most)
+{
+    begin_crowd();
+    rig_journal_hold(true);
+    send_retained(1);
+    for (unsigned i = 0; i < VALUES; i++) rig_turn(0); /* all of them are in the journal */
+    CHECK_INT(0, rig_unread(crowd[HEAVY]));
+    CHECK_INT(0, rig_metric(METRIC_retained_messages));
+    rig_journal_release(UINT32_MAX); /* and durable at once */
+    rig_turn(0);
+    CHECK_TRUE(rig_metric(METRIC_retained_messages) > 50);
+    CHECK_TRUE(rig_metric(METRIC_retained_messages) <= 100);
+    rig_settle();
+    CHECK_INT(VALUES, rig_metric(METRIC_retained_messages));
+    send_retained(0);
+    rig_settle();
+    CHECK_INT(0, rig_metric(METRIC_retained_messages));
     rig_end();
 }
