@@ -88,7 +88,9 @@ struct conn {
     struct out out;
     uint8_t *in;                            /* an incomplete packet */
     uint32_t in_bytes, in_room, part_bytes; /* the last: of it at part_ms */
-    uint32_t asks;                          /* so much of the shard's work at a time, on average */
+    uint16_t asks;                          /* so much of the shard's work at a time, on average; */
+    uint8_t lacks; /* and reads of WORK_READ_BYTES, or more, for the rest of a packet */
+    bool gathers;  /* it had much when its output of messages to many was written */
     struct acks *acks;
     struct subscribe_job *asking; /* of which filters are still to be taken */
     char *username;               /* NULL: none, or not known yet */
@@ -136,6 +138,9 @@ void conn_event(struct shard *sh, uint64_t id, uint32_t events);
 /* Input, of this turn's events and what earlier ones have left, within the turn's work; and handshakes,
  * within a budget of time. */
 void conn_run_more(struct shard *sh);
+/* Of it, who asks for little and seldom. True: they have been run, and others wait. */
+bool conn_run_claims(struct shard *sh);
+bool conn_has_input(const struct shard *sh);
 /* It has something to do that is counted: in its turn. */
 void conn_queue(struct shard *sh, struct conn *c);
 void conn_run_shaking(struct shard *sh);

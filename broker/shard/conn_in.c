@@ -54,22 +54,42 @@ static void queue_shaking(struct shard *sh, struct conn *c)
     if (!c->is_queued) conn_doom(sh, c);
 }
 
+static bool is_new(const struct conn *c)
+{
+    return c->state == CONN_NEW || c->state == CONN_AUTH;
+}
+
+/* Who is new has half a claim when he is known. */
+static void queue_stranger(struct shard *sh, struct conn *c)
+{
+    if (c->is_queued) return;
+    uint64_t had = sh->had + WORK_OF_CLAIM / 2;
+    if (c->had < had) c->had = had;
+    c->is_queued = ids_put(&sh->strangers, c->id);
+    if (!c->is_queued) conn_doom(sh, c);
+}
+
 /* Those with as much come in order; what they have had has room for years of work. */
 enum { ARRIVAL_BITS = 16 };
 
 /* Who asked for nothing for a while has no claim to more now than WORK_OF_CLAIM. What it asks for is not
- * known, but what it was before. */
+ * known, but what it was before, and that nobody waits for an answer to a part of a packet. */
 void conn_queue(struct shard *sh, struct conn *c)
 {
     struct due *q = &sh->more;
     if (c->is_queued) return;
+    if (is_new(c)) {
+        queue_stranger(sh, c);
+        return;
+    }
     c->is_queued = q->count < q->room || due_reserve(q, q->room * 2 + 64) == ERR_OK;
     if (!c->is_queued) {
         conn_doom(sh, c);
         return;
     }
     if (c->had < sh->had) c->had = sh->had;
-    uint64_t place = (c->had + c->asks) << ARRIVAL_BITS | sh->arrivals++;
+    uint64_t asks = c->asks + (uint64_t)c->lacks * WORK_OF_READ;
+    uint64_t place = (c->had + asks) << ARRIVAL_BITS | sh->arrivals++;
     due_put(q, (struct due_entry){ place, c->id });
 }
 
@@ -83,13 +103,13 @@ static void note_work(const struct shard *sh, struct conn *c, uint64_t since)
 
 static uint32_t packet_max(const struct conn *c)
 {
-    if (c->state == CONN_NEW || c->state == CONN_AUTH) return CONNECT_BYTES_MAX;
+    if (is_new(c)) return CONNECT_BYTES_MAX;
     return c->told.packet_bytes;
 }
 
 static bool is_read(const struct conn *c)
 {
-    return c->state == CONN_NEW || c->state == CONN_AUTH || c->state == CONN_OPEN;
+    return is_new(c) || c->state == CONN_OPEN;
 }
 
 /* Runs the packets in `in`. Gives how many bytes are done with; *want is the size of the packet cut off. */
@@ -112,7 +132,7 @@ static size_t run_packets(struct shard *sh, struct conn *c, struct bytes in, uin
         }
         if (rc == MQTT_RC_OK && c->state == CONN_NEW && connect_hand_over(sh, c, &f, left)) return in.len;
         if (rc == MQTT_RC_OK && c->state == CONN_NEW && admission_stops(sh, c, &f)) break;
-        if (rc == MQTT_RC_OK && f.type == PACKET_PUBLISH && late_stops(sh, c)) break;
+        if (rc == MQTT_RC_OK && f.type == PACKET_PUBLISH && late_stops(sh, c, &f)) break;
         if (rc == MQTT_RC_OK) {
             done += f.total;
             packets++;
@@ -209,6 +229,13 @@ static void note_packets(struct shard *sh, struct conn *c, size_t done)
     if (!wheel_running(&c->timer) || c->timer.when_ms > due) wheel_start(sh->conn_wheel, &c->timer, due);
 }
 
+/* Of a packet of `want` bytes, if that is known, so many have come. */
+static void note_lack(struct conn *c, uint32_t want, size_t have)
+{
+    size_t reads = want > have ? (want - have) / WORK_READ_BYTES : 0;
+    c->lacks = reads < UINT8_MAX ? (uint8_t)reads : UINT8_MAX;
+}
+
 /* Runs what is there. A large packet that is still incomplete gets a buffer of its own, which grows with what
  * has really come: a peer cannot make us hold more than twice what it sent. */
 static void run_input(struct shard *sh, struct conn *c, struct bytes in)
@@ -219,6 +246,7 @@ static void run_input(struct shard *sh, struct conn *c, struct bytes in)
     size_t done = run_packets(sh, c, in, &want);
     if (conn_find(sh, id) != c) return; /* handed over, or gone */
     note_work(sh, c, before);
+    note_lack(c, want, in.len - done);
     in_keep(sh, c, bytes_of(in.at + done, in.len - done));
     note_packets(sh, c, done);
     if (c->has_rest && is_read(c)) conn_queue(sh, c);
@@ -272,7 +300,7 @@ static bool is_welcome(struct shard *sh, struct conn *c, size_t got)
 /* A header of some bytes is about as much as OVERHEAD_WORK_BYTES are to others. */
 static void work_of_headers(struct shard *sh, struct conn *c)
 {
-    enum { OVERHEAD_WORK_BYTES = 64 };
+    enum { OVERHEAD_WORK_BYTES = 32 };
     uint64_t before = sh->work;
     sh->work += c->transport.overhead_bytes / OVERHEAD_WORK_BYTES;
     note_work(sh, c, before);
@@ -327,6 +355,8 @@ void conn_event(struct shard *sh, uint64_t id, uint32_t events)
     if (can_read && c->paused == 0) {
         if ((c->transport.needs & TRANSPORT_SHAKES) != 0)
             queue_shaking(sh, c);
+        else if ((events & (EPOLLERR | EPOLLHUP)) != 0)
+            queue_stranger(sh, c);
         else
             conn_queue(sh, c);
         return;
@@ -371,38 +401,80 @@ static void read_queued(struct shard *sh, uint64_t id)
 /* The more there are, the less each does before the others. */
 static uint32_t share_of_one(const struct shard *sh)
 {
-    uint32_t each = WORK_A_TURN / (sh->more.count + 1);
+    uint32_t each = WORK_A_TURN / (sh->more.count + (uint32_t)sh->strangers.count + 1);
     if (each < WORK_OF_ONE_MIN) return WORK_OF_ONE_MIN;
     return each < WORK_OF_ONE_MAX ? each : WORK_OF_ONE_MAX;
 }
 
-/* Of those who wait nobody has had less than this one will have had, but for what they ask for. */
+/* Nobody is kept out for long by what he has had long ago. */
 static void note_served(struct shard *sh, uint64_t place)
 {
     if (place > sh->had + WORK_OF_CLAIM) sh->had = place - WORK_OF_CLAIM;
 }
 
-/* What each would have had of it, had all an equal share: who comes now has no claim to that. Else those who
- * come again and again, each with a claim of his own, would keep out those who are here. */
-static void note_shared(struct shard *sh, uint64_t work)
+/* Half of what each would have had of it, had all an equal share: who comes now has no claim to that. Those
+ * who always ask go on faster, until they are WORK_OF_CLAIM behind the others. */
+static void note_shared(struct shard *sh, uint64_t work, uint32_t count)
 {
-    sh->had += work / (sh->more.count + 1);
+    uint32_t by = 2 * count + 1;
+    work += sh->had_rest;
+    sh->had += work / by;
+    sh->had_rest = (uint32_t)(work % by);
 }
 
+static void run_first(struct shard *sh)
+{
+    struct due_entry e = due_take(&sh->more);
+    uint64_t id = e.seq, before = sh->work;
+    struct conn *c = conn_find(sh, id);
+    note_served(sh, e.due >> ARRIVAL_BITS);
+    read_queued(sh, id);
+    if (c == NULL || conn_find(sh, id) != c) return;
+    uint64_t asks = (3ull * c->asks + (sh->work - before)) / 4;
+    c->asks = asks < UINT16_MAX ? (uint16_t)asks : UINT16_MAX;
+}
+
+/* Runs who comes before `place`, each once. */
+static void run_known(struct shard *sh, uint64_t place, uint64_t until)
+{
+    uint64_t began = sh->work;
+    uint32_t count = sh->more.count;
+    for (uint32_t i = 0; i < count && sh->work < until; i++) {
+        if (due_first(&sh->more)->due >> ARRIVAL_BITS >= place) break;
+        run_first(sh);
+    }
+    note_shared(sh, sh->work - began, count);
+}
+
+/* They are new, or their ends have come, and are not told apart: in the order in which they come. */
+static void run_strangers(struct shard *sh, uint64_t until)
+{
+    size_t done = 0, count = sh->strangers.count;
+    while (done < count && sh->work < until) read_queued(sh, sh->strangers.at[done++]);
+    ids_drop_first(&sh->strangers, done);
+}
+
+bool conn_run_claims(struct shard *sh)
+{
+    uint64_t before = sh->work;
+    sh->work_of_one = share_of_one(sh);
+    run_known(sh, sh->had + WORK_OF_CLAIM / 2, sh->work + WORK_OF_STAGE);
+    return sh->work > before && conn_has_input(sh);
+}
+
+bool conn_has_input(const struct shard *sh)
+{
+    return sh->more.count > 0 || sh->strangers.count > 0;
+}
+
+/* However many strangers come, those who are here have half. */
 void conn_run_more(struct shard *sh)
 {
-    uint64_t until = shard_stage_until(sh), began = sh->work;
+    uint64_t until = shard_stage_until(sh);
     sh->work_of_one = share_of_one(sh);
-    for (uint32_t count = sh->more.count; count > 0 && sh->work < until; count--) {
-        struct due_entry e = due_take(&sh->more);
-        uint64_t id = e.seq, before = sh->work;
-        struct conn *c = conn_find(sh, id);
-        note_served(sh, e.due >> ARRIVAL_BITS);
-        read_queued(sh, id);
-        if (conn_find(sh, id) == c && c != NULL)
-            c->asks = (uint32_t)((3ull * c->asks + (sh->work - before)) / 4);
-    }
-    note_shared(sh, sh->work - began);
+    run_strangers(sh, sh->work + (until - sh->work) / 2);
+    run_known(sh, UINT64_MAX, until);
+    run_strangers(sh, until);
 }
 
 void conn_run_shaking(struct shard *sh)

@@ -7,7 +7,7 @@ void late_put(struct shard *sh, struct conn *c, size_t bytes)
 {
     struct late *l = &sh->late;
     if (c->is_dirty) return;
-    if (list_empty(&c->dirty)) list_add(&l->conns, &c->dirty);
+    if (list_empty(&c->dirty)) list_add(c->gathers ? &l->conns : &l->few, &c->dirty);
     l->bytes += bytes;
     l->is_full |= l->bytes > memory_late_max(sh);
 }
@@ -17,13 +17,18 @@ void late_room(struct shard *sh, struct conn *c)
     if (list_empty(&c->dirty)) list_add(&sh->late.conns, &c->dirty);
 }
 
+bool late_is_empty(const struct shard *sh)
+{
+    return list_empty(&sh->late.conns) && list_empty(&sh->late.few);
+}
+
 void late_leave(struct shard *sh, struct conn *c)
 {
     struct late *l = &sh->late;
     if (c->is_dirty || list_empty(&c->dirty)) return;
     list_remove(&c->dirty);
-    if (c->wants_write) return;           /* it was not counted */
-    bool is_last = list_empty(&l->conns); /* without memory half a packet is in a doomed one's output */
+    if (c->wants_write) return;       /* it was not counted */
+    bool is_last = late_is_empty(sh); /* without memory half a packet is in a doomed one's output */
     l->bytes = is_last || l->bytes < c->out.bytes ? 0 : l->bytes - c->out.bytes;
 }
 
@@ -39,9 +44,23 @@ bool late_is_over(const struct shard *sh)
     return sh->late.is_full && sh->late.bytes > 2 * memory_late_max(sh);
 }
 
-bool late_stops(struct shard *sh, struct conn *c)
+/* Not of one that stands below a mount_point, or has only an alias for its topic: those wait. */
+static bool goes_to_few(struct shard *sh, const struct conn *c, const struct frame *f)
 {
-    if (c->state != CONN_OPEN || !late_is_over(sh)) return false;
+    struct publish p;
+    size_t receivers = 0;
+    if (c->is_mounted || publish_decode(f, c->version, &p) != MQTT_RC_OK || p.topic.len == 0) return false;
+    if (subs_find(sh->all->subs, p.topic, &sh->found) != ERR_OK) return false;
+    for (size_t i = 0; i < sh->found.count; i++) {
+        const struct subs_array *a = subs_array_of(sh->found.filters[i], sh->index);
+        receivers += subs_direct(a) + subs_durable(a);
+    }
+    return receivers <= RECEIVERS_AT_ONCE;
+}
+
+bool late_stops(struct shard *sh, struct conn *c, const struct frame *f)
+{
+    if (c->state != CONN_OPEN || !late_is_over(sh) || goes_to_few(sh, c, f)) return false;
     late_hold(sh, c);
     return true;
 }
@@ -58,13 +77,23 @@ static void go_on(struct shard *sh)
     route_late_gone(sh);
 }
 
+static void write_some(struct shard *sh, struct list *conns, uint64_t until)
+{
+    while (!list_empty(conns) && sh->work < until) {
+        struct conn *c = CONTAINER(conns->next, struct conn, dirty);
+        c->gathers = c->out.bytes > WORK_BYTES;
+        size_t wrote = conn_flush(sh, c);
+        sh->work += WORK_OF_WRITE + wrote / WORK_BYTES;
+    }
+}
+
+/* Of what this turn may, those who gather have half if they need it. */
 void late_flush(struct shard *sh)
 {
     struct late *l = &sh->late;
     uint64_t until = shard_stage_until(sh);
-    while (!list_empty(&l->conns) && sh->work < until) {
-        size_t wrote = conn_flush(sh, CONTAINER(l->conns.next, struct conn, dirty));
-        sh->work += WORK_OF_WRITE + wrote / WORK_BYTES;
-    }
+    write_some(sh, &l->few, sh->work + (until - sh->work) / 2);
+    write_some(sh, &l->conns, until);
+    write_some(sh, &l->few, until);
     if (l->is_full && l->bytes <= memory_late_max(sh) / 2) go_on(sh);
 }

@@ -10,7 +10,7 @@
  * Memory:  the connections' output.
  * Limits:  LATE_BYTES_MAX of a shard's output; at it who publishes to many is not read, and mail of such
  *          messages gives no credit back, until half of it has gone. Those may be thousands, and each adds
- *          one before it is known: at twice as much nobody publishes, and mail waits.
+ *          one before it is known: at twice as much nobody publishes to many, and mail waits.
  * Errors:  none.
  * Tests:   tests/unit/test_late.c
  */
@@ -22,10 +22,13 @@
 #include <stddef.h>
 
 struct conn;
+struct frame;
 struct shard;
 
 struct late {
     struct list conns;   /* with output that waits: none of them is dirty */
+    struct list few;     /* the same, of those who had little when they were written to: they come first, */
+                         /* for the others gain by waiting */
     struct list waiters; /* connections that are not read until it is less */
     size_t bytes;        /* of that output, but for what has waited for a socket that was full */
     size_t *credit;      /* for each shard, to be given back then */
@@ -47,8 +50,11 @@ void late_hold(struct shard *sh, struct conn *c);
 /* Is there so much that nothing may be added? */
 bool late_is_over(const struct shard *sh);
 
-/* It is about to publish. True: not now. */
-bool late_stops(struct shard *sh, struct conn *c);
+/* It is about to publish this. True: not now, for it may go to many. */
+bool late_stops(struct shard *sh, struct conn *c, const struct frame *f);
+
+/* Does none wait to be written? */
+bool late_is_empty(const struct shard *sh);
 
 /* Writes what this turn may. */
 void late_flush(struct shard *sh);

@@ -14,7 +14,7 @@
  * now on is missed; the answer waits for the journal where something durable or retained hangs on it. */
 
 /* Of a filter, as work is counted: the levels of one with wildcards are places in the index. */
-enum { EXACT_WORK_BYTES = 128, LEVELS_WORK_BYTES = 16 };
+enum { EXACT_WORK_BYTES = 128, LEVELS_WORK_BYTES = 8 };
 
 static bool is_filter(const void *item, const void *key)
 {

@@ -145,7 +145,7 @@ static void flush(struct shard *sh)
 }
 
 /* Commands go to the journal, and mail to other shards, before the writes: they work while we write. */
-static void end_turn(struct shard *sh)
+static void answer(struct shard *sh)
 {
     conn_run_ready(sh);
     reads_turn(sh);
@@ -154,6 +154,11 @@ static void end_turn(struct shard *sh)
     fence_turn(sh);
     hand_over(sh);
     flush(sh);
+}
+
+static void end_turn(struct shard *sh)
+{
+    answer(sh);
     late_flush(sh);
     flush(sh);
     feed_turn(sh);
@@ -217,8 +222,8 @@ static uint64_t next_timer_ms(const struct shard *sh, uint64_t now, uint64_t wai
 
 bool shard_has_more(const struct shard *sh)
 {
-    bool has_input = sh->more.count > 0 || sh->shaking.count > 0;
-    bool has_output = !list_empty(&sh->late.conns) || sh->late.is_full, has_mail = sh->mail_left != NULL;
+    bool has_input = conn_has_input(sh) || sh->shaking.count > 0;
+    bool has_output = !late_is_empty(sh) || sh->late.is_full, has_mail = sh->mail_left != NULL;
     return has_input || has_output || has_mail || sh->rechecks || sh->asks != NULL || !list_empty(&sh->kicks);
 }
 
@@ -273,6 +278,7 @@ static void turn(struct shard *sh, const struct epoll_event *events, int count)
     memory_turn(sh);
     run_events(sh, events, count);
     run_mail(sh, late_is_over(sh) ? sh->work : shard_stage_until(sh));
+    if (conn_run_claims(sh)) answer(sh); /* before the others' work */
     conn_run_more(sh);
     retain_turn(sh, RETAINED_ASKS_A_TURN);
     recheck_turn(sh);
@@ -481,6 +487,7 @@ static void shard_free(struct shard *sh)
     due_fini(&sh->more);
     due_fini(&sh->held);
     free(sh->shaking.at);
+    free(sh->strangers.at);
     free(sh->slow.at);
     lock_fini(&sh->own);
     free(sh);
@@ -524,6 +531,7 @@ static enum err shard_new(struct shards *all, unsigned index)
     lock_init(&sh->own, LOCK_RANK_SHARD);
     list_init(&sh->dirty);
     list_init(&sh->late.conns);
+    list_init(&sh->late.few);
     list_init(&sh->late.waiters);
     list_init(&sh->credit_waiters);
     list_init(&sh->fencing);

@@ -88,14 +88,15 @@ struct shard {
     struct conn *dead, *ready; /* freed at the end of the turn; no longer paused, with input left */
     uint32_t psk_waiting;      /* handshakes that wait for a plugin */
     struct due more, held;     /* connections with input, by what they have had; and admission.h's, by time */
-    struct conn_ids shaking;
-    struct backoff backoff; /* of the view */
-    struct mail *mail_left; /* of what has been taken from the mailbox */
+    struct conn_ids shaking, strangers; /* the latter, with input and new, or at their ends */
+    struct backoff backoff;             /* of the view */
+    struct mail *mail_left;             /* of what has been taken from the mailbox */
     struct slow_list slow;
     struct ways ways; /* to clients, for the learner of keepalives */
     struct memory memory;
     uint64_t work, turn_until; /* done ever, see work.h; and where this turn ends */
     uint64_t had;              /* of it, by everybody who waits, at least: see conn.had */
+    uint32_t had_rest;         /* less than one for each of them */
     uint16_t arrivals;         /* in `more`, of 2^16 */
     uint32_t work_of_one;      /* how much one connection may do in this turn */
     bool has_fanned_out, fans_out, watches_admission; /* the last message; what is written now; admission.c */

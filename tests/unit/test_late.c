@@ -232,6 +232,47 @@ TEST(who_publishes_to_few_is_read_while_too_much_waits_for_many)
     rig_end();
 }
 
+TEST(who_publishes_to_few_is_read_even_while_nobody_publishes_to_many)
+{
+    enum { LARGE_BYTES = OUT_BYTES_QOS0_MAX / 4 };
+    static_assert((size_t)LARGE_BYTES * RECEIVERS > 4 * (size_t)LATE_BYTES_MAX,
+                  "one is more than twice too much");
+    static const uint8_t last[1], few[] = { 0x30, 3, 0, 1, 'p' };
+    begin(1);
+    are_numbered = false;
+    publish_large(PUBLISHER, LARGE_BYTES);
+    send(PUBLISHER, last, sizeof last);
+    rig_turn(0);
+    publish(LAST_PUBLISHER);
+    size_t before = got_bytes[link_of[TALKER]];
+    send(TALKER, few, sizeof few);
+    rig_turn(0);
+    CHECK_INT(before + sizeof few, got_bytes[link_of[TALKER]]);
+    CHECK_TRUE(!rig_is_read(link_of[LAST_PUBLISHER]));
+    rig_settle();
+    CHECK_INT(((size_t)LARGE_BYTES + PACKET_BYTES) * RECEIVERS, got_by_all());
+    rig_end();
+}
+
+/* All but one of those who get it have much waiting. */
+TEST(who_gets_little_of_what_goes_to_many_does_not_wait_for_those_who_get_much)
+{
+    static const uint8_t subscribe[] = { 0x82, 6, 0, 1, 0, 1, 'm', 0 }, small[] = { 0x30, 3, 0, 1, 'm' };
+    begin(1);
+    are_numbered = false;
+    for (unsigned i = 0; i < RECEIVERS; i++) send(i, subscribe, sizeof subscribe);
+    send(TALKER, subscribe, sizeof subscribe);
+    rig_settle();
+    for (unsigned turn = 0; turn < 2 * RECEIVERS; turn++) flood(1); /* they are known by now */
+    size_t before = got_bytes[link_of[TALKER]];
+    send(TALKER, small, sizeof small);
+    rig_turn(0);
+    CHECK_INT(before + sizeof small, got_bytes[link_of[TALKER]]);
+    CHECK_TRUE(waiting_bytes() > 0);
+    rig_settle();
+    rig_end();
+}
+
 TEST(whose_socket_is_full_is_not_written_to_for_each_message_to_many)
 {
     begin(1);

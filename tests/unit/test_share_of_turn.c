@@ -436,8 +436,7 @@ TEST(a_turn_reads_the_fewer_the_more_each_sends_though_no_packet_becomes_whole)
     rig_end();
 }
 
-/* A turn cannot read them all, so some are before him; who is read asks again. */
-TEST(who_asks_seldom_is_answered_in_two_turns_among_many_who_always_ask_and_have_not_all_had_as_much)
+TEST(who_asks_seldom_is_answered_in_the_next_turn_among_many_who_always_ask_and_have_not_all_had_as_much)
 {
     enum { BEFORE = 4, ROUNDS = 25, PINGS = 20 };
     static uint8_t pings[PINGS * sizeof ping];
@@ -458,11 +457,73 @@ TEST(who_asks_seldom_is_answered_in_two_turns_among_many_who_always_ask_and_have
     send(crowd[HEAVY], pings, sizeof pings);
     rig_settle();
     send(crowd[SELDOM], ping, sizeof ping);
-    for (int turn = 0; turn < 2; turn++) {
-        send_pieces(CROWD, 1);
-        CHECK_TRUE(read_in_a_turn(CROWD) < CROWD); /* or there was no choice */
-    }
+    send_pieces(CROWD, 1);
+    CHECK_TRUE(read_in_a_turn(CROWD) < CROWD); /* or there was no choice */
     CHECK_INT(BEFORE + 1, answers_of[crowd[SELDOM]]);
+    rig_end();
+}
+
+TEST(who_asks_for_an_answer_comes_before_those_who_send_a_part_of_a_large_packet)
+{
+    enum { ROUNDS = 10 };
+    begin_crowd();
+    begin_packets();
+    for (unsigned i = 0; i < ROUNDS; i++) { /* that they ask for little is known now, and of him nothing */
+        send_pieces(CROWD, 1);
+        rig_settle();
+    }
+    send_pieces(CROWD, 1);
+    send(crowd[SELDOM], ping, sizeof ping);
+    CHECK_TRUE(read_in_a_turn(CROWD) < CROWD);
+    CHECK_INT(1, answers_of[crowd[SELDOM]]);
+    rig_end();
+}
+
+/* All of the crowd but the last two, anew. */
+static void come_and_say_hello(void)
+{
+    uint8_t packet[] = { 0x10, 14, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 0, 0, 2, 0, 0 };
+    for (unsigned i = 0; i < CROWD; i++) {
+        int opened = rig_open(0);
+        CHECK_TRUE(opened >= 0);
+        crowd[i] = (unsigned)opened;
+        packet[sizeof packet - 2] = (uint8_t)('a' + i / 16);
+        packet[sizeof packet - 1] = (uint8_t)('a' + i % 16);
+        send(crowd[i], packet, sizeof packet);
+    }
+}
+
+/* Turn by turn, among strangers: who asks seldom has his answer, and who always asks his share. */
+static void answer_both(unsigned turns)
+{
+    for (unsigned turn = 0; turn < turns; turn++) {
+        unsigned seldom = answers_of[crowd[SELDOM]], heavy = answers_of[crowd[HEAVY]];
+        send(crowd[SELDOM], ping, sizeof ping);
+        rig_turn(0);
+        CHECK_INT(seldom + 1, answers_of[crowd[SELDOM]]);
+        CHECK_TRUE(answers_of[crowd[HEAVY]] > heavy + WORK_OF_ONE_MIN / 2);
+    }
+}
+
+TEST(however_many_come_or_go_at_once_those_who_are_here_are_answered)
+{
+    enum { TURNS = 3 };
+    static uint8_t pings[FLOOD * sizeof ping];
+    for (size_t i = 0; i < sizeof pings; i += sizeof ping) memcpy(pings + i, ping, sizeof ping);
+    begin_crowd();
+    for (unsigned i = 0; i < CROWD; i++) rig_break(crowd[i]);
+    rig_settle();
+    send(crowd[HEAVY], pings, sizeof pings);
+    rig_turn(0);
+    come_and_say_hello();
+    answer_both(TURNS);
+    unsigned welcome = 0;
+    for (unsigned i = 0; i < CROWD; i++) welcome += rig_unread(crowd[i]) == 0;
+    CHECK_TRUE(welcome > 0);
+    CHECK_TRUE(welcome < CROWD);
+    for (unsigned i = 0; i < CROWD; i++) rig_break(crowd[i]);
+    answer_both(TURNS);
+    rig_settle();
     rig_end();
 }
 
