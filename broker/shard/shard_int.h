@@ -94,11 +94,10 @@ struct shard {
     struct slow_list slow;
     struct ways ways; /* to clients, for the learner of keepalives */
     struct memory memory;
-    uint64_t work, turn_until; /* done ever, see work.h; and where this turn ends */
-    uint64_t had;              /* of it, by everybody who waits, at least: see conn.had */
-    uint32_t had_rest;         /* less than one for each of them */
-    uint16_t arrivals;         /* in `more`, of 2^16 */
-    uint32_t work_of_one;      /* how much one connection may do in this turn */
+    uint64_t work, turn_until;      /* done ever, see work.h; and where this turn ends */
+    uint64_t had;                   /* of it, by everybody who waits, at least: see conn.had */
+    uint16_t arrivals;              /* in `more`, of 2^16 */
+    uint32_t had_rest, work_of_one; /* less than one for each; what one connection may do in this turn */
     bool has_fanned_out, fans_out, watches_admission; /* the last message; what is written now; admission.c */
     struct out_pool pool;
     struct msg *fan_msg, *found_msg; /* what is being delivered to many; what `found` is about */
