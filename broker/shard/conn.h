@@ -88,9 +88,9 @@ struct conn {
     struct out out;
     uint8_t *in;                            /* an incomplete packet */
     uint32_t in_bytes, in_room, part_bytes; /* the last: of it at part_ms */
-    uint16_t asks;                          /* so much of the shard's work at a time, on average; */
-    uint8_t lacks; /* and reads of WORK_READ_BYTES, or more, for the rest of a packet */
-    bool gathers;  /* it had much when its output of messages to many was written */
+    uint16_t asks;                          /* so much of the shard's work at a time, on average */
+    uint8_t lacks;                          /* reads of WORK_READ_BYTES, or more, for the rest of a packet */
+    bool gathers;                           /* it had much when its output of messages to many was written */
     struct acks *acks;
     struct subscribe_job *asking; /* of which filters are still to be taken */
     char *username;               /* NULL: none, or not known yet */
@@ -133,13 +133,11 @@ void conn_accept(struct shard *sh, uint32_t listener);
 /* Takes the transport of a new connection, which its listener has counted already. */
 void conn_begin(struct shard *sh, const struct transport *t, struct shards_listener *l);
 
-/* conn_in.c: epoll says so. */
-void conn_event(struct shard *sh, uint64_t id, uint32_t events);
+void conn_event(struct shard *sh, uint64_t id, uint32_t events); /* conn_in.c: epoll says so */
 /* Input, of this turn's events and what earlier ones have left, within the turn's work; and handshakes,
  * within a budget of time. */
 void conn_run_more(struct shard *sh);
-/* Of it, who asks for little and seldom. True: they have been run, and others wait. */
-bool conn_run_claims(struct shard *sh);
+bool conn_run_claims(struct shard *sh); /* of it, who asks for little. True: they are done, and others wait */
 bool conn_has_input(const struct shard *sh);
 /* It has something to do that is counted: in its turn. */
 void conn_queue(struct shard *sh, struct conn *c);
@@ -153,8 +151,7 @@ void conn_destroy(struct shard *sh, struct conn *c);
 /* Tells epoll what it waits for now; or only when epoll does not know. */
 void conn_watch(struct shard *sh, struct conn *c);
 void conn_watch_changes(struct shard *sh, struct conn *c);
-/* NULL when that connection is gone. */
-struct conn *conn_find(struct shard *sh, uint64_t id);
+struct conn *conn_find(struct shard *sh, uint64_t id); /* NULL when it is gone */
 void conn_timer(struct wheel_timer *t, void *shard);
 /* When to look whether it is silent, if it is due then: with others, so that ten thousand that do nothing do
  * not wake the loop a hundred times a second. A 64th of its silence late at most, and a second. */
@@ -182,8 +179,7 @@ void conn_hang_up(struct shard *sh, struct conn *c);
 void conn_drop(struct shard *sh, struct conn *c);
 /* Drops it when the turn's output is flushed. */
 void conn_doom(struct shard *sh, struct conn *c);
-/* Forgets what ties it to its session. */
-void conn_cut(struct shard *sh, struct conn *c);
+void conn_cut(struct shard *sh, struct conn *c); /* forgets what ties it to its session */
 void conn_free_dead(struct shard *sh);
 /* Reads on where a pause had stopped. */
 void conn_run_ready(struct shard *sh);
