@@ -94,10 +94,20 @@ static const uint8_t *view(struct wal_reader *r, uint32_t offset, uint32_t n, ui
     return r->buffer;
 }
 
+static enum err read_header(struct wal_reader *r)
+{
+    struct wal_header header;
+    const uint8_t *at = view(r, 0, WAL_HEADER_BYTES, WAL_HEADER_BYTES);
+
+    if (at == NULL) return fail(r, "read");
+    if (!wal_header_sound(at) || wal_header_get(at, r->w, r->number, &header) != NULL) return changed(r);
+    r->seed = header.seed;
+    return ERR_OK;
+}
+
 static enum err enter_segment(struct wal_reader *r, uint64_t number)
 {
     const struct wal_io *io = r->w->io;
-    struct wal_header header;
     char name[WAL_NAME_BYTES];
 
     if (r->fd >= 0 && r->number == number) return ERR_OK;
@@ -107,11 +117,9 @@ static enum err enter_segment(struct wal_reader *r, uint64_t number)
     r->fd = io->open(io->ctx, r->w->dir_fd, name, O_RDONLY);
     if (r->fd < 0 && errno == ENOENT) return ERR_NOTFOUND;
     if (r->fd < 0) return fail(r, "open");
-    const uint8_t *at = view(r, 0, WAL_HEADER_BYTES, WAL_HEADER_BYTES);
-    if (at == NULL) return fail(r, "read");
-    if (!wal_header_sound(at) || wal_header_get(at, r->w, number, &header) != NULL) return changed(r);
-    r->seed = header.seed;
-    return ERR_OK;
+    enum err rc = read_header(r);
+    if (rc != ERR_OK) leave_segment(r); /* the next call tries again */
+    return rc;
 }
 
 /* The record at p. */
