@@ -66,7 +66,11 @@ void keeper_install(struct node *n, const struct zab_effect *fx)
     struct install_job *job = &n->install;
     struct zab_state state;
 
-    if (job->is_busy) node_fail(n, "the core installs two snapshots at once");
+    if (job->is_busy) { /* of another leader, on a disk that is slow: this one comes again */
+        snap_drop(&n->incoming);
+        n->refused_install = fx->at;
+        return;
+    }
     zab_state(n->zab, &state);
     job->is_busy = true;
     job->writer = n->incoming;
@@ -75,6 +79,16 @@ void keeper_install(struct node *n, const struct zab_effect *fx)
     n->incoming.fd = -1;
     job->mail.kind = MAIL_INSTALL;
     mailbox_send(&n->keeper_box, &job->mail);
+}
+
+void keeper_refuse_install(struct node *n)
+{
+    struct zab_event event = { .kind = ZAB_SNAP_SAVED };
+
+    if (n->refused_install.no == 0) return;
+    event.snap.at = n->refused_install;
+    n->refused_install.no = 0;
+    node_step(n, &event);
 }
 
 static enum err put_in_force(struct node *n, char text[SNAP_TEXT_BYTES])

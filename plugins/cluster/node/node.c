@@ -342,6 +342,7 @@ static void end_turn(struct node *n)
     n->is_reading = n->parked != NULL;
     for (unsigned i = 0; n->is_reading && i < ANSWERS_A_TURN; i++) n->is_reading = reader_go_on(n);
     sender_go_on(n);
+    keeper_refuse_install(n);
     journal_hand_over(n);
     peer_flush(n->peers);
     n->sink.turn(n->sink.arg);

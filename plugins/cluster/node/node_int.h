@@ -137,6 +137,7 @@ struct node {
     struct save_job save;
     struct install_job install;
     struct purge_job purge;
+    struct zab_at refused_install; /* no 0: none */
     struct mail stop_journal, stop_reader, stop_keeper;
     struct sender senders[SENDERS_MAX];
     uint8_t chunk[ZAB_SNAP_CHUNK_BYTES_MAX];
@@ -179,6 +180,7 @@ void keeper_save(struct node *n);
 void keeper_saved(struct node *n);
 void keeper_install(struct node *n, const struct zab_effect *fx);
 void keeper_installed(struct node *n);
+void keeper_refuse_install(struct node *n); /* says so, when there is one to refuse */
 void keeper_purge_if_due(struct node *n);
 void keeper_purged(struct node *n);
 void keeper_choose_next(struct node *n); /* when the next snapshot is due */
