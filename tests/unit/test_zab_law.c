@@ -274,3 +274,50 @@ TEST(a_log_that_lost_its_checkpoint_has_the_members_of_the_snapshot)
     CHECK_INT(rig_state(r, 4).members_version, rig_state(r, 3).members_version);
     rig_free(&r);
 }
+
+TEST(who_comes_to_a_cluster_with_an_empty_log_counts_nowhere_before_it_has_followed)
+{
+    struct zab_conf conf = { .id = 2, .members.count = 1 };
+    static struct zab_effects out;
+    struct zab_state state;
+    struct zab *z;
+
+    conf.members.at[0] = (struct zab_member){ .id = 1, .role = ZAB_VOTER };
+    CHECK_INT(ERR_OK, zab_new(&z, &conf));
+    CHECK_INT(ERR_OK, zab_start(z, 1000, &out));
+    zab_state(z, &state);
+    CHECK_TRUE(state.must_relearn);
+    CHECK_INT(ZAB_STORE, out.at[0].kind);
+    CHECK_INT(ZAB_RECORD_RELEARN, out.at[0].record.kind);
+    zab_free(&z);
+}
+
+/* Voter 3 alone, by half of a history that goes on with others: it must not lead with that half. */
+TEST(who_was_wiped_does_not_lead_with_half_of_a_history_in_which_it_had_been_the_voter)
+{
+    static uint8_t payload[ZAB_MEMBERS_BYTES_MAX];
+    struct zab_conf conf = { .members.count = 1 };
+    struct zab_members alone = { .version = zab_zxid(1, 1), .count = 1 };
+    struct zab_entry config = { .kind = ZAB_CONFIG, .prev = zab_zxid(1, 0) };
+
+    conf.members.at[0] = (struct zab_member){ .id = 5, .role = ZAB_VOTER };
+    alone.at[0] = (struct zab_member){ .id = 3, .role = ZAB_VOTER };
+    config.first = config.last = alone.version;
+    config.payload = bytes_of(payload, zab_members_encode(&alone, payload, sizeof payload));
+    struct solo *s = solo_new(3, 1, &conf);
+    solo_stored(s);
+    solo_up(s, 5);
+    solo_note(s, 5, (struct zab_note){ .state = ZAB_NOTE_LEADING, .leader = 5, .epoch = 4, .round = 1 });
+    s->leader = 5;
+    solo_promise(s, 4);
+    solo_proposal(s, solo_entry(s, ZAB_EPOCH_START, zab_zxid(1, 0), "12"), 0);
+    solo_proposal(s, config, 0);
+    solo_stored(s);
+    CHECK_TRUE(solo_state(s).is_voter);
+    solo_down(s, 5);
+    for (uint32_t i = 0; i < 500; i++) solo_tick(s, 10);
+    CHECK_INT(ZAB_LOOKING, solo_state(s).role);
+    CHECK_INT(4, solo_state(s).accepted); /* it began no epoch of its own */
+    CHECK_INT(zab_zxid(1, 1), solo_state(s).last);
+    solo_free(&s);
+}

@@ -131,6 +131,14 @@ enum err zab_restore(struct zab *z, const struct zab_record *r)
     }
 }
 
+/* A log without anything, of a node that is no voter of the list that it was given: it comes to a cluster
+ * that is there already, and may have been in it once. Half of the history could make a voter of it again, of
+ * a list that its promises of that time have helped to replace. */
+static bool is_newcomer(const struct zab *z)
+{
+    return z->h.last == 0 && z->accepted == 0 && !is_voter(z, z->conf.id);
+}
+
 enum err zab_start(struct zab *z, uint64_t now_ms, struct zab_effects *out)
 {
     out->count = 0;
@@ -149,7 +157,7 @@ enum err zab_start(struct zab *z, uint64_t now_ms, struct zab_effects *out)
         history_store(z, &r);
     }
     z->commit = z->delivered = z->applied = z->conf.applied;
-    if (z->conf.is_damaged && !z->must_relearn) {
+    if ((z->conf.is_damaged || is_newcomer(z)) && !z->must_relearn) {
         struct zab_record r = { .kind = ZAB_RECORD_RELEARN };
         z->must_relearn = true;
         history_store(z, &r);
