@@ -196,8 +196,7 @@ void lead_check_established(struct zab *z)
 
 static void on_ack(struct zab *z, struct peer *p, const struct zab_frame *f)
 {
-    bool has_epoch_now = f->type == ZAB_ACK_NEWLEADER ||
-                         (PLANTED(z, acks_before_newleader) && f->zxid >= zab_zxid(z->epoch, 0));
+    bool has_epoch_now = f->type == ZAB_ACK_NEWLEADER;
 
     if (p->phase != LEARNER_SYNCING || f->zxid > p->sent || (has_epoch_now && !p->newleader_sent)) {
         zab_close(z, p);
