@@ -21,23 +21,6 @@ static struct solo *leader_with_window(uint32_t entries)
     return s;
 }
 
-/* It is durable, and node 1 has it. */
-static void commit(struct solo *s, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        CHECK_INT(ZAB_OK, solo_propose(s, "x"));
-        solo_stored(s);
-        solo_zxid(s, 1, ZAB_ACK, solo_state(s).last);
-        CHECK_INT(solo_state(s).last, solo_state(s).committed);
-    }
-}
-
-static void comes(struct solo *s, uint16_t learner)
-{
-    solo_up(s, learner);
-    solo_info(s, learner);
-}
-
 /* --- discovery */
 
 TEST(a_leader_waits_for_a_quorum_and_takes_an_epoch_above_all_that_were_accepted)
@@ -49,7 +32,7 @@ TEST(a_leader_waits_for_a_quorum_and_takes_an_epoch_above_all_that_were_accepted
     solo_note(s, 1, vote);
     solo_note(s, 2, vote);
     CHECK_INT(ZAB_LEADING, solo_state(s).role);
-    comes(s, 1);
+    solo_comes(s, 1);
     CHECK_TRUE(solo_effect(s, ZAB_STORE) == NULL);
     solo_up(s, 2);
     solo_frame(s, 2, info);
@@ -57,13 +40,13 @@ TEST(a_leader_waits_for_a_quorum_and_takes_an_epoch_above_all_that_were_accepted
     CHECK_INT(8, solo_effect(s, ZAB_STORE)->record.epoch);
     CHECK_INT(3, solo_effect(s, ZAB_STORE)->record.leader);
     CHECK_TRUE(solo_sent(s, 1, ZAB_LEADERINFO) == NULL);
-    comes(s, 4); /* meanwhile */
+    solo_comes(s, 4); /* meanwhile */
     CHECK_TRUE(solo_sent(s, 4, ZAB_LEADERINFO) == NULL);
     solo_stored(s);
     CHECK_INT(8, solo_sent(s, 1, ZAB_LEADERINFO)->epoch);
     CHECK_INT(8, solo_sent(s, 2, ZAB_LEADERINFO)->epoch);
     CHECK_INT(8, solo_sent(s, 4, ZAB_LEADERINFO)->epoch);
-    comes(s, 5); /* afterwards */
+    solo_comes(s, 5); /* afterwards */
     CHECK_INT(8, solo_sent(s, 5, ZAB_LEADERINFO)->epoch);
     solo_free(&s);
 }
@@ -104,7 +87,7 @@ TEST(a_promise_that_does_not_count_is_not_counted)
     struct solo *s = leader_that_gathers();
     struct zab_frame f = { .type = ZAB_ACKEPOCH };
 
-    comes(s, 2);
+    solo_comes(s, 2);
     solo_frame(s, 1, f);
     CHECK_TRUE(solo_effect(s, ZAB_STORE) == NULL);
     solo_ack_epoch(s, 2, 0, 0);
@@ -170,8 +153,8 @@ TEST(followers_that_were_early_are_not_forgotten)
 {
     struct solo *s = solo_new(3, 3, NULL);
 
-    comes(s, 1);
-    comes(s, 2);
+    solo_comes(s, 1);
+    solo_comes(s, 2);
     solo_down(s, 2);
     solo_forget(s);
     solo_elect(s);
@@ -209,8 +192,8 @@ TEST(a_learner_gets_the_history_from_the_common_point_on)
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct solo *s = leader();
-        commit(s, 3);
-        comes(s, 2);
+        solo_commit(s, 3);
+        solo_comes(s, 2);
         solo_forget(s);
         solo_ack_epoch(s, 2, 1, cases[i].last);
         CHECK_INT(cases[i].truncs, solo_sent_count(s, 2, ZAB_SYNC_TRUNC));
@@ -233,7 +216,7 @@ TEST(a_learner_whose_log_begins_later_than_ours_ends_gets_a_snapshot)
     f.ack_epoch.begin = zab_zxid(9, 0);
     f.ack_epoch.ends = &end;
     f.ack_epoch.ends_count = 1;
-    comes(s, 2);
+    solo_comes(s, 2);
     solo_frame(s, 2, f);
     CHECK_TRUE(solo_effect(s, ZAB_SNAP_SEND) != NULL);
     CHECK_TRUE(solo_sent(s, 2, ZAB_PROPOSAL) == NULL);
@@ -248,7 +231,7 @@ TEST(more_ends_than_there_can_be_are_dropped)
 
     f.ack_epoch.ends = ends;
     f.ack_epoch.ends_count = ZAB_ENDS_MAX + 1;
-    comes(s, 2);
+    solo_comes(s, 2);
     solo_forget(s);
     solo_frame(s, 2, f);
     CHECK_INT(0, s->count);
@@ -272,7 +255,7 @@ TEST(what_is_under_way_to_a_learner_is_bounded_by_its_window)
 {
     struct solo *s = leader();
 
-    commit(s, 50);
+    solo_commit(s, 50);
     solo_up(s, 2);
     solo_frame(s, 2, info_with_window(16, 1024));
     solo_forget(s);
@@ -295,9 +278,9 @@ TEST(an_acknowledgement_of_a_part_makes_room_for_a_part)
     solo_up(s, 2);
     solo_frame(s, 2, info_with_window(16, 1024));
     solo_ack_epoch(s, 2, 0, 0);
-    commit(s, 4);
+    solo_commit(s, 4);
     solo_zxid(s, 2, ZAB_ACK, zab_zxid(1, 1)); /* from now on there is an older part and a newer */
-    commit(s, 8);
+    solo_commit(s, 8);
     solo_forget(s);
     solo_zxid(s, 2, ZAB_ACK, zab_zxid(1, 4));
     CHECK_TRUE(solo_sent_count(s, 2, ZAB_PROPOSAL) > 0);
@@ -315,7 +298,7 @@ TEST(an_entry_larger_than_a_learners_window_goes_alone)
 {
     struct solo *s = leader();
 
-    commit(s, 5);
+    solo_commit(s, 5);
     solo_up(s, 2);
     solo_frame(s, 2, info_with_window(16, 0));
     solo_ack_epoch(s, 2, 0, 0);
@@ -338,13 +321,13 @@ TEST(an_acknowledgement_of_what_was_not_sent_costs_the_session)
 
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct solo *s = leader();
-        comes(s, 2);
+        solo_comes(s, 2);
         if (wrong[i].is_synced) solo_ack_epoch(s, 2, 0, 0);
         solo_zxid(s, 2, wrong[i].type, zab_zxid(1, wrong[i].counter));
         CHECK_TRUE(solo_closed(s, 2));
         CHECK_INT(ZAB_LEADING, solo_state(s).role);
         solo_forget(s);
-        comes(s, 2);
+        solo_comes(s, 2);
         CHECK_TRUE(solo_sent(s, 2, ZAB_LEADERINFO) != NULL);
         solo_free(&s);
     }
@@ -354,7 +337,7 @@ TEST(newleader_is_not_acknowledged_before_it_was_sent)
 {
     struct solo *s = leader();
 
-    commit(s, 1);
+    solo_commit(s, 1);
     solo_up(s, 2);
     struct zab_event purged = { .kind = ZAB_PURGED, .zxid = zab_zxid(1, 1) };
     solo_step(s, &purged);
@@ -389,8 +372,8 @@ static struct solo *leader_that_reads(void)
 {
     struct solo *s = leader_with_window(4);
 
-    commit(s, 20);
-    comes(s, 2);
+    solo_commit(s, 20);
+    solo_comes(s, 2);
     solo_ack_epoch(s, 2, 0, 0);
     CHECK_TRUE(solo_effect(s, ZAB_READ) != NULL);
     CHECK_INT(0, solo_effect(s, ZAB_READ)->zxid);
@@ -459,7 +442,7 @@ TEST(what_was_read_is_bounded_by_the_learners_window)
     struct solo *s = leader_with_window(4);
     struct zab_entry entries[20];
 
-    commit(s, 20);
+    solo_commit(s, 20);
     solo_up(s, 2);
     solo_frame(s, 2, info_with_window(8, 1024));
     solo_ack_epoch(s, 2, 0, 0);
@@ -494,7 +477,7 @@ TEST(completions_for_a_learner_that_is_gone_are_dropped)
     solo_forget(s);
     solo_step(s, &e);
     CHECK_INT(0, s->count);
-    comes(s, 2);
+    solo_comes(s, 2);
     solo_ack_epoch(s, 2, 0, 0);
     solo_forget(s);
     e.read.at.no--;
@@ -517,10 +500,10 @@ static struct solo *leader_that_sends_a_snapshot(void)
 {
     struct solo *s = leader();
 
-    commit(s, 5);
+    solo_commit(s, 5);
     struct zab_event purged = { .kind = ZAB_PURGED, .zxid = zab_zxid(1, 3) };
     solo_step(s, &purged);
-    comes(s, 2);
+    solo_comes(s, 2);
     solo_forget(s);
     solo_ack_epoch(s, 2, 0, 0);
     CHECK_INT(zab_zxid(1, 3), solo_effect(s, ZAB_SNAP_SEND)->zxid);
@@ -592,281 +575,5 @@ TEST(a_learner_that_must_relearn_waits_for_an_established_leader_and_counts_nowh
     CHECK_TRUE(solo_state(s).is_established);
     CHECK_INT(1, solo_count(s, ZAB_SNAP_SEND)); /* its log may lack more than entries */
     CHECK_INT(0, solo_sent_count(s, 2, ZAB_PROPOSAL));
-    solo_free(&s);
-}
-
-/* --- when it ends */
-
-TEST(a_learner_that_is_silent_or_acknowledges_nothing_loses_its_session)
-{
-    for (int is_silent = 0; is_silent < 2; is_silent++) {
-        struct solo *s = leader();
-        comes(s, 2);
-        solo_ack_epoch(s, 2, 0, 0);
-        solo_zxid(s, 2, ZAB_ACK_NEWLEADER, zab_zxid(1, 0));
-        solo_propose(s, "x");
-        solo_stored(s);
-        for (int i = 0; i < 6; i++) {
-            solo_tick(s, 100);
-            if (is_silent == 0) solo_zxid(s, 2, ZAB_ACK, zab_zxid(1, 0));
-            solo_zxid(s, 1, ZAB_ACK, zab_zxid(1, 1));
-        }
-        CHECK_TRUE(solo_closed(s, 2));
-        CHECK_TRUE(!solo_closed(s, 1));
-        solo_free(&s);
-    }
-}
-
-TEST(a_learner_has_more_time_to_catch_up)
-{
-    struct solo *s = leader();
-
-    comes(s, 2);
-    solo_ack_epoch(s, 2, 0, 0);
-    for (int i = 0; i < 52; i++) {
-        CHECK_TRUE(i < 50 || i == 51 || !solo_closed(s, 2));
-        solo_tick(s, 100);
-        solo_zxid(s, 1, ZAB_ACK, zab_zxid(1, 0));
-        if (!solo_closed(s, 2)) solo_frame(s, 2, (struct zab_frame){ .type = ZAB_PONG });
-    }
-    CHECK_TRUE(solo_closed(s, 2));
-    solo_free(&s);
-}
-
-TEST(a_leader_that_has_lost_its_quorum_steps_down)
-{
-    struct solo *s = leader();
-
-    solo_tick(s, 500);
-    CHECK_INT(ZAB_LEADING, solo_state(s).role);
-    solo_tick(s, 1);
-    CHECK_INT(ZAB_LOOKING, solo_state(s).role);
-    solo_free(&s);
-    s = leader();
-    solo_down(s, 1);
-    solo_tick(s, 501);
-    CHECK_INT(ZAB_LOOKING, solo_state(s).role);
-    solo_free(&s);
-}
-
-TEST(a_supporter_that_looks_again_is_gone)
-{
-    struct solo *s = leader();
-    struct zab_note note = { .state = ZAB_NOTE_LOOKING, .leader = 1, .round = s->round };
-
-    comes(s, 2);
-    solo_note(s, 1, note);
-    CHECK_TRUE(!solo_closed(s, 1)); /* an old one */
-    solo_tick(s, 100);
-    note.round++;
-    solo_note(s, 1, note);
-    CHECK_TRUE(solo_closed(s, 1));
-    CHECK_INT(ZAB_NOTE_LEADING, solo_effect(s, ZAB_TELL)->note.state);
-    solo_free(&s);
-}
-
-TEST(links_that_end_twice_or_are_of_nobody_change_nothing)
-{
-    struct solo *s = leader();
-
-    solo_down(s, 2);
-    solo_up(s, 3); /* ourselves */
-    CHECK_TRUE(solo_closed(s, 3));
-    solo_down(s, 3);
-    CHECK_INT(ZAB_LEADING, solo_state(s).role);
-    solo_free(&s);
-}
-
-TEST(more_peers_than_there_are_places_are_refused)
-{
-    struct solo *s = leader();
-
-    for (uint16_t id = 4; id < 4 + 2 * ZAB_NODES_MAX - 3; id++) {
-        solo_up(s, id);
-        CHECK_INT(id == 4 + 2 * ZAB_NODES_MAX - 3, solo_closed(s, id));
-    }
-    solo_up(s, 50);
-    CHECK_TRUE(solo_closed(s, 50));
-    solo_note(s, 51, (struct zab_note){ .state = ZAB_NOTE_LOOKING, .leader = 51, .round = 1 });
-    solo_down(s, 10);
-    solo_up(s, 52); /* in its place */
-    CHECK_TRUE(!solo_closed(s, 52));
-    solo_free(&s);
-}
-
-TEST(a_checkpoint_of_what_is_not_delivered_or_no_longer_there_is_not_written_down)
-{
-    struct solo *s = leader();
-    struct zab_event e = { .kind = ZAB_CHECKPOINT };
-
-    commit(s, 3);
-    solo_forget(s);
-    e.zxid = zab_zxid(1, 4);
-    solo_step(s, &e);
-    CHECK_TRUE(solo_effect(s, ZAB_STORE) == NULL);
-    e.zxid = zab_zxid(1, 2);
-    solo_step(s, &e);
-    CHECK_INT(ZAB_RECORD_CHECKPOINT, solo_effect(s, ZAB_STORE)->record.kind);
-    CHECK_INT(3, solo_effect(s, ZAB_STORE)->record.members->count);
-    CHECK_INT(1, solo_effect(s, ZAB_STORE)->record.epoch);
-    solo_stored(s);
-    struct zab_event purged = { .kind = ZAB_PURGED, .zxid = zab_zxid(1, 2) };
-    solo_step(s, &purged);
-    solo_forget(s);
-    e.zxid = zab_zxid(1, 1);
-    solo_step(s, &e);
-    CHECK_TRUE(solo_effect(s, ZAB_STORE) == NULL);
-    purged.zxid = zab_zxid(1, 1);
-    solo_step(s, &purged);
-    CHECK_INT(zab_zxid(1, 2), solo_state(s).begin);
-    purged.zxid = zab_zxid(1, 9);
-    solo_step(s, &purged);
-    CHECK_INT(zab_zxid(1, 2), solo_state(s).begin);
-    solo_free(&s);
-}
-
-TEST(an_event_that_there_is_not_changes_nothing)
-{
-    struct solo *s = leader();
-    struct zab_event e = { .kind = 99 };
-
-    solo_step(s, &e);
-    CHECK_INT(0, s->count);
-    solo_free(&s);
-}
-
-TEST(time_that_goes_back_is_not_believed)
-{
-    struct solo *s = leader();
-
-    s->now_ms -= 900;
-    solo_tick(s, 0);
-    CHECK_INT(ZAB_LEADING, solo_state(s).role);
-    solo_free(&s);
-}
-
-TEST(a_leader_whose_own_disk_is_slow_is_established_by_the_others)
-{
-    struct solo *s = solo_new(5, 5, NULL);
-    struct zab_note vote = { .leader = 5, .round = 2000 };
-
-    for (uint16_t id = 1; id <= 3; id++) solo_up(s, id);
-    for (uint16_t id = 1; id <= 3; id++) solo_note(s, id, vote);
-    for (uint16_t id = 1; id <= 3; id++) solo_info(s, id);
-    solo_stored(s);
-    s->epoch = 1;
-    for (uint16_t id = 1; id <= 3; id++) solo_ack_epoch(s, id, 0, 0);
-    for (uint16_t id = 1; id <= 3; id++) solo_zxid(s, id, ZAB_ACK_NEWLEADER, zab_zxid(1, 0));
-    CHECK_TRUE(solo_state(s).is_established);
-    CHECK_INT(0, solo_state(s).stored);
-    CHECK_INT(ZAB_OK, solo_propose(s, "a"));
-    for (uint16_t id = 1; id <= 2; id++) solo_zxid(s, id, ZAB_ACK, zab_zxid(1, 1));
-    CHECK_INT(zab_zxid(1, 0), solo_state(s).committed);
-    solo_zxid(s, 3, ZAB_ACK, zab_zxid(1, 1));
-    CHECK_INT(zab_zxid(1, 1), solo_state(s).committed);
-    CHECK_INT(0, solo_state(s).delivered);
-    solo_stored(s);
-    CHECK_INT(zab_zxid(1, 1), solo_state(s).delivered);
-    solo_free(&s);
-}
-
-TEST(a_leader_that_steps_down_takes_nothing_more_though_it_still_delivers)
-{
-    struct zab_conf conf = { .counter_max = 200 };
-    struct solo *s = solo_new(3, 3, &conf);
-    struct zab_event propose = { .kind = ZAB_PROPOSE };
-
-    solo_lead(s, 1);
-    for (int i = 0; i < 200; i++) CHECK_INT(ZAB_OK, solo_propose(s, "x"));
-    solo_stored(s);
-    struct zab_event ack = { .kind = ZAB_FRAME };
-    struct zab_frame f = { .type = ZAB_ACK, .group = s->conf.group, .epoch = 1, .zxid = zab_zxid(1, 200) };
-    ack.frame.peer = 1;
-    ack.frame.session = s->session[1];
-    ack.frame.frame = &f;
-    propose.propose.commands = 1;
-    zab_step(s->z, &ack, &s->out);
-    CHECK_TRUE(s->out.more);
-    zab_step(s->z, &propose, &s->out);
-    CHECK_INT(ZAB_COUNTER_ENDS, s->out.at[0].why);
-    while (s->out.more) zab_step(s->z, &(struct zab_event){ .kind = ZAB_MORE }, &s->out);
-    CHECK_INT(ZAB_LOOKING, solo_state(s).role);
-    CHECK_INT(zab_zxid(1, 200), solo_state(s).delivered);
-    solo_free(&s);
-}
-
-TEST(a_learner_that_can_take_much_gets_it_in_several_steps)
-{
-    struct solo *s = leader();
-
-    commit(s, 300);
-    comes(s, 2);
-    solo_forget(s);
-    solo_ack_epoch(s, 2, 0, 0);
-    CHECK_INT(301, solo_sent_count(s, 2, ZAB_PROPOSAL));
-    CHECK_INT(1, solo_sent_count(s, 2, ZAB_NEWLEADER));
-    solo_free(&s);
-}
-
-TEST(a_place_of_a_node_with_a_lease_is_kept)
-{
-    struct solo *s = leader();
-    struct zab_event applied = { .kind = ZAB_APPLIED, .zxid = zab_zxid(1, 0) };
-    struct zab_frame pong = { .type = ZAB_PONG };
-    struct zab_event change = { .kind = ZAB_RECONFIG };
-
-    solo_step(s, &applied);
-    change.reconfig.change = ZAB_ADD;
-    change.reconfig.member = (struct zab_member){ .id = 4, .role = ZAB_OBSERVER };
-    solo_step(s, &change);
-    solo_stored(s);
-    solo_zxid(s, 1, ZAB_ACK, zab_zxid(1, 1));
-    applied.zxid = zab_zxid(1, 1);
-    solo_step(s, &applied);
-    comes(s, 4);
-    solo_ack_epoch(s, 4, 0, 0);
-    solo_zxid(s, 4, ZAB_ACK_NEWLEADER, zab_zxid(1, 1));
-    solo_tick(s, 50);
-    pong.pong.leader_ms = s->now_ms;
-    pong.pong.stamp_ms = 9;
-    pong.pong.applied = zab_zxid(1, 1);
-    solo_frame(s, 1, pong);
-    solo_frame(s, 4, pong);
-    solo_forget(s);
-    solo_tick(s, 50);
-    CHECK_TRUE(solo_sent(s, 4, ZAB_PING)->ping.lease_ms > 0);
-    change.reconfig.change = ZAB_REMOVE;
-    solo_step(s, &change);
-    CHECK_INT(ZAB_OK, solo_effect(s, ZAB_ACCEPTED)->why);
-    solo_stored(s);
-    solo_zxid(s, 1, ZAB_ACK, zab_zxid(1, 2));
-    solo_down(s, 4);
-    uint32_t refused = 0;
-    for (uint16_t id = 10; id < 10 + 2 * ZAB_NODES_MAX; id++) {
-        solo_up(s, id);
-        refused += solo_closed(s, id);
-    }
-    CHECK_INT(4, refused); /* 1, 2, 3, and 4 with its lease */
-    solo_free(&s);
-}
-
-TEST(a_change_that_is_not_committed_counts_the_node_that_it_removes)
-{
-    struct zab_conf conf = { .members = { .count = 4 } };
-    struct zab_event change = { .kind = ZAB_RECONFIG };
-
-    for (uint16_t i = 0; i < 4; i++)
-        conf.members.at[i] =
-            (struct zab_member){ .id = (uint16_t)(i + 1), .role = i < 3 ? ZAB_VOTER : ZAB_OBSERVER };
-    struct solo *s = solo_new(3, 4, &conf);
-    solo_lead(s, 1);
-    change.reconfig.change = ZAB_REMOVE;
-    change.reconfig.member.id = 4;
-    solo_step(s, &change);
-    CHECK_INT(ZAB_OK, solo_effect(s, ZAB_ACCEPTED)->why);
-    for (uint16_t id = 10; id < 10 + 2 * ZAB_NODES_MAX; id++)
-        solo_up(s, id); /* its place is not given away */
-    solo_up(s, 4);
-    CHECK_TRUE(!solo_closed(s, 4));
     solo_free(&s);
 }

@@ -301,3 +301,19 @@ void solo_lead(struct solo *s, uint16_t learner)
     CHECK(solo_state(s).is_established);
     solo_forget(s);
 }
+
+void solo_comes(struct solo *s, uint16_t learner)
+{
+    solo_up(s, learner);
+    solo_info(s, learner);
+}
+
+void solo_commit(struct solo *s, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        CHECK(solo_propose(s, "x") == ZAB_OK);
+        solo_stored(s);
+        solo_zxid(s, 1, ZAB_ACK, solo_state(s).last);
+        CHECK(solo_state(s).committed == solo_state(s).last);
+    }
+}

@@ -65,6 +65,8 @@ void solo_proposal(struct solo *s, struct zab_entry e, uint64_t commit);
 void solo_elect(struct solo *s);                  /* DISCOVER */
 void solo_info(struct solo *s, uint16_t learner); /* FOLLOWERINFO comes */
 void solo_ack_epoch(struct solo *s, uint16_t learner, uint32_t current, uint64_t last);
-void solo_lead(struct solo *s, uint16_t learner); /* all of it: established */
+void solo_lead(struct solo *s, uint16_t learner);  /* all of it: established */
+void solo_comes(struct solo *s, uint16_t learner); /* a new session, FOLLOWERINFO on it */
+void solo_commit(struct solo *s, uint32_t count);  /* so many entries, that node 1 acknowledges */
 
 #endif
