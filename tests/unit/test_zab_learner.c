@@ -120,7 +120,7 @@ TEST(an_entry_that_does_not_follow_the_last_one_costs_the_session)
 {
     uint64_t start = zab_zxid(EPOCH, 0);
 
-    for (int stage = PROMISED; stage <= ACTIVE; stage++) {
+    for (enum stage stage = PROMISED; stage <= ACTIVE; stage++) {
         uint64_t last = stage == PROMISED ? 0 : start;
         costs_the_session(stage, proposal_of(data(start + 1, start + 2, start + 2)));
         costs_the_session(stage, proposal_of(data(last, start + 2, start + 2)));
@@ -177,7 +177,7 @@ TEST(an_epoch_that_there_cannot_be_costs_the_session)
 
 TEST(leaderinfo_twice_costs_the_session)
 {
-    for (int stage = ACCEPTING; stage < STAGES; stage++)
+    for (enum stage stage = ACCEPTING; stage < STAGES; stage++)
         costs_the_session(stage, zxid_frame(ZAB_LEADERINFO, 0));
 }
 
@@ -204,7 +204,7 @@ TEST(newleader_before_the_history_is_whole_costs_the_session)
     costs_the_session(ACCEPTING, zxid_frame(ZAB_NEWLEADER, start));
     costs_the_session(PROMISED, zxid_frame(ZAB_NEWLEADER, start));
     costs_the_session(PROMISED, zxid_frame(ZAB_NEWLEADER, 0));
-    for (int stage = ADOPTING; stage < STAGES; stage++)
+    for (enum stage stage = ADOPTING; stage < STAGES; stage++)
         costs_the_session(stage, zxid_frame(ZAB_NEWLEADER, start));
     struct solo *s = learner_at(PROMISED);
     solo_proposal(s, start_of(EPOCH, 0), 0);
@@ -215,7 +215,7 @@ TEST(newleader_before_the_history_is_whole_costs_the_session)
 
 TEST(uptodate_at_any_other_time_costs_the_session)
 {
-    for (int stage = ACCEPTING; stage < STAGES; stage++)
+    for (enum stage stage = ACCEPTING; stage < STAGES; stage++)
         if (stage != ADOPTED) costs_the_session(stage, zxid_frame(ZAB_UPTODATE, zab_zxid(EPOCH, 0)));
 }
 
@@ -226,7 +226,7 @@ TEST(a_truncation_that_makes_no_sense_costs_the_session)
     costs_the_session(ACCEPTING, zxid_frame(ZAB_SYNC_TRUNC, 0));
     costs_the_session(PROMISED, zxid_frame(ZAB_SYNC_TRUNC, 0));
     costs_the_session(PROMISED, zxid_frame(ZAB_SYNC_TRUNC, start));
-    for (int stage = ADOPTING; stage < STAGES; stage++)
+    for (enum stage stage = ADOPTING; stage < STAGES; stage++)
         costs_the_session(stage, zxid_frame(ZAB_SYNC_TRUNC, 0));
 }
 
@@ -330,12 +330,12 @@ TEST(frames_of_another_session_or_group_or_epoch_or_peer_are_dropped)
 
 TEST(frames_that_a_leader_does_not_send_are_dropped)
 {
-    for (int stage = ASKED; stage < STAGES; stage++) {
+    for (enum stage stage = ASKED; stage < STAGES; stage++) {
         costs_nothing(stage, zxid_frame(ZAB_ACK, 0));
         costs_nothing(stage, zxid_frame(ZAB_ACK_NEWLEADER, 0));
         costs_nothing(stage, zxid_frame(99, 0));
     }
-    for (int stage = ASKED; stage < ACTIVE; stage++)
+    for (enum stage stage = ASKED; stage < ACTIVE; stage++)
         costs_nothing(stage, zxid_frame(ZAB_COMMIT, zab_zxid(EPOCH, 7)));
 }
 
@@ -445,7 +445,7 @@ TEST(a_snapshot_that_nobody_asked_for_costs_the_session)
     costs_the_session(PROMISED, chunk(ZAB_SNAP_END, 0, ""));
     costs_the_session(PROMISED, snap_begin(zab_zxid(4, 9), &none));
     costs_the_session(ACCEPTING, snap_begin(zab_zxid(4, 9), &m));
-    for (int stage = ADOPTING; stage < STAGES; stage++)
+    for (enum stage stage = ADOPTING; stage < STAGES; stage++)
         costs_the_session(stage, snap_begin(zab_zxid(EPOCH, 9), &m));
 }
 
@@ -524,7 +524,7 @@ TEST(a_learner_gives_up_a_leader_that_is_silent)
 {
     static const uint32_t patience_ms[STAGES] = { 1000, 5000, 5000, 5000, 5000, 500 };
 
-    for (int stage = ASKED; stage < STAGES; stage++) {
+    for (enum stage stage = ASKED; stage < STAGES; stage++) {
         struct solo *s = learner_at(stage);
         solo_tick(s, patience_ms[stage]);
         CHECK_INT(ZAB_FOLLOWING, solo_state(s).role);
@@ -549,7 +549,7 @@ TEST(a_learner_that_reaches_no_session_with_its_leader_gives_up)
 
 TEST(the_end_of_the_leaders_session_ends_the_role_and_that_of_another_does_not)
 {
-    for (int stage = ASKED; stage < STAGES; stage++) {
+    for (enum stage stage = ASKED; stage < STAGES; stage++) {
         struct solo *s = learner_at(stage);
         solo_up(s, 2);
         solo_down(s, 2);
