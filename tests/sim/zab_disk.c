@@ -83,7 +83,11 @@ static void view_truncate(struct view *v, uint64_t zxid)
         v->count--;
         if (v->at[v->count].kind == ZAB_CONFIG) is_config_gone = true;
     }
-    if (v->begin > zxid) v->begin = zxid;
+    /* Above all that is here: what it truncated is purged, and what was below it, too. */
+    if (v->begin > zxid || view_last(v) < zxid) {
+        v->count = 0;
+        v->begin = zxid;
+    }
     if (is_config_gone) view_find_config(v);
 }
 
