@@ -435,3 +435,29 @@ TEST(a_node_that_must_relearn_votes_for_nobody_and_asks_all)
     CHECK_INT(3, solo_state(s).leader);
     solo_free(&s);
 }
+
+TEST(a_note_of_a_leader_that_we_have_not_heard_himself_is_not_enough)
+{
+    struct solo *s = solo_new(2, 3, NULL);
+
+    solo_note(s, 1, decided(ZAB_NOTE_FOLLOWING, 9, 1)); /* a node that we do not know */
+    CHECK_INT(ZAB_LOOKING, solo_state(s).role);
+    solo_note(s, 3, decided(ZAB_NOTE_LEADING, 1, 1)); /* he says that he leads, for another */
+    solo_note(s, 1, decided(ZAB_NOTE_FOLLOWING, 3, 1));
+    CHECK_INT(ZAB_LOOKING, solo_state(s).role);
+    solo_free(&s);
+}
+
+TEST(who_has_looked_for_long_does_not_follow_an_older_epoch)
+{
+    struct solo *s = solo_new(2, 3, NULL);
+
+    solo_follow(s, 3, 4);
+    solo_down(s, 3);
+    solo_tick(s, 1001);
+    solo_note(s, 1, decided(ZAB_NOTE_LEADING, 1, 3));
+    CHECK_INT(ZAB_LOOKING, solo_state(s).role);
+    solo_note(s, 1, decided(ZAB_NOTE_LEADING, 1, 4));
+    CHECK_INT(1, solo_state(s).leader);
+    solo_free(&s);
+}

@@ -287,3 +287,42 @@ TEST(a_change_that_is_not_committed_counts_the_node_that_it_removes)
     CHECK_TRUE(!solo_closed(s, 4));
     solo_free(&s);
 }
+
+TEST(what_is_before_a_change_is_committed_without_it)
+{
+    struct zab_event change = { .kind = ZAB_RECONFIG };
+    struct solo *s = leader();
+
+    CHECK_INT(ZAB_OK, solo_propose(s, "a"));
+    change.reconfig.change = ZAB_ADD;
+    change.reconfig.member = (struct zab_member){ .id = 4, .role = ZAB_OBSERVER };
+    solo_step(s, &change);
+    solo_stored(s);
+    solo_zxid(s, 1, ZAB_ACK, zab_zxid(1, 1));
+    CHECK_INT(zab_zxid(1, 1), solo_state(s).committed);
+    change.reconfig.member.id = 5;
+    solo_step(s, &change);
+    CHECK_INT(ZAB_PENDING, solo_effect(s, ZAB_ACCEPTED)->why);
+    solo_zxid(s, 1, ZAB_ACK, zab_zxid(1, 2));
+    solo_step(s, &change);
+    CHECK_INT(ZAB_OK, solo_effect(s, ZAB_ACCEPTED)->why);
+    solo_free(&s);
+}
+
+TEST(a_learner_that_goes_before_there_is_a_quorum_ends_nothing)
+{
+    struct zab_note vote = { .leader = 5, .round = 2000 };
+    struct solo *s = solo_new(5, 5, NULL);
+
+    solo_note(s, 1, vote);
+    solo_note(s, 2, vote);
+    CHECK_INT(ZAB_LEADING, solo_state(s).role);
+    solo_comes(s, 1);
+    solo_down(s, 1);
+    CHECK_INT(ZAB_LEADING, solo_state(s).role);
+    solo_comes(s, 2);
+    CHECK_TRUE(solo_effect(s, ZAB_STORE) == NULL); /* two of five */
+    solo_comes(s, 1);
+    CHECK_INT(ZAB_RECORD_ACCEPTED, solo_effect(s, ZAB_STORE)->record.kind);
+    solo_free(&s);
+}
