@@ -41,6 +41,7 @@ static void note_released(const struct lock *l)
 void lock_init(struct lock *l, enum lock_rank rank)
 {
     CHECK(pthread_mutex_init(&l->mutex, NULL) == 0);
+    atomic_init(&l->waiters, 0);
     l->rank = rank;
 }
 
@@ -53,13 +54,18 @@ void lock_take(struct lock *l)
 {
     /* Before it, so that a wrong order is told and not waited for. */
     check_order(l);
+    if (pthread_mutex_trylock(&l->mutex) != 0) {
+        atomic_fetch_add_explicit(&l->waiters, 1, memory_order_relaxed);
+        CHECK(pthread_mutex_lock(&l->mutex) == 0);
+        atomic_fetch_sub_explicit(&l->waiters, 1, memory_order_relaxed);
+    }
     note_taken(l);
-    CHECK(pthread_mutex_lock(&l->mutex) == 0);
 }
 
 bool lock_try(struct lock *l)
 {
-    if (pthread_mutex_trylock(&l->mutex) != 0) return false;
+    bool is_wanted = atomic_load_explicit(&l->waiters, memory_order_relaxed) > 0;
+    if (is_wanted || pthread_mutex_trylock(&l->mutex) != 0) return false;
     note_taken(l);
     return true;
 }

@@ -13,6 +13,7 @@
 #define BASE_LOCK_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 enum lock_rank {
@@ -36,13 +37,15 @@ enum { LOCK_HELD_MAX = 6 };
 struct lock {
     pthread_mutex_t mutex;
     enum lock_rank rank;
+    atomic_uint waiters; /* in lock_take */
 };
 
 void lock_init(struct lock *l, enum lock_rank rank);
 void lock_fini(struct lock *l);
 void lock_take(struct lock *l);
 
-/* False: somebody has it. */
+/* False: somebody has it, or waits for it. So those who try, however often, keep nobody out for longer than
+ * one of them has it. */
 bool lock_try(struct lock *l);
 void lock_release(struct lock *l);
 

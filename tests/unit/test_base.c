@@ -10,6 +10,7 @@
 #include "base/thread.h"
 #include "kit/test.h"
 #include "unit/topics_kit.h"
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -463,6 +464,37 @@ TEST(threads_count_under_a_lock_and_miss_nothing)
     for (int i = 0; i < 3; i++) thread_join(&threads[i]);
     CHECK_INT(30000, c.count);
     lock_fini(&c.lock);
+}
+
+struct waiter {
+    struct lock lock; /* guards had */
+    bool had;
+};
+
+static void have(void *arg)
+{
+    struct waiter *w = arg;
+    lock_take(&w->lock);
+    w->had = true;
+    lock_release(&w->lock);
+}
+
+TEST(who_waits_for_a_lock_has_it_before_those_who_only_try)
+{
+    for (int i = 0; i < 100; i++) {
+        struct waiter w = { .had = false };
+        struct thread t;
+        lock_init(&w.lock, LOCK_RANK_SUBS);
+        lock_take(&w.lock);
+        CHECK_INT(ERR_OK, thread_start(&t, "waiter", have, &w));
+        while (atomic_load(&w.lock.waiters) == 0) sched_yield();
+        lock_release(&w.lock);
+        while (!lock_try(&w.lock)) sched_yield();
+        CHECK_TRUE(w.had);
+        lock_release(&w.lock);
+        thread_join(&t);
+        lock_fini(&w.lock);
+    }
 }
 
 static void see_signals(void *arg)
