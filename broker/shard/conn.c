@@ -264,7 +264,8 @@ void conn_accept(struct shard *sh, uint32_t listener)
 {
     enum { ACCEPTS_A_TURN = 64, AGAIN_MS = 500 };
     struct shards_listener *l = sh->listeners[listener];
-    if (!shard_is_door(sh, l)) return;
+    /* The event may be older than what a visitor has run since. */
+    if (sh->closing || !shard_is_door(sh, l)) return;
     if (sh->alarm_ms[ALARM_ACCEPT] != 0) return;
     uint32_t count = accepts_of(l, ACCEPTS_A_TURN);
     for (uint32_t i = 0; i < count; i++) {

@@ -283,14 +283,14 @@ static void turn(struct shard *sh, const struct epoll_event *events, int count)
     retain_turn(sh, RETAINED_ASKS_A_TURN);
     recheck_turn(sh);
     plugin_kick_turn(sh);
-    if (!sh->closing) {
+    if (!sh->closing && !sh->is_visited) {
         run_alarms(sh);
         wheel_advance(sh->conn_wheel, sh->now_ms, conn_timer, sh);
         wheel_advance(sh->session_wheel, sh->now_ms, sessions_timer, sh);
         wheel_advance(sh->rate_wheel, sh->now_ms, guard_timer, sh);
     }
     end_turn(sh);
-    if (sh->shaking.count == 0) return;
+    if (sh->shaking.count == 0 || sh->is_visited) return;
     conn_run_shaking(sh); /* which takes long, so only now that the others have what they wait for */
     end_turn(sh);
 }
@@ -303,7 +303,8 @@ void shard_turn(struct shard *sh, const struct epoll_event *events, int count)
 }
 
 /* The mail of a shard that sleeps, run by another's thread, which costs less than to wake it for a message or
- * two (decision 17). It sleeps on, or is woken when something is left to do. */
+ * two (decision 17). Its timers and handshakes are left to its own thread, for they may take long, and the
+ * clients of the other would wait. It sleeps on, or is woken when something is left to do. */
 static void visit(struct shard *sh)
 {
     bool sleeps = false;
