@@ -3,7 +3,7 @@
 #include "sim/zab_world.h"
 #include <stdlib.h>
 
-enum { NOTICE_US_MAX = 1500000, NOTE_LATE_US_MAX = 1000000 };
+enum { NOTICE_US_MAX = 1500000, KEEPALIVE_US = 3000000, NOTE_LATE_US_MAX = 1000000 };
 
 /* --- messages */
 
@@ -137,6 +137,16 @@ static void dial_soon(struct world *w, uint32_t a, uint32_t b, uint64_t after_us
              (struct happening){ .kind = ON_DIAL, .node = (uint8_t)high, .x = (uint16_t)low });
 }
 
+static void notice_late(struct world *w, uint32_t at, int side, uint64_t late_us)
+{
+    const struct conn *c = &w->net.conns[at];
+    world_at(w, w->now_us + late_us,
+             (struct happening){ .kind = ON_CONN_GONE,
+                                 .arg = c->gen,
+                                 .node = c->node[side],
+                                 .x = (uint16_t)(at * 2 + (uint32_t)side) });
+}
+
 /* One side is through with it. What is under way to that side is lost. */
 static void conn_leave(struct world *w, uint32_t at, int side)
 {
@@ -149,6 +159,8 @@ static void conn_leave(struct world *w, uint32_t at, int side)
         lane_drop(&w->net, &c->lanes[side]);
         c->is_used = false;
         c->gen++;
+    } else {
+        notice_late(w, at, 1 - side, KEEPALIVE_US); /* whatever is lost, the system finds out */
     }
     if (w->nodes[n].is_up) dial_soon(w, n, peer, dice_latency(&w->net_dice, w->k.net_us * 3));
 }
@@ -214,16 +226,6 @@ void net_close(struct world *w, struct node *n, uint16_t peer, uint64_t session)
     int side = conn_side(&w->net.conns[at], n);
     if (w->net.conns[at].is_open[1 - side]) conn_fin(w, (uint32_t)at, side);
     conn_leave(w, (uint32_t)at, side);
-}
-
-static void notice_late(struct world *w, uint32_t at, int side, uint64_t late_us)
-{
-    const struct conn *c = &w->net.conns[at];
-    world_at(w, w->now_us + late_us,
-             (struct happening){ .kind = ON_CONN_GONE,
-                                 .arg = c->gen,
-                                 .node = c->node[side],
-                                 .x = (uint16_t)(at * 2 + (uint32_t)side) });
 }
 
 void net_node_down(struct world *w, struct node *n, bool is_silent)

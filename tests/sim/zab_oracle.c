@@ -132,14 +132,20 @@ static bool has_quorum(const struct world *w, const struct config *c, uint64_t z
     return holding > voters / 2;
 }
 
-static void check_quorum(struct world *w, const struct node *n, uint64_t zxid)
+/* A change that a new leader finds is in force, committed or not: what it found it commits by the newest
+ * members. One that it makes itself needs those before, too, until it is committed. */
+static bool is_on_quorum(const struct world *w, const struct node *n, uint64_t zxid)
 {
     const struct oracle *o = &w->oracle;
     const struct config *now = oracle_config(o, o->config), *next = oracle_config(o, n->disk.mem.config);
-    /* A new leader needs the newest members in its log only, committed or not: what it found it commits by
-     * these. */
-    bool is_durable = has_quorum(w, next->version > now->version ? next : now, zxid);
-    if (!is_durable)
+    if (next->version <= now->version) return has_quorum(w, now, zxid);
+    if (zab_epoch_of(next->version) != n->disk.mem.current) return has_quorum(w, next, zxid);
+    return has_quorum(w, now, zxid) && (zxid < next->version || has_quorum(w, next, zxid));
+}
+
+static void check_quorum(struct world *w, const struct node *n, uint64_t zxid)
+{
+    if (!is_on_quorum(w, n, zxid))
         world_violate(w, "acked-durable-on-quorum",
                       "%llx is committed, says node %u, and no quorum has it durable", llx(zxid), n->id);
 }
