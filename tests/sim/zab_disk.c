@@ -84,10 +84,7 @@ static void view_truncate(struct view *v, uint64_t zxid)
         if (v->at[v->count].kind == ZAB_CONFIG) is_config_gone = true;
     }
     /* Above all that is here: what it truncated is purged, and what was below it, too. */
-    if (v->begin > zxid || view_last(v) < zxid) {
-        v->count = 0;
-        v->begin = zxid;
-    }
+    if (v->count == 0) v->begin = zxid;
     if (is_config_gone) view_find_config(v);
 }
 
