@@ -20,10 +20,11 @@
  *
  *   event -> conn_event -> (more) -> read_more -> run_input -> run_packets -> dispatch
  *
- * Two queues live longer than a turn. In `more` is who has input: who will have had least of the shard's
+ * Three queues live longer than a turn. In `more` is who has input: who will have had least of the shard's
  * work is the first, does its share, and comes again if it has packets left or its transport holds input
- * back. A turn does only so much of it, so nobody can hold up who asks for less. In `shaking` are those whose
- * handshake goes on, which share a budget of time in each turn. They hold ids: one that is gone is not found.
+ * back. A turn does only so much of it, so nobody can hold up who asks for less. In `strangers` are those who
+ * are new or gone, in the order in which they come, and in `shaking` those whose handshake goes on, which
+ * share a budget of time in each turn. They hold ids: one that is gone is not found.
  */
 
 /* --- queues */

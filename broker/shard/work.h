@@ -25,8 +25,8 @@ enum {
     WORK_OF_ONE_MAX = 192,
     WORK_OF_NEWCOMER = 32,
 
-    /* Who asked for nothing for a while comes so far before who has had most. Those who always ask are not
-     * all alike: with less, many who have had less than the others would come before him. */
+    /* Who asked for nothing for a while comes so far before those who always ask, and a new one half of it.
+     * Those are not all alike: with less, many who have had less than the others would come before him. */
     WORK_OF_CLAIM = 1024,
 
     WORK_OF_ACCEPT = 16,
