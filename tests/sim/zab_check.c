@@ -275,6 +275,9 @@ void check_step(struct world *w, struct node *n, const struct zab_state *before)
     const struct zab_state *now = &n->st;
     const struct view *v = &n->disk.mem;
     if (w->is_failed) return;
+    /* What ends its own part in it a leader commits and tells nobody. */
+    if (before->role == ZAB_LEADING && before->is_established && now->committed > oracle_last(&w->oracle))
+        oracle_commit(w, n, now->committed);
     if (now->committed < before->committed || now->delivered < before->delivered ||
         now->settled < before->settled)
         world_violate(w, "committed-monotone", "node %u had %llx committed, %llx delivered; now %llx, %llx",
