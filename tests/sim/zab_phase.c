@@ -76,10 +76,11 @@ static uint32_t add_for(struct world *w, uint32_t ids, struct node *n)
 
 /* A majority of the newest members that are committed, and of all those that may be found in one of its logs.
  * 0: there is none with whole logs. */
-static uint32_t choose_core(struct world *w)
+static uint32_t choose_core(struct world *w, uint32_t ids)
 {
     const struct oracle *o = &w->oracle;
-    uint32_t ids = add_majority(w, 0, oracle_config(o, o->config)), before = 0;
+    uint32_t before = 0;
+    ids = add_majority(w, ids, oracle_config(o, o->config));
     while (ids != before) {
         before = ids;
         for (uint32_t i = 0; i < w->k.nodes; i++)
@@ -158,6 +159,23 @@ static void describe(struct world *w, const char *invariant, const char *what)
     world_violate(w, invariant, "%s; core %x, %u committed;%s", what, w->core, w->oracle.count, text);
 }
 
+/* What was under way when the majority was healed may have brought it another list of members: then it is a
+ * majority no more, and those that are needed are healed, too. */
+static void no_progress(struct world *w)
+{
+    uint32_t ids = choose_core(w, w->core);
+    if (ids == w->core) {
+        describe(w, "quiescent-liveness", "a majority makes no progress");
+    } else if (ids == 0) {
+        w->counts.hopeless++;
+        w->phase = PHASE_DONE;
+    } else {
+        w->core = ids;
+        w->deadline_us = w->now_us + patience_us(w);
+        heal(w, ids);
+    }
+}
+
 void phase_next(struct world *w)
 {
     switch (w->phase) {
@@ -167,7 +185,7 @@ void phase_next(struct world *w)
             return;
         }
         w->phase = PHASE_LIVENESS;
-        w->core = choose_core(w);
+        w->core = choose_core(w, 0);
         if (w->core == 0) {
             w->counts.hopeless++;
             w->phase = PHASE_DONE;
@@ -180,7 +198,7 @@ void phase_next(struct world *w)
         heal(w, w->core);
         probe_later(w);
         break;
-    case PHASE_LIVENESS: describe(w, "quiescent-liveness", "a majority makes no progress"); break;
+    case PHASE_LIVENESS: no_progress(w); break;
     default: describe(w, "convergence", "not all are equal"); break;
     }
 }
