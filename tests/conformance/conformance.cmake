@@ -29,11 +29,10 @@ else()
 endif()
 set_tests_properties(conformance_longlinkd conformance_wss conformance_mosquitto conformance_selftest
                      PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600)
+set_property(TEST conformance_mosquitto PROPERTY COST 100) # mosquitto lets it wait
 
 # Each numbered statement of the standards has its scenarios, or a reason why there is none. By hand: coverage.py [--write]
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
-set_property(TEST conformance_mosquitto PROPERTY COST 100) # mosquitto lets it wait
-
 add_test(NAME lint_coverage COMMAND ${Python3_EXECUTABLE} -B ${conformance_dir}/coverage.py)
 add_test(NAME lint_coverage_selftest COMMAND ${Python3_EXECUTABLE} -B ${conformance_dir}/test_coverage.py)
 set_tests_properties(lint_coverage lint_coverage_selftest PROPERTIES LABELS lint)
