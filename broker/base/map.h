@@ -4,7 +4,7 @@
  *
  * Thread:  the owner's; no locks.
  * Memory:  of one item none; of more 12 bytes a slot, of which a half to three quarters are in use: 16 to 24
- *          bytes an item. Items stay the caller's.
+ *          bytes an item; two thirds more while a large one grows. Items stay the caller's.
  * Limits:  2^30 items.
  * Errors:  ERR_NOMEM from map_put only, and nothing changes.
  * Tests:   tests/unit/test_map.c
@@ -22,7 +22,10 @@ struct map {
         void *one;    /* the only item, while there are no slots; NULL: there is none */
         void **items; /* slots_count of them, NULL where one is free; then as many uint32_t of their hashes */
     };
-    uint64_t one_hash;
+    union {
+        uint64_t one_hash;
+        struct map_old *old; /* while there are slots: those from before it grew, being moved; NULL: none */
+    };
     uint32_t slots_count, count;
 };
 

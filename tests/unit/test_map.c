@@ -102,6 +102,118 @@ TEST(a_run_that_wraps_around_the_end_closes_its_holes)
     free(m);
 }
 
+/* --- a large one grows in steps */
+
+enum { MANY = 12000, GROWTHS = 3 };
+
+static struct item *many_items(void)
+{
+    struct kit_random random = { .at = 4 };
+    struct item *items = calloc(MANY, sizeof *items);
+    for (unsigned i = 0; i < MANY; i++)
+        items[i] = (struct item){ .key = i, .hash = i % 60 == 0 ? last_hash(&random) : kit_random(&random) };
+    return items;
+}
+
+static void check_many(const struct map *m, struct item *items)
+{
+    size_t at = 0, seen = 0, count = 0;
+    for (unsigned i = 0; i < MANY; i++) {
+        CHECK_TRUE(map_get(m, items[i].hash, item_is, &i) == (items[i].in ? &items[i] : NULL));
+        items[i].seen = false;
+        count += items[i].in;
+    }
+    for (struct item *i = map_next(m, &at); i != NULL; i = map_next(m, &at), seen++) {
+        CHECK_TRUE(i->in && !i->seen);
+        i->seen = true;
+    }
+    CHECK_INT(count, seen);
+    CHECK_INT(count, m->count);
+}
+
+static void take_one(struct map *m, struct item *item)
+{
+    CHECK_TRUE(map_take(m, item->hash, item_is, &item->key) == (item->in ? item : NULL));
+    item->in = false;
+}
+
+/* Each third that comes takes one out again, and comes back later. */
+TEST(a_large_map_has_all_its_items_while_it_grows)
+{
+    struct item *items = many_items();
+    struct kit_random random = { .at = 5 };
+    struct map map;
+    unsigned growths = 0, steps = 0;
+    map_init(&map);
+    for (unsigned i = 0; i < MANY; i++) {
+        bool was = map.slots_count > 0 && map.old != NULL;
+        CHECK_INT(ERR_OK, map_put(&map, items[i].hash, &items[i]));
+        items[i].in = true;
+        if (i % 3 == 0) take_one(&map, &items[kit_below(&random, i + 1)]);
+        bool is = map.slots_count > 0 && map.old != NULL;
+        growths += is && !was;
+        steps += is;
+        if (is && i % 8 == 0) check_many(&map, items);
+    }
+    check_many(&map, items);
+    CHECK_TRUE(growths >= GROWTHS - 1);
+    CHECK_TRUE(steps > growths * 100);
+    for (unsigned i = 0; i < MANY; i++) {
+        if (!items[i].in) CHECK_INT(ERR_OK, map_put(&map, items[i].hash, &items[i]));
+        items[i].in = true;
+    }
+    check_many(&map, items);
+    for (unsigned i = 0; i < MANY; i++) take_one(&map, &items[i]);
+    CHECK_INT(0, map.count);
+    map_fini(&map);
+    free(items);
+}
+
+TEST(a_map_that_is_growing_may_be_emptied_and_filled_again_or_end)
+{
+    struct item *items = many_items();
+    struct map map;
+    unsigned count = 0;
+    map_init(&map);
+    do CHECK_INT(ERR_OK, map_put(&map, items[count].hash, &items[count]));
+    while (++count < MANY && (map.slots_count < 5000 || map.old == NULL));
+    CHECK_TRUE(map.old != NULL);
+    for (int round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < count; i++) items[i].in = true;
+        check_many(&map, items);
+        for (unsigned i = 0; i < count; i++) take_one(&map, &items[i]);
+        check_many(&map, items);
+        if (round == 1) break;
+        for (unsigned i = 0; i < count; i++) CHECK_INT(ERR_OK, map_put(&map, items[i].hash, &items[i]));
+        CHECK_TRUE(map.old == NULL);
+    }
+    map_fini(&map);
+    free(items);
+}
+
+TEST(without_memory_for_its_growth_a_large_map_stays_as_it_is)
+{
+    struct item *items = many_items();
+    struct map map;
+    enum err rc = ERR_OK;
+    unsigned count = 0;
+    map_init(&map);
+    while (rc == ERR_OK) {
+        calloc_fails = map.slots_count > 5000;
+        rc = map_put(&map, items[count].hash, &items[count]);
+        if (rc == ERR_OK) items[count++].in = true;
+    }
+    CHECK_INT(ERR_NOMEM, rc);
+    check_many(&map, items);
+    calloc_fails = false;
+    CHECK_INT(ERR_OK, map_put(&map, items[count].hash, &items[count]));
+    items[count].in = true;
+    CHECK_TRUE(map.old != NULL);
+    check_many(&map, items);
+    map_fini(&map);
+    free(items);
+}
+
 TEST(items_of_one_hash_are_told_apart_by_their_key)
 {
     struct model *m = calloc(1, sizeof *m);
