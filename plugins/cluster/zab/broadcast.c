@@ -2,8 +2,6 @@
 /* Proposals become entries, entries that a quorum has become committed, committed ones are delivered. */
 #include "zab/calls_int.h"
 
-enum { READ_BYTES = 1024 * 1024 };
-
 void broadcast_answer(struct zab *z, uint64_t token, enum zab_why why)
 {
     struct zab_effect *e = zab_emit(z, ZAB_ACCEPTED);

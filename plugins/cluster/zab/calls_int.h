@@ -74,7 +74,8 @@ void lead_begin(struct zab *z);
 void lead_frame(struct zab *z, struct peer *p, const struct zab_frame *f);
 void lead_stored(struct zab *z);
 void lead_tick(struct zab *z);
-void lead_drop(struct zab *z, struct peer *p); /* this learner is gone */
+void lead_drop(struct zab *z, struct peer *p);    /* this learner is gone */
+void lead_give_up(struct zab *z, struct peer *p); /* and its session with it */
 void lead_check_established(struct zab *z);
 
 /* learn.c */

@@ -230,8 +230,7 @@ void elect_note(struct zab *z, uint16_t from, const struct zab_note *n)
         if (z->role != ZAB_LEADING || p->phase == LEARNER_NONE) {
             p->looked = n->round;
         } else if (n->round > z->round && n->round > p->looked) {
-            zab_close(z, p);
-            lead_drop(z, p);
+            lead_give_up(z, p);
         }
         return;
     }

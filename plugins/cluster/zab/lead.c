@@ -97,8 +97,8 @@ void lead_begin(struct zab *z)
         z->peers[i].heard_ms = z->now_ms;
     }
     for (uint32_t i = SELF + 1; i < PEERS_MAX; i++) {
-        struct zab_frame early = { .type = ZAB_FOLLOWERINFO, .epoch = z->peers[i].accepted };
-        if (z->peers[i].is_up && z->peers[i].has_info) lead_frame(z, &z->peers[i], &early);
+        struct peer *p = &z->peers[i];
+        if (p->is_up && p->has_info) on_info(z, p, p->accepted); /* it came before we knew */
     }
     if (z->phase == PHASE_DISCOVER) choose_epoch(z); /* alone, we are a quorum */
 }
@@ -199,8 +199,7 @@ static void on_ack(struct zab *z, struct peer *p, const struct zab_frame *f)
     bool has_epoch_now = f->type == ZAB_ACK_NEWLEADER;
 
     if (p->phase != LEARNER_SYNCING || f->zxid > p->sent || (has_epoch_now && !p->newleader_sent)) {
-        zab_close(z, p);
-        lead_drop(z, p);
+        lead_give_up(z, p);
         return;
     }
     z->progress_ms = z->now_ms;
@@ -263,6 +262,12 @@ void lead_drop(struct zab *z, struct peer *p)
     if (z->phase > PHASE_DISCOVER && !has_quorum_heard(z, zab_ticks_ms(z, z->conf.init_ticks))) zab_look(z);
 }
 
+void lead_give_up(struct zab *z, struct peer *p)
+{
+    zab_close(z, p);
+    lead_drop(z, p);
+}
+
 /* Silence, or nothing acknowledged of what is under way for long. */
 static bool is_stuck(const struct zab *z, const struct peer *p)
 {
@@ -283,8 +288,7 @@ void lead_tick(struct zab *z)
         struct peer *p = &z->peers[i];
         if (p->is_snapping && is_voter(z, p->id)) z->progress_ms = z->now_ms; /* it may be large */
         if (p->phase == LEARNER_NONE || !is_stuck(z, p)) continue;
-        zab_close(z, p);
-        lead_drop(z, p);
+        lead_give_up(z, p);
     }
     if (z->role != ZAB_LEADING) return;
     if ((z->is_established && !has_quorum_heard(z, sync_ms)) || disk_is_stuck ||

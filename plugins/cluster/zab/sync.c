@@ -11,8 +11,6 @@
 #include "base/check.h"
 #include "zab/calls_int.h"
 
-enum { READ_BYTES = 1024 * 1024 };
-
 /* The end of what both histories have; *is_exact false: not known, but not after the result, which is the
  * least bound that we know: what has been applied must reach it before anybody gets a snapshot. */
 static uint64_t common_point(const struct zab *z, const struct peer *p, bool *is_exact)
@@ -78,6 +76,16 @@ void sync_begin(struct zab *z, struct peer *p)
     zab_send_zxid(z, p, ZAB_SYNC_TRUNC, common);
 }
 
+static uint32_t flight_entries(const struct peer *p)
+{
+    return p->flight.old_entries + p->flight.new_entries;
+}
+
+static uint64_t flight_bytes(const struct peer *p)
+{
+    return (uint64_t)p->flight.old_bytes + p->flight.new_bytes;
+}
+
 static void flight_add(struct peer *p, const struct zab_entry *e)
 {
     p->flight.new_entries++;
@@ -86,11 +94,9 @@ static void flight_add(struct peer *p, const struct zab_entry *e)
 
 static bool flight_has_room(const struct peer *p, const struct zab_entry *e)
 {
-    uint32_t entries = p->flight.old_entries + p->flight.new_entries;
-    uint64_t bytes = (uint64_t)p->flight.old_bytes + p->flight.new_bytes;
-
-    if (entries == 0) return true;
-    return entries < p->window_entries / 2 && bytes + e->payload.len <= p->window_bytes / 2;
+    if (flight_entries(p) == 0) return true;
+    return flight_entries(p) < p->window_entries / 2 &&
+           flight_bytes(p) + e->payload.len <= p->window_bytes / 2;
 }
 
 static uint32_t read_bytes(const struct peer *p)
@@ -102,12 +108,9 @@ static uint32_t read_bytes(const struct peer *p)
  * then, whatever its size. */
 static bool flight_may_read(const struct peer *p)
 {
-    uint32_t entries = p->flight.old_entries + p->flight.new_entries;
-    uint64_t bytes = (uint64_t)p->flight.old_bytes + p->flight.new_bytes;
-
-    if (entries == 0) return true;
-    return entries + ZAB_READ_ENTRIES_MAX <= p->window_entries / 2 &&
-           bytes + read_bytes(p) <= p->window_bytes / 2;
+    if (flight_entries(p) == 0) return true;
+    return flight_entries(p) + ZAB_READ_ENTRIES_MAX <= p->window_entries / 2 &&
+           flight_bytes(p) + read_bytes(p) <= p->window_bytes / 2;
 }
 
 void sync_ack(struct zab *z, struct peer *p, uint64_t zxid)
@@ -129,6 +132,14 @@ void sync_ack(struct zab *z, struct peer *p, uint64_t zxid)
     }
 }
 
+/* Once the learner has got EPOCH_START, by an entry or by a snapshot, or has had it. */
+static void mark_newleader(struct zab *z, struct peer *p)
+{
+    if (p->newleader_sent || p->sent < zab_zxid(z->epoch, 0)) return;
+    p->newleader_sent = true;
+    zab_send_zxid(z, p, ZAB_NEWLEADER, zab_zxid(z->epoch, 0));
+}
+
 static void send_entry(struct zab *z, struct peer *p, const struct zab_entry *e)
 {
     struct zab_frame f = { .type = ZAB_PROPOSAL, .epoch = z->epoch, .zxid = e->last };
@@ -136,14 +147,12 @@ static void send_entry(struct zab *z, struct peer *p, const struct zab_entry *e)
 
     f.proposal.entry = *e;
     f.proposal.commit = z->commit;
-    if (p->acked >= p->sent && p->flight.old_entries + p->flight.new_entries == 0) p->progress_ms = z->now_ms;
+    if (p->acked >= p->sent && flight_entries(p) == 0) p->progress_ms = z->now_ms;
     p->sent = e->last;
     flight_add(p, e);
     if (!skip) zab_send(z, p, &f);
     if (p->commit_told < z->commit) p->commit_told = z->commit;
-    if (p->newleader_sent || p->sent < zab_zxid(z->epoch, 0)) return;
-    p->newleader_sent = true;
-    zab_send_zxid(z, p, ZAB_NEWLEADER, zab_zxid(z->epoch, 0));
+    mark_newleader(z, p);
 }
 
 static void read_from_disk(struct zab *z, struct peer *p)
@@ -176,9 +185,7 @@ static void pump(struct zab *z, struct peer *p)
         if (!flight_has_room(p, &e)) return;
         send_entry(z, p, &e);
     }
-    if (p->is_snapping || p->is_reading || p->newleader_sent || p->sent < zab_zxid(z->epoch, 0)) return;
-    p->newleader_sent = true; /* a snapshot went beyond EPOCH_START, or the learner had it */
-    zab_send_zxid(z, p, ZAB_NEWLEADER, zab_zxid(z->epoch, 0));
+    if (!p->is_snapping && !p->is_reading) mark_newleader(z, p);
 }
 
 void sync_pump(struct zab *z)
@@ -203,12 +210,6 @@ static struct peer *who_asked(struct zab *z, struct zab_at at)
     return NULL;
 }
 
-static void give_up(struct zab *z, struct peer *p)
-{
-    zab_close(z, p);
-    lead_drop(z, p);
-}
-
 void sync_read_done(struct zab *z, const struct zab_event *event)
 {
     struct peer *p = z->role == ZAB_LEADING ? who_asked(z, event->read.at) : NULL;
@@ -217,7 +218,7 @@ void sync_read_done(struct zab *z, const struct zab_event *event)
     p->is_reading = false;
     p->progress_ms = z->now_ms;
     if (event->read.count == 0) {
-        give_up(z, p); /* purged since: when it comes again it gets a snapshot */
+        lead_give_up(z, p); /* purged since: when it comes again it gets a snapshot */
         return;
     }
     for (uint32_t i = 0; i < event->read.count && i < ZAB_READ_ENTRIES_MAX; i++) {
@@ -234,7 +235,7 @@ void sync_snap_sent(struct zab *z, struct zab_at at, uint64_t zxid)
     if (p == NULL || !p->is_snapping || p->snap_zxid != 0) return;
     p->progress_ms = z->now_ms;
     if (zxid == 0) {
-        give_up(z, p);
+        lead_give_up(z, p);
         return;
     }
     p->snap_zxid = p->sent = zxid;

@@ -29,6 +29,7 @@
 #include "zab/zab.h"
 
 enum { PEERS_MAX = 2 * ZAB_NODES_MAX, SELF = 0 };
+enum { READ_BYTES = 1024 * 1024 };                 /* of the log at a time, for a learner or for ourselves */
 enum { ROOM_FOR_CURSORS = ZAB_EFFECTS_MAX - 128 }; /* the rest is for what one event causes besides */
 
 enum phase {
