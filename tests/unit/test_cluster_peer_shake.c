@@ -72,6 +72,22 @@ TEST(a_reason_is_told_once_however_often_it_is_met)
     rig_fini(&rig);
 }
 
+TEST(who_only_says_that_he_is_a_node_fills_no_log)
+{
+    uint64_t lines = 0, began_ms;
+
+    begin(2);
+    rig_meet(&rig);
+    rig_until(&rig, rig_all_up);
+    struct wire_hello h = rig_hello(&rig, 0, WIRE_PEER, 2);
+    h.cluster++;
+    began_ms = rig.now_ms;
+    for (int i = 0; i < 20; i++) CHECK_INT(WIRE_OTHER_CLUSTER, rig_answer(&rig, 0, WIRE_PEER, &h));
+    for (char *at = rig.node[0].lines; (at = strstr(at, "which dials from")) != NULL; at++) lines++;
+    CHECK_TRUE(lines >= 1 && lines <= 1 + (rig.now_ms - began_ms) / 1000);
+    rig_fini(&rig);
+}
+
 TEST(ports_that_are_exchanged_are_told)
 {
     begin(2);

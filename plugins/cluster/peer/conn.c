@@ -31,7 +31,8 @@ struct peer_conn *peer_conn_new(struct peers *p, int fd, int plane)
 static void say_end(struct peers *p, struct peer_conn *c, const char *why)
 {
     static const char *const planes[] = { "?", "peer", "election" };
-    struct peer_remote *r = peer_remote_find(p, c->peer);
+    bool is_known = c->is_dialler || c->up_ms > 0;
+    struct peer_remote *r = is_known ? peer_remote_find(p, c->peer) : NULL;
 
     if (c->peer == 0)
         peer_say(p, NULL, c->plane, "a connection from %s to the %s port: %s", c->where, planes[c->plane],

@@ -132,7 +132,8 @@ struct peer_remote *peer_remote_find(struct peers *p, uint16_t id);
 struct peer_remote *peer_remote_make(struct peers *p, uint16_t id);
 /* The link that the connection belongs to, if it does. */
 struct peer_link *peer_link_of(struct peers *p, const struct peer_conn *c);
-/* A line for the operator, once until it is another one. r: NULL for who is not known: one a second. */
+/* A line for the operator, once until it is another one. r: NULL for who is not known, or has not
+ * proven it: one a second. */
 __attribute__((format(printf, 4, 5))) void peer_say(struct peers *p, struct peer_remote *r, int plane,
                                                     const char *format, ...);
 

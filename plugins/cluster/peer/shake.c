@@ -90,14 +90,12 @@ static void part(struct peers *p, struct peer_conn *c)
 
 static void refuse(struct peers *p, struct peer_conn *c, enum wire_answer answer)
 {
-    struct peer_remote *r = peer_remote_find(p, c->peer);
-
     p->stat.refused++;
     if (c->peer == 0)
         peer_say(p, NULL, c->plane, "a node that dials from %s is refused: %s", c->where,
                  wire_answer_text(answer));
-    else
-        peer_say(p, r, c->plane, "server.%u, which dials from %s, is refused: %s", c->peer, c->where,
+    else /* so it says, and whoever it is may say it as often as he likes */
+        peer_say(p, NULL, c->plane, "server.%u, which dials from %s, is refused: %s", c->peer, c->where,
                  wire_answer_text(answer));
     if (c->state == PEER_HELLO)
         hello_make(p, c, answer);
