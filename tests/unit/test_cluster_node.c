@@ -2,7 +2,7 @@
 /* One node that is its own quorum, on a real disk, with a state machine that counts. More of them, as
  * processes: tests/e2e/test_zab.py. */
 #include "kit/test.h"
-#include "node/node.h"
+#include "node/node_int.h"
 #include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct world {
@@ -328,4 +329,21 @@ TEST(addresses_of_nobody_and_files_that_are_not_there_are_named)
     world_fini(&w);
     CHECK_INT(ERR_SYS, start(&w));
     CHECK_TRUE(strstr(w.text, w.conf.data_dir) != NULL);
+}
+
+/* Killed between the log's moving aside and the first record of the new one. */
+TEST(a_node_whose_log_was_moved_aside_counts_for_nothing_after_another_start_either)
+{
+    struct world w;
+    struct node_status s;
+    char path[CONF_PATH_BYTES + 16];
+
+    world_init(&w);
+    snprintf(path, sizeof path, "%s/damaged.1", w.conf.data_dir);
+    CHECK_INT(0, mkdir(path, 0700));
+    CHECK_INT(ERR_OK, start(&w));
+    node_status(w.node, &s);
+    CHECK_TRUE(s.zab.must_relearn);
+    node_close(&w.node);
+    world_fini(&w);
 }

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define DAMAGED_NAME "damaged."
+
 enum { PATH_BYTES = CONF_PATH_BYTES + 64 };
 
 struct history {
@@ -177,6 +179,13 @@ static enum err new_core(struct node *n)
     return zab_new(&n->zab, &conf);
 }
 
+/* The first record of the log that took the other's place says that it lost something; until that is durable
+ * the folder does. */
+static bool was_moved_aside(const struct node *n)
+{
+    return faccessat(n->dir_fd, DAMAGED_NAME "1", F_OK, 0) == 0;
+}
+
 static enum err restore_all(struct node *n, char text[NODE_TEXT_BYTES])
 {
     struct history h = { .n = n };
@@ -187,6 +196,7 @@ static enum err restore_all(struct node *n, char text[NODE_TEXT_BYTES])
     if (rc != ERR_OK) return say(text, rc, n->conf.data_dir, err_text(rc));
     rc = read_log(&h, learn, text);
     if (rc == ERR_OK) rc = check_whole(&h, text);
+    n->is_damaged = n->is_damaged || (h.first_lsn == 0 && was_moved_aside(n));
     if (rc == ERR_OK) rc = choose_snapshot(&h, text);
     if (rc != ERR_OK) return rc;
     rc = new_core(n);
@@ -227,10 +237,11 @@ static enum err move_aside(struct node *n)
     struct snap_list snaps;
 
     for (unsigned i = 1;; i++) {
-        snprintf(name, sizeof name, "damaged.%u", i);
+        snprintf(name, sizeof name, DAMAGED_NAME "%u", i);
         if (mkdirat(n->dir_fd, name, 0700) == 0) break;
         if (errno != EEXIST) return ERR_SYS;
     }
+    if (fsync(n->dir_fd) != 0) return ERR_SYS; /* before the log goes: see was_moved_aside */
     snprintf(path, sizeof path, "%s/wal", name);
     if (renameat(n->dir_fd, "wal", n->dir_fd, path) != 0) return ERR_SYS;
     if (snap_list(n->dir_fd, &snaps) != ERR_OK) return ERR_SYS;
