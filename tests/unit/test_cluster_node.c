@@ -347,3 +347,38 @@ TEST(a_node_whose_log_was_moved_aside_counts_for_nothing_after_another_start_eit
     node_close(&w.node);
     world_fini(&w);
 }
+
+/* Asks for the entries after one, and gives what the reader's thread has found. */
+static struct read_job *read_after(struct node *n, uint64_t after)
+{
+    const struct zab_effect ask = { .kind = ZAB_READ, .at = { .no = 1 }, .zxid = after, .bytes = 1 };
+
+    reader_ask(n, &ask);
+    CHECK_TRUE(reader_go_on(n));
+    for (;;)
+        for (struct mail *next, *m = mailbox_wait(&n->box); m != NULL; m = next) {
+            next = m->next;
+            if (m->kind == MAIL_READ) return CONTAINER(m, struct read_job, mail);
+        }
+}
+
+TEST(what_was_being_read_when_the_log_was_cut_is_for_nobody_who_asks_later)
+{
+    struct world w;
+
+    world_init(&w);
+    w.conf.snap_count = 1000000;
+    run_to(&w, 100);
+    uint64_t after = w.node->index.begin, kept = 0;
+    struct read_job *job = read_after(w.node, after);
+    CHECK_TRUE(job->count > 2);
+    reader_done(w.node, job);
+    for (unsigned i = 0; i < AHEADS_MAX; i++) kept += w.node->ahead[i] != NULL;
+    CHECK_INT(1, kept); /* for who reads on */
+    job = read_after(w.node, after);
+    reader_forget(w.node);
+    reader_done(w.node, job);
+    for (unsigned i = 0; i < AHEADS_MAX; i++) CHECK_TRUE(w.node->ahead[i] == NULL);
+    node_close(&w.node);
+    world_fini(&w);
+}

@@ -59,6 +59,7 @@ struct read_job {
     uint32_t bytes_max; /* of one answer */
     uint32_t count, taken;
     struct index_cuts cuts;
+    uint64_t cuts_seen; /* of the node's cuts_made: with more of them it may have what was cut off */
     struct zab_entry *entries;
     uint8_t *payloads;
     size_t used, room;
@@ -128,6 +129,7 @@ struct node {
     struct read_job *parked;
     struct read_job *ahead[AHEADS_MAX];
     unsigned ahead_oldest;
+    uint64_t cuts_made;
     struct lock lock; /* is_full */
     bool is_full;
 
@@ -170,7 +172,7 @@ enum err reader_start(struct node *n);
 void reader_ask(struct node *n, const struct zab_effect *fx);
 void reader_done(struct node *n, struct read_job *job);
 bool reader_go_on(struct node *n);  /* false: whoever waits does so for the disk */
-void reader_forget(struct node *n); /* what was read ahead: the log was cut */
+void reader_forget(struct node *n); /* what was read ahead, or will have been: the log was cut */
 void reader_job_free(struct read_job *job);
 
 /* keeper.c */

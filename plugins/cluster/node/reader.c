@@ -19,6 +19,13 @@ void reader_forget(struct node *n)
         if (n->ahead[i] != NULL) reader_job_free(n->ahead[i]);
         n->ahead[i] = NULL;
     }
+    n->cuts_made++;
+}
+
+/* Was it read of the log as it is? One that was under way when the log was cut was not. */
+static bool is_of_this_log(const struct node *n, const struct read_job *job)
+{
+    return job->cuts_seen == n->cuts_made;
 }
 
 static struct read_job *take_ahead(struct node *n, uint64_t after)
@@ -59,7 +66,7 @@ static void answer(struct node *n, struct read_job *job)
     job->taken += count;
     node_step(n,
               &event); /* which may ask for the next: it finds this one in a moment, at the end of its turn */
-    if (job->taken < job->count)
+    if (job->taken < job->count && is_of_this_log(n, job))
         keep_ahead(n, job);
     else
         reader_job_free(job);
@@ -76,6 +83,7 @@ static void hand_over(struct node *n, struct read_job *job)
         return;
     }
     job->cuts = n->index.cuts;
+    job->cuts_seen = n->cuts_made;
     job->mail.kind = MAIL_READ;
     mailbox_send(&n->reader_box, &job->mail);
 }
@@ -108,7 +116,8 @@ void reader_done(struct node *n, struct read_job *job)
         n->parked = job;
         return;
     }
-    if (job->count > 0) index_remember(&n->index, job->entries[job->count - 1].last, job->last_lsn);
+    if (job->count > 0 && is_of_this_log(n, job))
+        index_remember(&n->index, job->entries[job->count - 1].last, job->last_lsn);
     answer(n, job);
 }
 
