@@ -382,3 +382,34 @@ TEST(what_was_being_read_when_the_log_was_cut_is_for_nobody_who_asks_later)
     node_close(&w.node);
     world_fini(&w);
 }
+
+static void open_incoming(struct node *n, const char *text)
+{
+    n->fx.count = 1;
+    n->fx.more = false;
+    n->fx.at[0] = (struct zab_effect){ .kind = ZAB_SNAP_OPEN };
+    node_perform(n);
+    snap_write(&n->incoming, bytes_of(text, strlen(text)));
+}
+
+TEST(a_snapshot_on_its_way_to_the_disk_keeps_its_file)
+{
+    struct world w;
+    struct stat st;
+
+    world_init(&w);
+    run_to(&w, 5);
+    struct node *n = w.node;
+    open_incoming(n, "the first leader's");
+    struct snap_writer first = n->incoming;
+    n->incoming.fd = -1; /* the keeper has it */
+    n->install.writer = first;
+    n->install.is_busy = true;
+    for (int i = 0; i < 3; i++) open_incoming(n, "another's");
+    CHECK_INT(0, fstat(first.fd, &st));
+    CHECK_INT(SNAP_HEAD_BYTES + strlen("the first leader's"), st.st_size);
+    snap_drop(&first);
+    n->install.is_busy = false;
+    node_close(&w.node);
+    world_fini(&w);
+}

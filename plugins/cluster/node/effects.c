@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the core asks for, in its order. */
 #include "node/node_int.h"
+#include <string.h>
 
 static void store(struct node *n, const struct zab_effect *fx)
 {
@@ -14,11 +15,11 @@ static void store(struct node *n, const struct zab_effect *fx)
 
 static void open_incoming(struct node *n)
 {
-    static const char *const names[] = { SNAP_INSTALL_NAME, SNAP_INSTALL_NAME "2" };
+    bool is_taken = n->install.is_busy && strcmp(n->install.writer.name, SNAP_INSTALL_NAME) == 0;
 
     snap_drop(&n->incoming);
-    /* The one before may still be on its way to the disk. */
-    snap_begin(&n->incoming, n->dir_fd, names[n->incoming_no++ % 2]);
+    /* One that is on its way to the disk keeps its file, however many come and go meanwhile. */
+    snap_begin(&n->incoming, n->dir_fd, is_taken ? SNAP_INSTALL_NAME "2" : SNAP_INSTALL_NAME);
 }
 
 static void deliver(struct node *n, const struct zab_entry *e)

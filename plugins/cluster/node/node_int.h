@@ -135,7 +135,6 @@ struct node {
 
     struct snap_list snaps;
     struct snap_writer incoming;
-    unsigned incoming_no;
     struct save_job save;
     struct install_job install;
     struct purge_job purge;
