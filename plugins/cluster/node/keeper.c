@@ -3,8 +3,7 @@
  */
 #include "base/rng.h"
 #include "node/node_int.h"
-#include <inttypes.h>
-#include <string.h>
+#include <stdio.h>
 
 enum { HOUR_MS = 60 * 60 * 1000 };
 
@@ -113,8 +112,10 @@ void keeper_installed(struct node *n)
 
     job->is_busy = false;
     event.snap.at = job->at;
-    if (job->head.zxid <= n->applied && job->rc == ERR_OK)
-        job->rc = ERR_RANGE; /* the core went on meanwhile */
+    if (job->head.zxid <= n->applied && job->rc == ERR_OK) { /* the core went on meanwhile */
+        job->rc = ERR_RANGE;
+        snprintf(job->writer.text, sizeof job->writer.text, "this node has come as far meanwhile");
+    }
     if (job->rc == ERR_OK) job->rc = put_in_force(n, job->writer.text);
     snap_list(n->dir_fd, &n->snaps);
     if (job->rc == ERR_OK) {

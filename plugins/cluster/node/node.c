@@ -87,11 +87,14 @@ static enum err open_dir(struct node *n, char text[NODE_TEXT_BYTES])
 /* Counts the starts, so that numbers of sessions are never used twice. */
 static enum err count_start(struct node *n, uint64_t *starts, char text[NODE_TEXT_BYTES])
 {
+    enum err rc = ERR_OK;
     char line[32] = "";
     int fd = openat(n->dir_fd, STARTS_NAME, O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd >= 0 ? read(fd, line, sizeof line - 1) : 0;
+    ssize_t got = fd >= 0 ? read(fd, line, sizeof line - 1) : errno == ENOENT ? 0 : -1;
 
+    if (got < 0) rc = say(text, ERR_SYS, "the number of starts cannot be read", strerror(errno));
     if (fd >= 0) close(fd);
+    if (rc != ERR_OK) return rc;
     *starts = got > 0 ? strtoull(line, NULL, 10) + 1 : 1;
     int len = snprintf(line, sizeof line, "%llu\n", (unsigned long long)*starts);
     fd = openat(n->dir_fd, STARTS_NAME ".tmp", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
