@@ -36,7 +36,8 @@ struct gate {
     bool stops; /* the shard, at its next command */
     unsigned stopped;
     struct outbox held;
-    unsigned put[KINDS], held_count[KINDS], done[KINDS], stale, flushes;
+    unsigned put[KINDS], held_count[KINDS], done[KINDS], stale;
+    unsigned known[KINDS];         /* of the done ones, those of which the shard has been told */
     struct told told[FILTERS_MAX]; /* the subscriptions of the one session that there is */
     unsigned told_count;
 };
@@ -145,7 +146,7 @@ static void sink_flush(void *ctx)
     struct gate *g = ctx;
     g->shards.flush(g->shards.ctx);
     pthread_mutex_lock(&g->lock);
-    g->flushes++;
+    memcpy(g->known, g->done, sizeof g->known);
     pthread_cond_broadcast(&g->changed);
     pthread_mutex_unlock(&g->lock);
 }
@@ -191,8 +192,8 @@ static void wait_held(struct rig *r, enum command_kind kind, unsigned count)
     wait_for(r, &r->gate.held_count[kind], count);
 }
 
-/* What is held goes on, and what comes is held as before if `holds`. Gives how many flushes there were. */
-static unsigned release(struct rig *r, enum command_kind kind, bool holds)
+/* What is held goes on, and what comes is held as before if `holds`. */
+static void release(struct rig *r, enum command_kind kind, bool holds)
 {
     struct outbox through = { 0 }, kept = { 0 };
     struct mail *next;
@@ -204,10 +205,8 @@ static unsigned release(struct rig *r, enum command_kind kind, bool holds)
     r->gate.held = kept;
     r->gate.held_count[kind] = 0;
     r->gate.holds[kind] = holds;
-    unsigned flushes = r->gate.flushes;
     journal_submit(&r->gate.journal, &through);
     pthread_mutex_unlock(&r->gate.lock);
-    return flushes;
 }
 
 /* --- the shards */
@@ -700,10 +699,11 @@ TEST(retained_messages_are_read_again_behind_a_fence_when_notes_were_thrown_away
     stop(r, true);
     unsubscribe(c, "none");
     wait_for(r, &r->gate.stopped, 1);
-    wait_for(r, &r->gate.flushes, release(r, COMMAND_SUBSCRIBE, false) + 1);
-    wait_for(r, &r->gate.done[COMMAND_SUBSCRIBE], 1);
-    unsigned flushes = release(r, COMMAND_ENQUEUE, false);
-    wait_for(r, &r->gate.flushes, flushes + 1);
+    unsigned enqueued = number(r, &r->gate.done[COMMAND_ENQUEUE]);
+    release(r, COMMAND_SUBSCRIBE, false);
+    wait_for(r, &r->gate.known[COMMAND_SUBSCRIBE], 1);
+    release(r, COMMAND_ENQUEUE, false);
+    wait_for(r, &r->gate.known[COMMAND_ENQUEUE], enqueued + TOPICS);
     CHECK_INT(0, number(r, &r->gate.put[COMMAND_FENCE]));
     stop(r, false);
 
