@@ -28,7 +28,7 @@ else()
            COMMAND ${conformance_dir}/selftest/run $<TARGET_FILE:mtc> longlinkd $<TARGET_FILE:longlinkd>)
 endif()
 set_tests_properties(conformance_longlinkd conformance_wss conformance_mosquitto conformance_selftest
-                     PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 600)
+                     PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 1200)
 set_property(TEST conformance_mosquitto PROPERTY COST 100) # mosquitto lets it wait
 
 # Each numbered statement of the standards has its scenarios, or a reason why there is none. By hand: coverage.py [--write]

@@ -22,3 +22,6 @@ add_test(NAME contract_transport COMMAND transport_contract)
 add_executable(test_ws unit/test_ws.c)
 target_link_libraries(test_ws PRIVATE transport_rig)
 add_test(NAME unit_ws COMMAND test_ws)
+
+# ThreadSanitizer makes minutes of the first one, and whatever else the machine does more of them.
+set_tests_properties(contract_journal contract_replicated contract_transport PROPERTIES TIMEOUT 1200)

@@ -5,7 +5,7 @@ find_program(E2E_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH REQUIRED)
 # e2e_test(NAME)
 function(e2e_test name)
   add_test(NAME e2e_${name} COMMAND ${E2E_PYTHON} -B ${CMAKE_CURRENT_SOURCE_DIR}/e2e/test_${name}.py)
-  set_tests_properties(e2e_${name} PROPERTIES TIMEOUT 600 LABELS "e2e;threads"
+  set_tests_properties(e2e_${name} PROPERTIES TIMEOUT 1200 LABELS "e2e;threads"
                        ENVIRONMENT "LONGLINKD=$<TARGET_FILE:longlinkd>;LONGLINK_SANITIZE=${LONGLINK_SANITIZE};LONGLINK_TEST_PLUGINS=${CMAKE_BINARY_DIR}/lib/test")
 endfunction()
 
