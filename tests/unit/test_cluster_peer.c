@@ -2,10 +2,12 @@
 #include "base/check.h"
 #include "kit/test.h"
 #include "unit/cluster_peer_rig.h"
+#include <arpa/inet.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static struct rig rig;
@@ -209,11 +211,24 @@ static bool is_up_again(struct rig *r)
     return r->node[0].p != NULL && r->node[0].is_up[2] && r->node[1].ups == 2;
 }
 
+/* Nobody listens there, and it is given to nobody else. */
+static int hold_port(uint16_t port)
+{
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(port) };
+    int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    CHECK(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
+    CHECK(bind(fd, (struct sockaddr *)&at, sizeof at) == 0);
+    return fd;
+}
+
 TEST(a_node_that_comes_back_is_found_within_a_second_and_not_hammered)
 {
     begin_up(2);
     struct peer_address at = *peer_listens(rig.node[0].p);
     peer_free(&rig.node[0].p);
+    int held[] = { hold_port(at.peer_port), hold_port(at.election_port) };
     rig.node[0].is_up[2] = false;
     rig_until(&rig, is_one_down);
     uint64_t begin_ms = rig.now_ms;
@@ -231,6 +246,7 @@ TEST(a_node_that_comes_back_is_found_within_a_second_and_not_hammered)
     CHECK_TRUE(strstr(rig.node[1].lines, "cannot connect: Connection refused") != NULL);
     rig.conf[0].listen = at;
     rig_open(&rig, 0);
+    for (int i = 0; i < 2; i++) close(held[i]);
     begin_ms = rig.now_ms;
     rig_until(&rig, is_up_again);
     CHECK_TRUE(rig.now_ms - begin_ms <= 1000 + 100);
