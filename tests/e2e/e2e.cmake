@@ -84,6 +84,8 @@ endfunction()
 
 netns_test(netns_nat)
 netns_test(netns_cut)
+netns_test(netns_zab)
+set_property(TEST e2e_netns_zab APPEND PROPERTY ENVIRONMENT "ZAB_NODE=$<TARGET_FILE:zab-node>")
 netns_test(netns_learn)
 set_property(TEST e2e_netns_learn PROPERTY LABELS "e2e") # nothing of threads, and it takes minutes
 set_property(TEST e2e_netns_learn PROPERTY COST 200) # asleep: begun first it costs nothing

@@ -72,10 +72,11 @@ def skip(why):
     sys.exit(1 if os.environ.get("LONGLINK_NETNS") == "must" else SKIPPED)
 
 
-def enter():
-    """Goes on in namespaces of its own: starts the program again there. Gives when that is done."""
+def enter(make=None):
+    """Goes on in namespaces of its own: starts the program again there, and makes a network (build, by default). Gives
+    when that is done."""
     if os.environ.get("LONGLINK_NETNS_INSIDE"):
-        build()
+        (make or build)()
         return
     why = why_not()
     if why:
@@ -108,18 +109,23 @@ def link(a, a_name, a_address, b, b_name, b_address):
         call("ip", "-n", ns, "link", "set", name, "up")
 
 
-def sysctl(name, value):
-    call(*within("nat"), "sh", "-c", f"echo {value} > /proc/sys/net/{name}")
+def sysctl(name, value, where="nat"):
+    call(*within(where), "sh", "-c", f"echo {value} > /proc/sys/net/{name}")
+
+
+def namespaces(*names):
+    """Nobody else sees them: what is under /run is ours alone from here on."""
+    call("mount", "-t", "tmpfs", "tmpfs", "/run")
+    os.mkdir("/run/netns")
+    for name in names:
+        call("ip", "netns", "add", name)
+        call("ip", "-n", name, "link", "set", "lo", "up")
 
 
 def build():
     """Three namespaces and two cables. Whatever fails here cannot be had on this machine."""
     try:
-        call("mount", "-t", "tmpfs", "tmpfs", "/run")
-        os.mkdir("/run/netns")
-        for name in ("client", "nat", "server"):
-            call("ip", "netns", "add", name)
-            call("ip", "-n", name, "link", "set", "lo", "up")
+        namespaces("client", "nat", "server")
         link("client", "eth0", "10.1.0.2", "nat", "inner", "10.1.0.1")
         link("server", "eth0", SERVER, "nat", "outer", NAT_OUTSIDE)
         call("ip", "-n", "client", "route", "add", "default", "via", "10.1.0.1")

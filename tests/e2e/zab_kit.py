@@ -116,6 +116,10 @@ class Node:
         self.port = int(line.split()[1])
         return True
 
+    def connect(self):
+        """A connection to its client port."""
+        return Client(self.port)
+
     def is_up(self):
         return self.process is not None
 
@@ -143,7 +147,7 @@ class Node:
 
     @contextlib.contextmanager
     def client(self):
-        c = Client(self.port)
+        c = self.connect()
         try:
             yield c
         finally:
@@ -187,7 +191,7 @@ class Load(threading.Thread):
     def talk(self, node):
         if node is None:
             return
-        c = Client(node.port)
+        c = node.connect()
         c.socket.settimeout(1)  # a leader that was stopped says nothing
         waiting = 0
         try:
@@ -233,15 +237,20 @@ class Load(threading.Thread):
 class Cluster:
     """count nodes. conf: lines for all. observers: numbers of those. options: of zab-node. folder: for the data."""
 
+    node = Node
+
     def __init__(self, count, conf="", observers=(), options=(), folder=None):
         self.dir = tempfile.mkdtemp(prefix="longlink-zab.", dir=folder)
         self.conf, self.observers, self.options = conf, observers, options
-        self.nodes = [Node(self, i, os.path.join(self.dir, str(i))) for i in range(1, count + 1)]
+        self.nodes = [self.node(self, i, os.path.join(self.dir, str(i))) for i in range(1, count + 1)]
         self.addresses = {}
+
+    def host(self, number):
+        return "127.0.0.1"
 
     def address(self, number):
         role = ":observer" if number in self.observers else ""
-        return "127.0.0.1:%d:%d" % self.addresses[number] + role
+        return "%s:%d:%d" % (self.host(number), *self.addresses[number]) + role
 
     def write(self, nodes=None):
         lines = "".join(f"server.{n.number}={self.address(n.number)}\n" for n in self.nodes)
@@ -262,7 +271,7 @@ class Cluster:
 
     def add(self, role=""):
         """One more, that is in nobody's configuration but its own."""
-        n = Node(self, len(self.nodes) + 1, os.path.join(self.dir, str(len(self.nodes) + 1)))
+        n = self.node(self, len(self.nodes) + 1, os.path.join(self.dir, str(len(self.nodes) + 1)))
         self.nodes.append(n)
         for _ in range(10):
             self.addresses[n.number] = (kit.free_port(), kit.free_port())
@@ -297,7 +306,7 @@ class Cluster:
         while time.monotonic() < deadline and not (ends and ends.is_set()):
             for n in self.up():
                 with contextlib.suppress(Lost, OSError, AttributeError, struct.error):
-                    c = Client(n.port)
+                    c = n.connect()
                     c.socket.settimeout(0.5)  # one that was stopped says nothing
                     try:
                         s = json.loads(c.ask(STATE))
