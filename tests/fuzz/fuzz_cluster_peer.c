@@ -55,6 +55,12 @@ static int dial(const struct peers *p, enum wire_plane plane)
     return fd;
 }
 
+static void run(struct peers *p, uint64_t now_ms)
+{
+    peer_run(p, now_ms);
+    peer_flush(p);
+}
+
 static void say(struct peers *p, int fd, struct bytes b, size_t piece)
 {
     while (b.len > 0) {
@@ -62,7 +68,7 @@ static void say(struct peers *p, int fd, struct bytes b, size_t piece)
         (void)!send(fd, b.at, n, MSG_NOSIGNAL | MSG_DONTWAIT);
         b.at += n;
         b.len -= n;
-        peer_run(p, 1000);
+        run(p, 1000);
     }
 }
 
@@ -86,7 +92,7 @@ static void settle(struct peers *p, const struct seen *s)
     for (int i = 0; i < TURNS_MAX && (s->is_up || peer_next_ms(p) != UINT64_MAX); i++) {
         struct pollfd fd = { .fd = peer_fd(p), .events = POLLIN };
         (void)poll(&fd, 1, i < 10 ? 0 : 1);
-        peer_run(p, now_ms);
+        run(p, now_ms);
         now_ms += 100;
     }
     CHECK(!s->is_up && peer_next_ms(p) == UINT64_MAX);
@@ -105,12 +111,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < HEAD_BYTES) return 0;
     enum wire_plane plane = (data[0] & 1) != 0 ? WIRE_ELECTION : WIRE_PEER;
     CHECK(peer_open(&p, &conf, text) == ERR_OK);
-    peer_run(p, 1000);
+    run(p, 1000);
     int fd = dial(p, plane);
-    peer_run(p, 1000);
+    run(p, 1000);
     if ((data[0] & 2) != 0) shake(p, fd, plane);
     say(p, fd, bytes_of(data + HEAD_BYTES, size - HEAD_BYTES), data[1]);
-    peer_run(p, 1001);
+    run(p, 1001);
     close(fd);
     settle(p, &s);
     peer_free(&p);

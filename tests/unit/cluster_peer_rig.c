@@ -127,6 +127,7 @@ static void turn(struct rig *rig)
     for (int i = 0; i < RIG_NODES; i++) {
         if (rig->node[i].p == NULL) continue;
         peer_run(rig->node[i].p, rig->now_ms);
+        peer_flush(rig->node[i].p);
         fds[count++] = (struct pollfd){ .fd = peer_fd(rig->node[i].p), .events = POLLIN };
     }
     if (poll(fds, count, 1) == 0) rig->now_ms += IDLE_MS;

@@ -346,9 +346,10 @@ static void end_turn(struct node *n)
     for (unsigned i = 0; n->is_reading && i < ANSWERS_A_TURN; i++) n->is_reading = reader_go_on(n);
     sender_go_on(n);
     keeper_refuse_install(n);
-    journal_hand_over(n);
-    peer_flush(n->peers);
+    /* First who waits longest: a client for an answer, then the followers, whose syncs begin a way later. */
     n->sink.turn(n->sink.arg);
+    peer_flush(n->peers);
+    journal_hand_over(n);
     keeper_save_if_due(n);
     keeper_purge_if_due(n);
     journal_hand_over(n); /* what turn has proposed */

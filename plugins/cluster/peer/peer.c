@@ -374,7 +374,6 @@ void peer_run(struct peers *p, uint64_t now_ms)
     peer_conn_mourn(p);
     peer_conn_bury(p);
     remotes_sweep(p);
-    peer_flush(p);
 }
 
 /* Is there something that the next peer_run does, whatever comes? */
