@@ -18,6 +18,7 @@ class Cuts(unittest.TestCase):
         self.cluster = zab_netns_kit.Cluster(3)
         self.addCleanup(self.cluster.close)
         self.cluster.start()
+        kit.wait_until(lambda: all(n.state()["established"] for n in self.cluster.nodes), "all follow, or lead")
         self.load = zab_kit.Load(self.cluster)
         self.addCleanup(self.load.ends.set)
         self.load.start()
