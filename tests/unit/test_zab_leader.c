@@ -137,6 +137,66 @@ TEST(a_leader_steps_down_for_an_epoch_that_is_above_its_own)
     solo_free(&s);
 }
 
+TEST(who_says_that_it_has_promised_an_absurd_epoch_is_not_let_in)
+{
+    struct zab_frame info = { .type = ZAB_FOLLOWERINFO, .epoch = ZAB_EPOCH_MAX };
+    struct solo *s = leader();
+    uint32_t epoch = solo_state(s).accepted;
+
+    solo_up(s, 2);
+    solo_frame(s, 2, info);
+    CHECK_INT(ZAB_LEADING, solo_state(s).role);
+    CHECK_INT(epoch, solo_state(s).accepted);
+    CHECK_TRUE(solo_closed(s, 2));
+    CHECK_TRUE(strstr(solo_effect(s, ZAB_CLOSE)->text, "epoch") != NULL);
+    solo_down(s, 2);
+    solo_up(s, 2);
+    info.epoch = epoch + ZAB_EPOCH_LEAP_MAX + 1;
+    solo_frame(s, 2, info);
+    CHECK_INT(ZAB_LEADING, solo_state(s).role);
+    CHECK_TRUE(solo_closed(s, 2));
+    solo_up(s, 2);
+    info.epoch = epoch + ZAB_EPOCH_LEAP_MAX; /* as far as that it is believed */
+    solo_frame(s, 2, info);
+    CHECK_INT(ZAB_LOOKING, solo_state(s).role);
+    CHECK_TRUE(!solo_closed(s, 2) || solo_effect(s, ZAB_CLOSE)->text == NULL);
+    solo_free(&s);
+}
+
+TEST(an_absurd_epoch_of_an_early_follower_is_forgotten)
+{
+    struct zab_frame info = { .type = ZAB_FOLLOWERINFO, .epoch = ZAB_EPOCH_MAX };
+    struct solo *s = solo_new(3, 3, NULL);
+
+    solo_up(s, 2);
+    solo_frame(s, 2, info);
+    CHECK_TRUE(solo_closed(s, 2));
+    solo_up(s, 1);
+    solo_elect(s);
+    CHECK_TRUE(solo_effect(s, ZAB_STORE) == NULL); /* 2 does not count */
+    solo_info(s, 1);
+    CHECK_INT(1, solo_state(s).accepted);
+    solo_free(&s);
+}
+
+TEST(a_supporter_that_becomes_absurd_is_one_no_more)
+{
+    struct zab_frame info = { .type = ZAB_FOLLOWERINFO, .epoch = ZAB_EPOCH_MAX };
+    struct solo *s = leader();
+
+    solo_frame(s, 1, info);
+    CHECK_TRUE(solo_closed(s, 1));
+    CHECK_INT(ZAB_LOOKING, solo_state(s).role); /* without it there is no quorum */
+    solo_free(&s);
+
+    s = solo_new(1, 3, NULL);
+    solo_follow(s, 3, 1);
+    solo_frame(s, 3, info);
+    CHECK_TRUE(solo_closed(s, 3));
+    CHECK_INT(ZAB_LOOKING, solo_state(s).role);
+    solo_free(&s);
+}
+
 TEST(a_leader_without_a_quorum_gives_up)
 {
     struct solo *s = solo_new(3, 3, NULL);

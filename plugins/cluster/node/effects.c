@@ -33,6 +33,7 @@ static void deliver(struct node *n, const struct zab_entry *e)
 
 static void end_session(struct node *n, const struct zab_effect *fx)
 {
+    if (fx->text != NULL) node_line(n, "server.%u: %s", fx->peer, fx->text);
     sender_end_session(n, fx->peer, fx->session);
     peer_close_session(n->peers, fx->peer, fx->session);
 }

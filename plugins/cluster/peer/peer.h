@@ -89,9 +89,9 @@ int peer_fd(const struct peers *p);
 /* Of the clock of now_ms; UINT64_MAX: nothing is waited for. Now, when something was sent and not flushed. */
 uint64_t peer_next_ms(const struct peers *p);
 
-/* Reads, and calls the sink; dials, gives up. What is to be written waits for peer_flush, so that an answer to
- * a client may go first. Bounded: what is left makes peer_fd readable, or peer_next_ms be now. now_ms does not
- * go back. */
+/* Reads, and calls the sink; dials, gives up. What is to be written waits for peer_flush, so that an answer
+ * to a client may go first. Bounded: what is left makes peer_fd readable, or peer_next_ms be now. now_ms does
+ * not go back. */
 void peer_run(struct peers *p, uint64_t now_ms);
 
 /* False: the session is over, or it is now, for too much waits; its link goes down in the next peer_run. */

@@ -106,7 +106,7 @@ enum zab_effect_kind {
     ZAB_STORE, /* at, record: append to the log, then ZAB_STORED when it is durable (one for many is fine) */
     ZAB_SEND,  /* peer, session, frame */
     ZAB_TELL,  /* peer, note: on the election plane, best effort */
-    ZAB_CLOSE, /* peer, session: end it, a new one may begin */
+    ZAB_CLOSE, /* peer, session: end it, a new one may begin. text: what is wrong with it; may be NULL */
     ZAB_READ,  /* at, zxid: up to ZAB_READ_ENTRIES_MAX entries and bytes after zxid, then ZAB_READ_DONE */
     ZAB_SNAP_SEND,    /* at, peer, session, zxid: stream a snapshot at zxid or later, then ZAB_SNAP_SENT */
     ZAB_SNAP_OPEN,    /* zxid: a snapshot comes; forget one that is half there */

@@ -41,15 +41,21 @@ void zab_send_zxid(struct zab *z, struct peer *p, enum zab_frame_type type, uint
     zab_send(z, p, &f);
 }
 
-void zab_close(struct zab *z, struct peer *p)
+static void close_for(struct zab *z, struct peer *p, const char *text)
 {
     if (!p->is_up) return;
     struct zab_effect *e = zab_emit(z, ZAB_CLOSE);
 
     e->peer = p->id;
     e->session = p->session;
+    e->text = text;
     p->is_up = false;
     p->has_info = false;
+}
+
+void zab_close(struct zab *z, struct peer *p)
+{
+    close_for(z, p, NULL);
 }
 
 void zab_tell_role(struct zab *z)
@@ -139,18 +145,43 @@ static void on_link(struct zab *z, const struct zab_event *event)
     }
 }
 
-/* FOLLOWERINFO may be early: its sender has decided, and we have not. */
-static void on_info(struct zab *z, struct peer *p, const struct zab_frame *f)
+/* A peer that is wrong: whatever there is between us ends. */
+static void refuse(struct zab *z, struct peer *p, const char *text)
 {
+    close_for(z, p, text);
+    if (z->role == ZAB_LEADING)
+        lead_drop(z, p);
+    else if (z->role != ZAB_LOOKING && p->id == z->leader)
+        zab_look(z);
+}
+
+/* Epochs are finite: whoever has come to promise one far above all that we know, by a fault, would use them
+ * up for all. It takes 65,536 elections of which nobody here has heard to be refused wrongly; and to be
+ * refused is to be away, which the others are made for. */
+static bool is_absurd(const struct zab *z, uint32_t accepted)
+{
+    uint32_t known = z->epoch_seen > z->accepted ? z->epoch_seen : z->accepted;
+
+    return accepted > known && accepted - known > ZAB_EPOCH_LEAP_MAX;
+}
+
+/* FOLLOWERINFO may be early: its sender has decided, and we have not. False: we have ended its session. */
+static bool on_info(struct zab *z, struct peer *p, const struct zab_frame *f)
+{
+    if (is_absurd(z, f->epoch)) {
+        refuse(z, p, "it says that it has promised an epoch far above all that are known here: not let in");
+        return false;
+    }
     p->has_info = true;
     p->must_relearn = f->info.must_relearn;
     p->accepted = f->epoch;
     p->window_entries = f->info.window_entries;
     p->window_bytes = f->info.window_bytes;
     if (f->epoch > z->epoch_seen) z->epoch_seen = f->epoch;
-    if (z->role == ZAB_LOOKING || z->role == ZAB_LEADING) return;
+    if (z->role == ZAB_LOOKING || z->role == ZAB_LEADING) return true;
     zab_close(z, p);
     if (p->id == z->leader) zab_look(z); /* each thought that the other leads */
+    return false;
 }
 
 static void on_frame(struct zab *z, const struct zab_event *event)
@@ -160,7 +191,7 @@ static void on_frame(struct zab *z, const struct zab_event *event)
 
     if (p == NULL || !p->is_up || p->session != event->frame.session || f->group != z->conf.group) return;
     p->heard_ms = z->now_ms;
-    if (f->type == ZAB_FOLLOWERINFO) on_info(z, p, f);
+    if (f->type == ZAB_FOLLOWERINFO && !on_info(z, p, f)) return;
     if (z->role == ZAB_LEADING)
         lead_frame(z, p, f);
     else if (z->role != ZAB_LOOKING && p->id == z->leader)

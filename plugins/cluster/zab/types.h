@@ -29,6 +29,7 @@ enum {
     ZAB_SNAP_CHUNK_BYTES_MAX = 256 * 1024,
     ZAB_COUNTER_BITS = 40,
     ZAB_EPOCH_MAX = 0xFFFFFF,
+    ZAB_EPOCH_LEAP_MAX = 0x10000, /* nobody has promised one so far above all that we know */
 };
 
 static const uint64_t zab_counter_max = ((uint64_t)1 << ZAB_COUNTER_BITS) - 1;
