@@ -171,11 +171,15 @@ class Test(kit.Test):
         """It forgets a connection on which nothing has gone either way for so long. kind: for all of them, or by the
         port of the broker."""
         rules(kind if isinstance(kind, dict) else {"0-65535": kind})
+        self.remembers(timeout_s)
+        call(*within("nat"), "conntrack", "-F")
+
+    def remembers(self, timeout_s):
+        """From the next packet of a connection on."""
         sysctl("netfilter/nf_conntrack_tcp_timeout_established", timeout_s)
         # Nor does it remember longer because something was not acknowledged.
         sysctl("netfilter/nf_conntrack_tcp_timeout_max_retrans", timeout_s)
         sysctl("netfilter/nf_conntrack_tcp_timeout_unacknowledged", timeout_s)
-        call(*within("nat"), "conntrack", "-F")
 
     def mappings(self):
         """Connections that the NAT knows."""

@@ -17,11 +17,13 @@ class Nat(netns_kit.Test):
     def start(self, kind, version):
         """A broker, and a subscriber behind a NAT that has forgotten it."""
         b = self.broker("shards 2")
-        self.nat(kind, 2)
+        self.nat(kind, 3600)
         far = self.joined(b, version)
-        far.subscribe("t", 1)
         self.assertEqual(self.mappings(), 1)
+        self.remembers(3)
+        far.subscribe("t", 1)
         self.wait_forgotten()
+        self.remembers(3600)  # what follows has its time, also on a slow machine
         return b, far
 
     def comes_back(self, b, version):
