@@ -381,7 +381,7 @@ class Rules(access_kit.Test):
         got = [again.message() for _ in range(10)]
         self.assertEqual([m.payload for m in got], [str(i).encode() for i in range(0, 20, 2)])
         self.assertEqual(again.catch_up(), [])
-        self.assertEqual(b.metric("deliveries_denied_total"), 10)
+        b.wait_metric("deliveries_denied_total", lambda n: n == 10)
         fresh = self.client(b, "fresh")
         fresh.subscribe("t/#", 1)
         self.assertEqual(fresh.message().topic, "t/0")

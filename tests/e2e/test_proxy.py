@@ -71,7 +71,7 @@ class Proxy(kit.Test):
         b = self.broker("enable_proxy_protocol any\nproxy_trusted 10.0.0.0/8 ::1\nproxy_trusted 192.0.2.0/24")
         self.assertEqual(self.dial(b, b"").expect_closed(), [])
         kit.wait_file(b.log, r' proxy-untrusted .*peer="127.0.0.1:\d+"')
-        self.assertEqual(b.metric("connections_refused_total"), 1)
+        b.wait_metric("connections_refused_total", lambda n: n == 1)
         b.wait_metric("connections_open", lambda n: n == 0)
 
     def test_peers_of_a_unix_socket_are_trusted_by_the_word_local(self):  # option: proxy_trusted

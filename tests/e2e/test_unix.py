@@ -97,7 +97,7 @@ class Unix(kit.Test):
                             raise EOFError
                     except TimeoutError:
                         continue
-        self.assertEqual(b.metric("connect_timeouts_total"), 2)
+        b.wait_metric("connect_timeouts_total", lambda n: n == 2)
 
     def test_a_reload_opens_and_closes_it(self):
         path = os.path.join(self.folder(), "mqtt.sock")
