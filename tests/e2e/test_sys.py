@@ -43,7 +43,9 @@ class Reader:
         self.values, self.messages, self.payload_bytes = {}, 0, 0
         filters = b"".join(kit.text(f"$SYS/broker/{topic}") + b"\0" for topic in topics)
         self.client.send(kit.packet(kit.SUBSCRIBE, 2, b"\0\1" + filters))
-        self.client.expect(kit.SUBACK)
+        while (p := self.client.receive()).kind == kit.PUBLISH:  # it may be the time for them just now
+            self.client.early.append(p)
+        assert p.kind == kit.SUBACK, p
 
     def next(self):
         """One message: its topic, its value, and how many messages and bytes of payload came before it."""
@@ -164,9 +166,13 @@ class Sys(kit.Test):
         clients = [self.client(b, f"client {i}") for i in range(16)]
         for c in clients:
             c.subscribe("$SYS/broker/uptime")
+        retained = 0
         for c in clients:
-            self.assertTrue(c.message().retain)
-            self.assertFalse(c.message().retain)
+            m = c.message()
+            retained += m.retain
+            if m.retain:  # else one of its time came before, and took the place of the kept value
+                self.assertFalse(c.message().retain)
+        self.assertGreater(retained, 0)
 
     def test_retained_messages_and_their_bytes(self):
         b = self.broker("sys_interval 1\nshards 2")
