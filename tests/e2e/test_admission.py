@@ -37,7 +37,9 @@ class Admission(kit.Test):
         if version == V5:
             props = b"\x11" + struct.pack(">I", 3600) + props
             props = kit.var_int(len(props)) + props
-        c.send(kit.packet(kit.CONNECT, 0, kit.text("MQTT") + bytes([version, 0, 0, 0]) + props + kit.text(client_id)))
+        said = kit.packet(kit.CONNECT, 0, kit.text("MQTT") + bytes([version, 0, 0, 0]) + props + kit.text(client_id))
+        c.send(said)
+        c.sent_bytes = len(said)
         return c
 
     def enter(self, b, client_id, version=V5):
@@ -159,7 +161,11 @@ class Admission(kit.Test):
     def test_who_waits_when_the_broker_ends_is_told(self):
         b = self.broker("admission_rate 1\nadmission_wait 60")
         ids = self.trouble(b)
-        waiting = [self.connect(b, i, version) for i in ids[:20] for version in (V5, V311)]
+        before, waiting = b.metric("bytes_received_total"), []
+        for i in ids[:20]:
+            waiting += [self.connect(b, i, version) for version in (V5, V311)]
+        size = sum(c.sent_bytes for c in waiting)
+        b.wait_metric("bytes_received_total", lambda n: n == before + size)  # the last has been read, too
         b.wait_metric("connects_held_total", lambda n: n >= 20)
         self.stop_well(b)
         b.is_over = True
