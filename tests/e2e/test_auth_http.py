@@ -47,6 +47,11 @@ class BackEnd:
         self.thread.join()
 
 
+def asks(back_end):
+    """Options: an answer has its time, also on a machine that stalls."""
+    return {"http_url": back_end.url, "http_timeout_ms": 60000, "conf": "plugin_timeout 0"}
+
+
 class Http(auth_kit.Test):
     def back_end(self, says):
         s = BackEnd(says)
@@ -57,7 +62,7 @@ class Http(auth_kit.Test):
         s = self.back_end(lambda q: (200, {"username": "A-" + q["username"], "acl": {"both": "%u/#"}})
                           if q["password"] == PASSWORD else (403, b"no"))
         header = self.file("Authorization: Bearer hidden-77\n")
-        b = self.auth(http_url=s.url, http_header_file=header)
+        b = self.auth(**asks(s), http_header_file=header)
         c = self.come(b, "c1", user="anna", password=PASSWORD)
         self.assertEqual(s.asked[0][0], {"username": "anna", "password": PASSWORD, "client_id": "c1",
                                          "address": "127.0.0.1"})
@@ -72,7 +77,7 @@ class Http(auth_kit.Test):
 
     def test_answers_are_remembered_until_a_reload(self):
         s = self.back_end(lambda q: (204, b"") if q["password"] == PASSWORD else (401, b""))
-        b = self.auth(http_url=s.url)
+        b = self.auth(**asks(s))
         for _ in range(3):
             self.come(b, "c1", user="anna", password=PASSWORD)
             self.come(b, "c1", NOT_AUTHORIZED, user="anna", password="wrong")
@@ -83,14 +88,14 @@ class Http(auth_kit.Test):
 
     def test_what_fails_refuses_and_is_left_alone_after_a_while(self):
         s = self.back_end(lambda q: (500, b""))
-        b = self.auth(http_url=s.url, http_failures=2, http_open_seconds=3600)
+        b = self.auth(**asks(s), http_failures=2, http_open_seconds=3600)
         for i in range(5):
             self.come(b, f"c{i}", SERVER_UNAVAILABLE, user="anna", password=PASSWORD)
         self.assertEqual(len(s.asked), 2)
 
     def test_what_fails_may_leave_it_to_the_next_source(self):
         s = self.back_end(lambda q: (200, b"this is no JSON"))
-        b = self.auth(http_url=s.url, http_on_failure="next", sources="http sqlite", accounts_db=self.database("anna"))
+        b = self.auth(**asks(s), http_on_failure="next", sources="http sqlite", accounts_db=self.database("anna"))
         self.come(b, "c1", user="anna", password=PASSWORD)
         self.come(b, "c1", NOT_AUTHORIZED, user="anna", password="wrong")
         self.come(b, "c1", NOT_AUTHORIZED, user="bob", password=PASSWORD)
@@ -100,8 +105,7 @@ class Http(auth_kit.Test):
         may_go = threading.Event()
         self.addCleanup(may_go.set)
         s = self.back_end(lambda q: (may_go.wait(kit.WAIT_S) and 204 or 204, b""))
-        b = self.auth(http_url=s.url, http_timeout_ms=60000, accounts_db=self.database("anna"),
-                      conf="plugin_timeout 0")
+        b = self.auth(**asks(s), accounts_db=self.database("anna"))
         slow = kit.Client(b.port)
         self.addCleanup(slow.close)
         slow.join("slow", user="zoe", password=PASSWORD, answer=False)
@@ -111,13 +115,13 @@ class Http(auth_kit.Test):
         self.assertEqual(slow.expect(kit.CONNACK).body[1], 0)
 
     def test_a_login_holds_as_long_as_the_answer_says(self):
-        s = self.back_end(lambda q: (200, {"expires_in": 1}))
-        b = self.auth(http_url=s.url)
+        s = self.back_end(lambda q: (200, {"expires_in": 3}))
+        b = self.auth(**asks(s))
         self.told_to_go(self.come(b, "c1", user="anna", password=PASSWORD), MAXIMUM_CONNECT_TIME)
 
     def test_what_is_remembered_ends_when_it_would_have_ended(self):
         s = self.back_end(lambda q: (200, {"expires_in": 2}))
-        b = self.auth(http_url=s.url)
+        b = self.auth(**asks(s))
         first = self.come(b, "c1", user="anna", password=PASSWORD)
         self.told_to_go(first, MAXIMUM_CONNECT_TIME)
         self.come(b, "c1", user="anna", password=PASSWORD)
@@ -125,7 +129,7 @@ class Http(auth_kit.Test):
 
     def test_what_is_said_of_an_address_is_not_said_of_another_one(self):
         s = self.back_end(lambda q: (204, b"") if q["address"] == "127.0.0.1" else (403, b""))
-        b = self.auth(http_url=s.url)
+        b = self.auth(**asks(s))
         self.come(b, "c1", user="anna", password=PASSWORD)
         other = kit.Client(b.port, source="127.0.0.2")
         self.addCleanup(other.close)
@@ -134,14 +138,14 @@ class Http(auth_kit.Test):
 
     def test_a_nul_in_the_body_hides_nothing(self):
         s = self.back_end(lambda q: (200, b"\0" + b'{"acl": {"deny_both": "#"}}'))
-        b = self.auth(http_url=s.url)
+        b = self.auth(**asks(s))
         self.come(b, "c1", SERVER_UNAVAILABLE, user="anna", password=PASSWORD)
 
     def test_the_broker_stops_while_it_waits_for_an_answer(self):
         may_go = threading.Event()
         s = self.back_end(lambda q: (may_go.wait(kit.WAIT_S) and 204 or 204, b""))
         self.addCleanup(may_go.set)
-        b = self.auth(http_url=s.url, http_timeout_ms=60000)
+        b = self.auth(**asks(s))
         slow = kit.Client(b.port)
         self.addCleanup(slow.close)
         slow.join("slow", user="zoe", password=PASSWORD, answer=False)

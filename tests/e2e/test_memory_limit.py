@@ -252,9 +252,16 @@ class SlowReaders(kit.Test):
             source.publish("box", struct.pack(">I", i) + KIB64, qos=1)
         b.wait_metric("slow_readers_ended_total", lambda n: n == 1)
         source.ping()
+        self.leave_in_peace(b)
         again = self.client(b, "slow", clean=False, expiry=3600)
         for i in range(400):
             self.assertEqual(struct.unpack_from(">I", again.message().payload)[0], i)
+
+    def leave_in_peace(self, b):
+        """From now on a machine that stalls makes nobody a slow reader."""
+        with open(b.conf, "a") as f:
+            f.write("\nslow_reader_timeout 0\n")
+        self.assertIn(" reload-done ", b.reload())
 
     def test_without_a_timeout_it_stays(self):
         b = self.broker("shards 1\nslow_reader_timeout 0")
