@@ -48,7 +48,9 @@ static enum err apply_flags(struct args *a, int argc, char **argv, struct config
         case 'v': config_set(config, "log_type", "all", "-v", notes); break;
         case LONG_PRINT_CONFIG: a->print_config = true; break;
         case LONG_VERSION: a->version = true; break;
-        default: return ERR_SYNTAX;
+        default: /* getopt has said what */
+            fputs("longlinkd: see longlinkd --help\n", stderr);
+            return ERR_SYNTAX;
         }
     }
     if (optind == argc) return ERR_OK;

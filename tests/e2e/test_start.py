@@ -17,7 +17,7 @@ class Flags(kit.Test):
         self.assertRegex(kit.run(kit.program(), "--version"), r"^longlinkd \d+\.\d+\.\d+\n$")
 
     def test_an_unknown_flag_or_word_is_refused(self):
-        kit.run(kit.program(), "--no-such-flag", status=1)
+        self.assertIn("--help", kit.run(kit.program(), "--no-such-flag", status=1))
         self.assertIn("'word' is not a flag", kit.run(kit.program(), "word", status=1))
 
 
