@@ -7,8 +7,10 @@
  * The transport.
  *
  *   SHAKING -> (handshake) -> SHAKEN -> ended or closed by the peer
- *      \________________________\_____> FAILED: OpenSSL has sent its alert; what comes is thrown away, so
- * that the alert is not lost by a reset, until the peer or the shard closes
+ *      \________________________\_____> FAILED
+ *
+ * FAILED: OpenSSL has sent its alert. What comes is thrown away, so that the alert is not lost by a reset,
+ * until the peer or the shard closes.
  *
  * OpenSSL's queue of errors is the thread's. It is empty before each call of it here, and after.
  */

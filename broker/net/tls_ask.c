@@ -6,9 +6,9 @@
  * Pre-shared keys that somebody else knows: a plugin, on another thread, which takes its time. OpenSSL asks
  * for a key in a callback and wants it at once, so who it will ask for is found out before:
  *
- *   TLS 1.3  the ClientHello names it: tls_ask_hello makes the handshake wait, as OpenSSL lets it at that
- * place TLS 1.2  the ClientKeyExchange names it, in the clear [RFC 4279]: tls_ask_read, which is where
- * OpenSSL reads its records, keeps that one back
+ *   TLS 1.3  the ClientHello names it: tls_ask_hello makes the handshake wait, as OpenSSL lets it there
+ *   TLS 1.2  the ClientKeyExchange names it, in the clear [RFC 4279]: OpenSSL reads its records by
+ *            tls_ask_read, which keeps that one back
  *
  * Then the transport says TRANSPORT_ASKS. With the answer the next read goes on, and the callback finds it.
  * One identity is asked for in a handshake: another one has no key.
