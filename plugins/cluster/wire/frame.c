@@ -55,11 +55,6 @@ enum wire_rc wire_size(struct bytes from, uint32_t *size)
     return WIRE_OK;
 }
 
-bool wire_is_note(struct bytes from)
-{
-    return from.len >= WIRE_PEEK_BYTES && from.at[WIRE_PEEK_BYTES - 1] == WIRE_NOTE_TYPE;
-}
-
 /* --- heads */
 
 struct head {

@@ -83,9 +83,6 @@ struct wire_scratch {
  * before there are WIRE_PEEK_BYTES. Anything else: it is none. */
 enum wire_rc wire_size(struct bytes from, uint32_t *size);
 
-/* Does it stand on the election plane? Of what wire_size has passed. */
-bool wire_is_note(struct bytes from);
-
 enum err wire_frame_encode(struct wire_out *out, const struct zab_frame *f);
 enum wire_rc wire_frame_decode(struct bytes from, struct zab_frame *out, struct wire_scratch *scratch);
 
