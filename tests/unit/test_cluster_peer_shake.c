@@ -241,16 +241,13 @@ TEST(guests_are_few_and_the_oldest_goes_first)
 
 /* --- proofs */
 
-TEST(a_proof_that_was_heard_is_of_no_use_for_another_connection)
+/* Node 2 is told that node 1 is here, and dials: its connection. */
+static int stand_for_node_1(void)
 {
-    uint8_t hello[WIRE_HELLO_BYTES], proof[WIRE_PROOF_BYTES], other[WIRE_HELLO_BYTES];
     struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t len = sizeof sa;
-    struct wire_proof answer;
     int door = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), from = -1;
 
-    begin(2);
-    rig_meet(&rig);
     CHECK(bind(door, (struct sockaddr *)&sa, sizeof sa) == 0 && listen(door, 8) == 0);
     CHECK(getsockname(door, (struct sockaddr *)&sa, &len) == 0);
     snprintf(rig.members.at[0].address, ZAB_ADDRESS_BYTES, "127.0.0.1:%u:1", ntohs(sa.sin_port));
@@ -259,6 +256,18 @@ TEST(a_proof_that_was_heard_is_of_no_use_for_another_connection)
         rig_run(&rig, 1);
         from = accept(door, NULL, NULL);
     }
+    close(door);
+    return from;
+}
+
+TEST(a_proof_that_was_heard_is_of_no_use_for_another_connection)
+{
+    uint8_t hello[WIRE_HELLO_BYTES], proof[WIRE_PROOF_BYTES], other[WIRE_HELLO_BYTES];
+    struct wire_proof answer;
+
+    begin(2);
+    rig_meet(&rig);
+    int from = stand_for_node_1();
     int to = rig_dial(&rig, 0, WIRE_PEER); /* we stand between node 2 and node 1 */
     CHECK_TRUE(rig_hear(&rig, from, hello, sizeof hello));
     rig_say(to, hello, sizeof hello);
@@ -275,7 +284,6 @@ TEST(a_proof_that_was_heard_is_of_no_use_for_another_connection)
     CHECK_INT(WIRE_WRONG_PROOF, answer.answer);
     CHECK_TRUE(rig_is_closed(&rig, again));
     CHECK_INT(0, rig.node[0].ups);
-    close(door);
     close(from);
     close(to);
     close(again);
@@ -286,21 +294,11 @@ TEST(a_proof_that_was_heard_is_of_no_use_for_another_connection)
 TEST(a_proof_does_not_serve_in_the_other_direction)
 {
     uint8_t hello[WIRE_HELLO_BYTES], proof[WIRE_PROOF_BYTES];
-    struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t len = sizeof sa;
     struct wire_hello h;
-    int door = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), from = -1;
 
     begin(2);
     rig_meet(&rig);
-    CHECK(bind(door, (struct sockaddr *)&sa, sizeof sa) == 0 && listen(door, 8) == 0);
-    CHECK(getsockname(door, (struct sockaddr *)&sa, &len) == 0);
-    snprintf(rig.members.at[0].address, ZAB_ADDRESS_BYTES, "127.0.0.1:%u:1", ntohs(sa.sin_port));
-    peer_members(rig.node[1].p, &rig.members);
-    while (from < 0) {
-        rig_run(&rig, 1);
-        from = accept(door, NULL, NULL);
-    }
+    int from = stand_for_node_1();
     CHECK_TRUE(rig_hear(&rig, from, hello, sizeof hello));
     CHECK_INT(WIRE_OK, wire_hello_decode(bytes_of(hello, sizeof hello), &h));
     h.from = 1;
@@ -312,7 +310,6 @@ TEST(a_proof_does_not_serve_in_the_other_direction)
     CHECK_TRUE(rig_is_closed(&rig, from));
     CHECK_INT(0, rig.node[1].ups);
     CHECK_TRUE(strstr(rig.node[1].lines, "its cluster secret is another one") != NULL);
-    close(door);
     close(from);
     rig_fini(&rig);
 }
@@ -322,28 +319,17 @@ TEST(a_proof_does_not_serve_in_the_other_direction)
 TEST(who_is_dialled_and_is_another_node_is_left)
 {
     uint8_t at[WIRE_HELLO_BYTES];
-    struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t len = sizeof sa;
     struct wire_hello h;
-    int door = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), from = -1;
 
     begin(2);
     rig_meet(&rig);
-    CHECK(bind(door, (struct sockaddr *)&sa, sizeof sa) == 0 && listen(door, 8) == 0);
-    CHECK(getsockname(door, (struct sockaddr *)&sa, &len) == 0);
-    snprintf(rig.members.at[0].address, ZAB_ADDRESS_BYTES, "127.0.0.1:%u:1", ntohs(sa.sin_port));
-    peer_members(rig.node[1].p, &rig.members);
-    while (from < 0) {
-        rig_run(&rig, 1);
-        from = accept(door, NULL, NULL);
-    }
+    int from = stand_for_node_1();
     CHECK_TRUE(rig_hear(&rig, from, at, sizeof at));
     h = rig_hello(&rig, 1, WIRE_PEER, 3);
     wire_hello_encode(at, &h);
     rig_say(from, at, sizeof at);
     CHECK_TRUE(rig_is_closed(&rig, from));
     rig_until_line(&rig, 1, "it has another id");
-    close(door);
     close(from);
     rig_fini(&rig);
 }
