@@ -320,15 +320,37 @@ class Cluster:
         raise AssertionError(f"nobody leads: {self.words()}")
 
     def put(self, ids):
-        """One after the other; gives {id: zxid} of those that were acknowledged: all."""
+        """One after the other; gives {id: zxid} of those that were acknowledged: all. Of one whose leader was lost
+        nobody knows whether it is there: the next one is asked before it is sent again."""
         done = {}
         for i in ids:
+            is_unsure = False
             while i not in done:
-                with contextlib.suppress(Lost), self.any_leader().client() as c:
-                    why, zxid, _ = c.put(struct.pack(">Q", i) + bytes(56))
+                with contextlib.suppress(Lost):
+                    leader = self.any_leader()
+                    if is_unsure:
+                        done.update({k: z for z, k in self.all_of(leader) if k == i})
+                        is_unsure = False
+                        continue
+                    is_unsure = True
+                    with leader.client() as c:
+                        why, zxid, _ = c.put(struct.pack(">Q", i) + bytes(56))
+                    is_unsure = why == UNKNOWN
                     if why == OK:
                         done[i] = zxid
         return done
+
+    @staticmethod
+    def all_of(leader):
+        """What a leader has begun with, and all that came since."""
+        def has_applied():
+            s = leader.state()
+            if s["role"] != "leading":
+                raise Lost
+            return s["established"] and s["applied"] >= s["last"]
+
+        kit.wait_until(has_applied, "a leader that has applied what it has")
+        return leader.list()
 
     def wait_equal(self, nodes=None):
         """Until all have applied the same."""
