@@ -507,11 +507,13 @@ class Reload(access_kit.Test):
         knows.ping()
 
     def test_a_client_id_that_changes_while_a_password_is_checked_has_one_session(self):
-        b = self.access(f"anna:{hash_7('secret', 300000)}\n", conf="shards 2\n")
-        waiting = [kit.Client(b.port) for _ in range(6)]
-        for i, c in enumerate(waiting):
+        b = self.access(f"anna:{hash_7('secret', 300000)}\n", conf="shards 2\nconnect_timeout_s 3600\n")
+        waiting = []
+        for client_id in ("anna", *(f"c{i}" for i in range(6))):  # one of them is on anna's shard
+            c = kit.Client(b.port)
+            waiting.append(c)
             self.addCleanup(c.close)
-            c.join(f"c{i}", user="anna", password="secret", expiry=1000, answer=False)
+            c.join(client_id, user="anna", password="secret", expiry=1000, answer=False)
         with open(b.conf, "a") as f:
             f.write("use_username_as_clientid true\n")
         self.reload(b)
