@@ -54,7 +54,7 @@ static bool slot_take(struct shard *sh, struct conn *c)
     sh->slots_free = slot->next_free;
     slot->conn = c;
     sh->conns_count++;
-    slot->generation++;
+    if (++slot->generation == 0) slot->generation = 1; /* ids of 0 are the shard's own, and nobody's */
     c->id = (uint64_t)slot->generation << 32 | i;
     return true;
 }

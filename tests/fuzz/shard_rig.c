@@ -560,6 +560,12 @@ static void store_begin(void)
 
 /* --- turns */
 
+void rig_wear_ids(unsigned shard)
+{
+    struct shard *sh = all->at[shard % all->count];
+    for (uint32_t i = 0; i < sh->slots_count; i++) sh->slots[i].generation = UINT32_MAX;
+}
+
 void rig_turn(unsigned shard)
 {
     struct epoll_event events[RIG_LINKS_MAX];

@@ -73,6 +73,7 @@ int rig_open_shaking(unsigned shard, unsigned steps, unsigned step_ms);
 unsigned rig_shakes(unsigned link); /* steps that are left */
 /* One that says nothing below its bytes, as TCP does. */
 int rig_open_bare(unsigned shard);
+void rig_wear_ids(unsigned shard);            /* as after 2^32 connections: the next ids begin anew */
 unsigned rig_watches(unsigned link);          /* how often epoll has been told of it */
 unsigned rig_writes(unsigned link);           /* how often the broker has tried to write */
 bool rig_is_open(unsigned link);              /* the broker has not closed it */

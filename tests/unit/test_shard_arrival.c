@@ -86,6 +86,16 @@ TEST(only_the_shard_of_its_client_id_tells_epoll_of_a_connection)
     rig_end();
 }
 
+TEST(connections_are_heard_when_their_ids_begin_anew)
+{
+    kit_begin(0, NULL, options);
+    rig_finish(join_bare("one before"));
+    rig_settle();
+    rig_wear_ids(0);
+    for (char id[] = "a"; id[0] <= 'h'; id[0]++) ping(join_bare(id));
+    rig_end();
+}
+
 TEST(who_says_disconnect_has_its_answers_and_is_closed_without_closing_itself)
 {
     kit_begin(0, NULL, options);
