@@ -89,5 +89,15 @@ class Eio(zab_kit.Test):
         self.run_fault("write_segment", "write", is_leader=True)
 
 
+class Start(zab_kit.Test):
+    def test_a_new_log_has_its_first_file_before_anybody_waits_for_a_promise(self):
+        c = Cluster(3)
+        self.addCleanup(c.close)
+        c.addresses = {n.number: (kit.free_port(), kit.free_port()) for n in c.nodes}
+        c.write()
+        self.assertTrue(c.nodes[0].start(), c.nodes[0].text())
+        self.assertGreaterEqual(c.nodes[0].layer.calls("sync_made"), 1)
+
+
 if __name__ == "__main__":
     zab_kit.main()

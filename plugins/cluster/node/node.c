@@ -204,6 +204,9 @@ static enum err start(struct node *n, char text[NODE_TEXT_BYTES])
     enum err rc = open_loop(n);
 
     if (rc != ERR_OK) return say(text, rc, "the loop cannot be made", err_text(rc));
+    /* The first file of a log takes longer to make than anybody waits for a promise. If there is no room the
+     * first record waits for it. */
+    if (wal_last(n->wal, 0) == 0) (void)wal_prepare(n->wal);
     rc = open_peers(n, text);
     if (rc != ERR_OK) return rc;
     rc = watch_fd(n, peer_fd(n->peers), n->peers, EPOLLIN);
