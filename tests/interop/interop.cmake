@@ -22,7 +22,7 @@ endif()
 # interop_test(NAME)
 function(interop_test name)
   add_test(NAME interop_${name} COMMAND ${E2E_PYTHON} -B ${CMAKE_CURRENT_SOURCE_DIR}/interop/test_${name}.py)
-  set_tests_properties(interop_${name} PROPERTIES TIMEOUT 600 LABELS interop
+  set_tests_properties(interop_${name} PROPERTIES TIMEOUT 1200 LABELS interop
                        ENVIRONMENT "LONGLINKD=$<TARGET_FILE:longlinkd>;LONGLINK_SANITIZE=${LONGLINK_SANITIZE}")
 endfunction()
 
@@ -30,3 +30,4 @@ interop_test(mosquitto)
 interop_test(peers)
 interop_test(websocket)
 interop_test(cuts)
+interop_test(auth)

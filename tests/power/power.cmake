@@ -11,7 +11,7 @@ find_program(E2E_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH REQUIRED)
 # power_test(NAME FILE)
 function(power_test name file)
   add_test(NAME power_${name} COMMAND ${E2E_PYTHON} -B ${CMAKE_CURRENT_SOURCE_DIR}/power/${file})
-  set_tests_properties(power_${name} PROPERTIES TIMEOUT 600 LABELS power
+  set_tests_properties(power_${name} PROPERTIES TIMEOUT 1200 LABELS power
                        ENVIRONMENT "LONGLINKD=$<TARGET_FILE:longlinkd>;LONGLINK_POWER=$<TARGET_FILE:power>;LONGLINK_SANITIZE=${LONGLINK_SANITIZE}")
 endfunction()
 

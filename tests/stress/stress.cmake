@@ -6,4 +6,4 @@ set(stress ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/stress/stress $<TAR
 
 add_test(NAME stress_small COMMAND ${stress} --seed 1 --rounds 4 --operations 3000)
 add_test(NAME stress_two_shards COMMAND ${stress} --seed 1 --rounds 2 --operations 3000 --shards 2 --durability memory)
-set_tests_properties(stress_small stress_two_shards PROPERTIES TIMEOUT 600 LABELS stress)
+set_tests_properties(stress_small stress_two_shards PROPERTIES TIMEOUT 1200 LABELS stress)

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { WINDOW_S = 600, WINDOW_MS = WINDOW_S * 1000, PATH_BYTES = 64 };
+enum { WINDOW_S = 600, WINDOW_MS = WINDOW_S * 1000, PATH_BYTES = 64, HOUR_MS = 3600 * 1000 };
 
 static atomic_uint_fast64_t now_ms;
 
@@ -60,7 +60,8 @@ static void start_again(struct rig *r)
     start(r);
 }
 
-/* A new database was alive when it was made, by the system's clock; time goes on from there. */
+/* A new database was alive when it was made, by the system's clock, and time does not go back: it goes on
+ * from an hour later, however long the making takes. */
 static void set_time(const struct rig *r, uint64_t ms)
 {
     atomic_store_explicit(&now_ms, r->start_ms + ms, memory_order_relaxed);
@@ -68,7 +69,7 @@ static void set_time(const struct rig *r, uint64_t ms)
 
 static void open_rig(struct rig *r)
 {
-    *r = (struct rig){ .start_ms = clock_wall_ms(&clock_system) + 1000 };
+    *r = (struct rig){ .start_ms = clock_wall_ms(&clock_system) + HOUR_MS };
     snprintf(r->dir, sizeof r->dir, "/tmp/test_disk_mids.XXXXXX");
     CHECK_TRUE(mkdtemp(r->dir) != NULL);
     CHECK_INT(ERR_OK, mailbox_open(&r->completions));
