@@ -20,7 +20,7 @@ import threading
 import time
 import unittest
 
-WAIT_S = 120
+WAIT_S = 300
 V311, V5 = 4, 5
 CONNECT, CONNACK, PUBLISH, PUBACK = 1, 2, 3, 4
 SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK = 8, 9, 10, 11
