@@ -176,18 +176,19 @@ class Admission(kit.Test):
         self.assertNotIn("peer-protocol-error", b.text())
 
     def test_a_broker_that_starts_with_many_sessions_lets_them_in_slowly(self):
-        with tempfile.TemporaryDirectory(prefix="longlink-admission.") as d:
-            conf = f"persistence_location {d}\nadmission_rate 5\nadmission_wait 60"
-            b = self.broker(conf)
-            ids = [f"c{i}" for i in range(20)]
-            for i in ids:
-                self.enter(b, i).leave()
-            self.stop_well(b)
-            b.is_over = True
-            b = self.broker(conf)
-            kit.wait_file(b.log, " admission-limited ")
-            self.assertEqual({p.body[1] for p in self.answers(b, ids)}, {0})
-            self.assertGreater(b.metric("connects_held_total"), 0)
+        d = tempfile.TemporaryDirectory(prefix="longlink-admission.")
+        self.addCleanup(d.cleanup)  # when the broker has ended, which writes there until then
+        conf = f"persistence_location {d.name}\nadmission_rate 5\nadmission_wait 60"
+        b = self.broker(conf)
+        ids = [f"c{i}" for i in range(20)]
+        for i in ids:
+            self.enter(b, i).leave()
+        self.stop_well(b)
+        b.is_over = True
+        b = self.broker(conf)
+        kit.wait_file(b.log, " admission-limited ")
+        self.assertEqual({p.body[1] for p in self.answers(b, ids)}, {0})
+        self.assertGreater(b.metric("connects_held_total"), 0)
 
     def test_nothing_is_lost_of_what_was_sent_meanwhile(self):
         b = self.broker("admission_rate 10\nadmission_wait 1\nshards 2")
