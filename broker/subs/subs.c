@@ -97,12 +97,17 @@ const struct subs_array *subs_array_of(const struct subs_filter *f, unsigned sha
     return &f->arrays[shard];
 }
 
-static struct subs_filter *exact_find(const struct subs *s, struct bytes text)
+/* The filter of this text among those that carry its hash. */
+static inline struct subs_filter *exact_among(struct table_probe p, struct bytes text)
 {
-    struct table_probe p = table_probe(&s->exact, subs_hash(s, text));
     for (struct subs_filter *f = table_probe_next(&p); f != NULL; f = table_probe_next(&p))
         if (bytes_equal(filter_text(f), text)) return f;
     return NULL;
+}
+
+static struct subs_filter *exact_find(const struct subs *s, struct bytes text)
+{
+    return exact_among(table_probe(&s->exact, subs_hash(s, text)), text);
 }
 
 static struct subs_filter *filter_find(const struct subs *s, struct bytes text)
@@ -188,14 +193,18 @@ enum err found_add(struct subs_found *found, struct subs_filter *f)
     return ERR_OK;
 }
 
+/* Wildcards first: their memory and that of the exact filter's slot come at the same time. */
 enum err subs_find(struct subs *s, struct bytes topic, struct subs_found *found)
 {
     found->count = 0;
-    struct subs_filter *exact = exact_find(s, topic);
-    enum err rc = exact == NULL ? ERR_OK : found_add(found, exact);
-    if (rc == ERR_OK && atomic_load_explicit(&s->wildcards, memory_order_acquire) > 0)
+    struct table_probe p = table_probe(&s->exact, subs_hash(s, topic));
+    enum err rc = ERR_OK;
+    if (atomic_load_explicit(&s->wildcards, memory_order_acquire) > 0) {
+        table_probe_soon(&p);
         rc = trie_match(s, topic, found);
-    return rc;
+    }
+    struct subs_filter *exact = exact_among(p, topic);
+    return rc == ERR_OK && exact != NULL ? found_add(found, exact) : rc;
 }
 
 void subs_found_fini(struct subs_found *found)

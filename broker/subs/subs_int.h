@@ -74,6 +74,12 @@ static inline struct table_probe table_probe(const struct table *t, uint64_t has
     return (struct table_probe){ table_part_at(word), hash, hash, table_mask(word) };
 }
 
+/* Asks for the memory of the first slot. */
+static inline void table_probe_soon(const struct table_probe *p)
+{
+    if (p->part != NULL) __builtin_prefetch(&p->part->slots[p->at & p->mask]);
+}
+
 static inline void *table_probe_next(struct table_probe *p)
 {
     while (p->part != NULL) {
