@@ -14,7 +14,9 @@
  * epochs, and is sorted again when an epoch begins.
  *
  * The slot of the wheel's own tick may hold timers that are not due yet, for a tick is longer than a
- * millisecond. soonest_ms spares looking at them again and again.
+ * millisecond. soonest_ms spares looking at them again and again, and next_ms looking at anything: a loop
+ * asks at each of its turns, and mostly in vain. So the wheel's tick stays behind until there is something to
+ * do.
  */
 #include "wheel/wheel.h"
 
@@ -26,6 +28,7 @@ enum { LEVELS = 4, DIGIT_BITS = 8, SLOTS = 1 << DIGIT_BITS, WORDS = SLOTS / 64, 
 struct wheel {
     uint64_t tick;       /* all that was due before it has been given out */
     uint64_t soonest_ms; /* no timer in the slot of this tick is due earlier */
+    uint64_t next_ms;    /* before it there is nothing to do: wheel_advance() */
     size_t running;
     struct wheel_timer *due;      /* taken out by wheel_advance(), to be fired, in order */
     uint64_t used[LEVELS][WORDS]; /* a bit for each slot that holds a timer */
@@ -65,7 +68,7 @@ enum err wheel_new(struct wheel **out, uint64_t now_ms)
     *out = w;
     if (w == NULL) return ERR_NOMEM;
     w->tick = now_ms / WHEEL_TICK_MS;
-    w->soonest_ms = UINT64_MAX;
+    w->soonest_ms = w->next_ms = UINT64_MAX;
     return ERR_OK;
 }
 
@@ -105,12 +108,39 @@ static void timer_place(struct wheel *w, struct wheel_timer *t)
     bit_set(w, level, slot);
 }
 
+/* The level of the next slot in use behind the wheel's tick, and the tick that slot begins with; LEVELS when
+ * there is none. */
+static unsigned slot_ahead(const struct wheel *w, uint64_t *begins)
+{
+    for (unsigned level = 0; level < LEVELS; level++) {
+        unsigned slot = slot_next(w, level, digit(w->tick, level) + 1);
+        unsigned shift = level * DIGIT_BITS;
+        if (slot == SLOTS) continue;
+        *begins = (w->tick >> shift >> DIGIT_BITS << DIGIT_BITS | slot) << shift;
+        return level;
+    }
+    if (w->slots[TOP][0] == NULL) return LEVELS;
+    *begins = ((w->tick >> LEVELS * DIGIT_BITS) + 1) << LEVELS * DIGIT_BITS;
+    return TOP;
+}
+
+/* When there is next something to do, as far as the wheel's tick says. */
+static uint64_t next_of(const struct wheel *w)
+{
+    uint64_t begins = 0;
+    if (w->running == 0) return UINT64_MAX;
+    if (w->slots[0][digit(w->tick, 0)] != NULL) return w->soonest_ms;
+    slot_ahead(w, &begins);
+    return begins * WHEEL_TICK_MS;
+}
+
 void wheel_start(struct wheel *w, struct wheel_timer *t, uint64_t when_ms)
 {
     wheel_stop(w, t);
     t->when_ms = when_ms;
     timer_place(w, t);
     w->running++;
+    if (when_ms < w->next_ms) w->next_ms = when_ms;
 }
 
 void wheel_stop(struct wheel *w, struct wheel_timer *t)
@@ -125,6 +155,7 @@ void wheel_stop(struct wheel *w, struct wheel_timer *t)
     if (*at != NULL || offset >= sizeof w->slots) return;
     unsigned index = (unsigned)(offset / sizeof(struct wheel_timer *));
     bit_clear(w, index / SLOTS, index % SLOTS);
+    w->next_ms = next_of(w);
 }
 
 /* Empties a slot; the caller finds new places for what was in it. */
@@ -166,22 +197,6 @@ static struct wheel_timer **slot_collect(struct wheel *w, uint64_t now_ms, struc
     return tail;
 }
 
-/* The level of the next slot in use behind the wheel's tick, and the tick that slot begins with; LEVELS when
- * there is none. */
-static unsigned slot_ahead(const struct wheel *w, uint64_t *begins)
-{
-    for (unsigned level = 0; level < LEVELS; level++) {
-        unsigned slot = slot_next(w, level, digit(w->tick, level) + 1);
-        unsigned shift = level * DIGIT_BITS;
-        if (slot == SLOTS) continue;
-        *begins = (w->tick >> shift >> DIGIT_BITS << DIGIT_BITS | slot) << shift;
-        return level;
-    }
-    if (w->slots[TOP][0] == NULL) return LEVELS;
-    *begins = ((w->tick >> LEVELS * DIGIT_BITS) + 1) << LEVELS * DIGIT_BITS;
-    return TOP;
-}
-
 /* Moves all that is due at now_ms to w->due, in order, and the wheel's tick to now. */
 static void due_collect(struct wheel *w, uint64_t now_ms)
 {
@@ -206,6 +221,7 @@ size_t wheel_advance(struct wheel *w, uint64_t now_ms, wheel_fire *fire, void *a
 {
     size_t fired = 0;
 
+    if (now_ms < w->next_ms) return 0;
     /* Collected first, fired afterwards: what fire() starts cannot make this call endless. */
     DCHECK(w->due == NULL);
     due_collect(w, now_ms);
@@ -216,17 +232,12 @@ size_t wheel_advance(struct wheel *w, uint64_t now_ms, wheel_fire *fire, void *a
         fired++;
         fire(t, arg);
     }
+    w->next_ms = next_of(w);
     return fired;
 }
 
 uint64_t wheel_wait_ms(const struct wheel *w, uint64_t now_ms)
 {
-    uint64_t next_ms = w->soonest_ms, begins = 0;
-
     if (w->running == 0) return UINT64_MAX;
-    if (w->slots[0][digit(w->tick, 0)] == NULL) {
-        slot_ahead(w, &begins);
-        next_ms = begins * WHEEL_TICK_MS;
-    }
-    return next_ms > now_ms ? next_ms - now_ms : 0;
+    return w->next_ms > now_ms ? w->next_ms - now_ms : 0;
 }
