@@ -230,24 +230,27 @@ bool shard_has_more(const struct shard *sh)
 /* A timer for each sleep, as epoll_wait would make one, costs a sixth of going to sleep and waking up. So it
  * is set when it has rung, or would ring too late: what it was set for may have moved meanwhile, and then a
  * wake-up is in vain. */
-static void set_timer(struct shard *sh, uint64_t now, uint64_t wait)
+static void set_timer(struct shard *sh, uint64_t rings_ms)
 {
-    if (sh->rings_ms != 0 && sh->rings_ms <= now + wait) return;
+    if (sh->rings_ms != 0 && sh->rings_ms <= rings_ms) return;
+    uint64_t now = clock_mono_ms(sh->clock);
+    uint64_t wait = rings_ms > now ? rings_ms - now : 1; /* 0 would be never */
     struct itimerspec at = { .it_value = { (time_t)(wait / 1000), (long)(wait % 1000) * 1000000 } };
     CHECK(timerfd_settime(sh->timer_fd, 0, &at, NULL) == 0);
-    sh->rings_ms = now + wait;
+    sh->rings_ms = rings_ms;
 }
 
-/* Is there nothing to do before something comes, or the timer rings? */
+/* Is there nothing to do before something comes, or the timer rings? What the turn has had is its time: what
+ * came due since then lets the timer ring at once. */
 static bool may_sleep(struct shard *sh)
 {
     if (shard_has_more(sh)) return false;
-    uint64_t now = clock_mono_ms(sh->clock);
+    uint64_t now = sh->now_ms;
     uint64_t wait = longest_sleep_ms(sh, now);
     if (!sh->closing) wait = next_timer_ms(sh, now, wait);
     if (wait == 0 || !mailbox_sleep(&sh->mailbox)) return false;
     /* A tick late at most, instead of a wake-up for each timer within a tick. */
-    set_timer(sh, now, (wait + WHEEL_TICK_MS - 1) / WHEEL_TICK_MS * WHEEL_TICK_MS);
+    set_timer(sh, now + (wait + WHEEL_TICK_MS - 1) / WHEEL_TICK_MS * WHEEL_TICK_MS);
     return true;
 }
 
