@@ -148,7 +148,10 @@ void broker_ended(struct world *w, struct client *c, enum ka_how how)
 
 uint16_t broker_connected(struct world *w, struct client *c)
 {
-    if (c->is_open) broker_ended(w, c, KA_END_TAKEN_OVER);
+    if (c->is_open) {
+        client_forget(w, c); /* then this is what the takeover shows, whatever has kept the client away */
+        broker_ended(w, c, KA_END_TAKEN_OVER);
+    }
     c->is_open = true;
     c->open_net = c->net;
     c->any_last = c->heard_last = c->packet_last = w->now;
@@ -196,10 +199,10 @@ static void probe(struct world *w, struct client *c)
     }
 }
 
-/* The broker has lost patience. If the path is there, the interval was not at fault. */
+/* The broker has lost patience. */
 static void closed(struct world *w, struct client *c, enum ka_how how, enum cause cause)
 {
-    if (c->is_mapped) c->cause = cause;
+    client_blame(w, c, cause);
     broker_ended(w, c, how);
 }
 

@@ -20,27 +20,38 @@ static uint32_t interval_s(const struct world *w, const struct client *c)
     return w->conf.rules == RULES_OURS ? c->in_force_s : rule_interval_s(&c->rule[c->net], w->conf.rules);
 }
 
-/* A packet in either direction: does it pass? What is found dead here is counted once. */
-enum fate client_pass(struct world *w, struct client *c)
+/* A path that was silent for too long is gone, whoever finds out, and when; a death is counted once. */
+void client_forget(struct world *w, struct client *c)
 {
     int64_t gap = w->now - c->path_last;
     uint32_t timeout_s = timeout_of(w, c);
 
+    if (!c->is_mapped || c->is_moved || timeout_s == NEVER_S || gap < timeout_s * (int64_t)SECOND) return;
+    bool is_late = interval_s(w, c) < timeout_s && gap >= (interval_s(w, c) + LATE_S) * (int64_t)SECOND;
+    if (is_late)
+        c->result.late_deaths++;
+    else if (c->net == 0)
+        c->result.nat_deaths++;
+    else
+        c->result.elsewhere_deaths++;
+    c->cause = is_late ? CAUSE_LATE : CAUSE_GAP;
+    c->is_mapped = false;
+}
+
+/* Something other than the interval ends the connection, unless the network had forgotten it before. */
+void client_blame(struct world *w, struct client *c, enum cause cause)
+{
+    client_forget(w, c);
+    if (c->is_mapped) c->cause = cause;
+}
+
+/* A packet in either direction: does it pass? */
+enum fate client_pass(struct world *w, struct client *c)
+{
+    client_forget(w, c);
     if (w->now < c->blocked_until || c->is_moved) return FATE_BLOCKED;
     if (!c->is_mapped) return FATE_DEAD;
-    if (timeout_s != NEVER_S && gap >= timeout_s * (int64_t)SECOND) {
-        bool is_late = interval_s(w, c) < timeout_s && gap >= (interval_s(w, c) + LATE_S) * (int64_t)SECOND;
-        if (is_late)
-            c->result.late_deaths++;
-        else if (c->net == 0)
-            c->result.nat_deaths++;
-        else
-            c->result.elsewhere_deaths++;
-        c->cause = is_late ? CAUSE_LATE : CAUSE_GAP;
-        c->is_mapped = false;
-        return FATE_DEAD;
-    }
-    if (gap >= NOISE_FROM && sim_share(&c->rng) < w->conf.noise) {
+    if (w->now - c->path_last >= NOISE_FROM && sim_share(&c->rng) < w->conf.noise) {
         c->result.noise_deaths++;
         c->cause = CAUSE_GAP;
         c->is_mapped = false;
@@ -53,7 +64,7 @@ enum fate client_pass(struct world *w, struct client *c)
 void client_lost(struct world *w, struct client *c, enum cause cause, int64_t notice_in)
 {
     if (!c->is_up) return;
-    c->cause = cause;
+    client_blame(w, c, cause);
     world_due(w, c, DUE_PING, NO_TIME);
     world_due(w, c, DUE_PUBLISH, NO_TIME);
     world_due(w, c, DUE_LEAVE, NO_TIME);
@@ -81,8 +92,7 @@ static void unanswered(struct world *w, struct client *c, enum fate fate)
     bool is_reset = fate == FATE_DEAD &&
                     (w->conf.nat == NAT_RESET || (w->conf.nat == NAT_MIXED && sim_share(&c->rng) < 0.7));
     int64_t answer_in = w->conf.is_slow ? c->keepalive_s * (int64_t)SECOND : ANSWER_IN;
-    enum cause cause = fate == FATE_BLOCKED ? CAUSE_NEUTRAL : c->cause;
-    client_lost(w, c, cause, is_reset ? RESET_IN : answer_in);
+    client_lost(w, c, CAUSE_NEUTRAL, is_reset ? RESET_IN : answer_in);
 }
 
 static void ping(struct world *w, struct client *c)
@@ -118,12 +128,9 @@ static void publish(struct world *w, struct client *c)
 /* Away, and back some time later. Whoever's connection is dead cannot say so. */
 static void leave(struct world *w, struct client *c)
 {
-    uint32_t timeout_s = timeout_of(w, c);
-    bool passes = w->now >= c->blocked_until && c->is_mapped &&
-                  (timeout_s == NEVER_S || w->now - c->path_last < timeout_s * (int64_t)SECOND);
     if (!c->is_up) return;
-    client_lost(w, c, passes || w->now < c->blocked_until ? CAUSE_NEUTRAL : CAUSE_GAP,
-                sim_between(&c->rng, SECOND, 10 * MINUTE));
+    client_lost(w, c, CAUSE_NEUTRAL, sim_between(&c->rng, SECOND, 10 * MINUTE));
+    bool passes = w->now >= c->blocked_until && c->is_mapped;
     if (passes) broker_ended(w, c, sim_share(&c->rng) < 0.7 ? KA_END_DISCONNECT : KA_END_FIN);
 }
 

@@ -93,6 +93,8 @@ uint32_t world_settled_s(const struct world *w, const struct client *c);
 void client_start(struct world *w, struct client *c);
 void client_run(struct world *w, struct client *c, enum due due);
 void client_lost(struct world *w, struct client *c, enum cause cause, int64_t notice_in);
+void client_forget(struct world *w, struct client *c);
+void client_blame(struct world *w, struct client *c, enum cause cause);
 enum fate client_pass(struct world *w, struct client *c);
 
 /* nat_broker.c */
