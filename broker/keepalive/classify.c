@@ -63,7 +63,7 @@ struct ka_event ka_judge_return(const struct ka_end *end, uint16_t in_force_s, u
 
     if (in_force_s == 0) return event(KA_NEUTRAL, 0, 0);
     if (is_unanswered && end->how == KA_END_TAKEN_OVER) is_back = end->sent_ago_ms <= FRESH_MS;
-    if (is_unanswered && (is_back || ping == PING_FAILED))
+    if (is_unanswered && (is_back || (ping == PING_FAILED && end->sent_ago_ms <= FRESH_MS)))
         return event(KA_FAIL_STRONG, end->sent_gap_s, in_force_s);
     if (is_unanswered && silent_s <= 2 * (uint64_t)end->keepalive_s)
         return event(KA_FAIL_WEAK, end->sent_gap_s, in_force_s);
