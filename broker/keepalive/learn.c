@@ -64,7 +64,8 @@ static uint16_t granted(uint16_t k_s, const struct ka_state *s, const struct ka_
                         const struct ka_terms *t)
 {
     if (t->asked_s == 0 || t->mode == KA_OFF) return t->asked_s;
-    if (t->mode == KA_CAP && s->ceil_s == 0) return t->asked_s;
+    /* What is above max_s is the client's own, to be tested as its limit. */
+    if (t->mode == KA_CAP && (s->ceil_s == 0 || k_s > c->max_s)) return t->asked_s;
     uint16_t own = clamp(k_s, c);
     return t->mode == KA_LEARN || own < t->asked_s ? own : t->asked_s;
 }
@@ -152,7 +153,8 @@ static void drop(struct ka_state *s, const struct ka_conf *c, uint16_t at_s)
 static void test(struct ka_state *s, const struct ka_conf *c, const struct ka_terms *t)
 {
     uint32_t next = s->ceil_s;
-    if (next > c->max_s || (t->limit_s > 0 && next > t->limit_s)) return;
+    if (next > c->max_s && t->mode != KA_CAP) return;
+    if (t->limit_s > 0 && next > t->limit_s) return;
     s->phase = KA_TEST;
     s->k_s = (uint16_t)next;
 }

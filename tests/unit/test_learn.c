@@ -168,6 +168,19 @@ TEST(with_cap_a_client_has_its_own_interval_until_that_has_failed)
     CHECK_INT(30, ka_grant(&s, &ka_conf_default, &cap));
 }
 
+TEST(with_cap_an_interval_of_its_own_above_the_most_is_had_again_when_it_holds)
+{
+    struct ka_terms cap = { 1200, KA_CAP, 0 };
+    struct ka_state s = play(&cap, 300, 150);
+    CHECK_INT(KA_REST, s.phase);
+    for (unsigned i = 0; i < 2000; i++) gap(&s, &cap, UINT16_MAX);
+    CHECK_INT(1200, ka_grant(&s, &ka_conf_default, &cap));
+    CHECK_INT(0, s.ceil_s);
+    for (unsigned i = 0; i < 2000; i++) gap(&s, &cap, 700); /* and what is above does not */
+    CHECK_TRUE(ka_settled(&s, &ka_conf_default, &cap) <= 580);
+    CHECK_TRUE(ka_settled(&s, &ka_conf_default, &cap) >= 540);
+}
+
 TEST(a_client_that_is_only_probed_has_never_more_than_its_own)
 {
     struct ka_terms probe = { 120, KA_PROBE, 0 };
