@@ -15,7 +15,8 @@
  *
  * A network's time-out is a wall: beyond it nothing survives. So one success shows that an interval is below
  * it, and a few failures in a row do not undo that, whatever the noise; without a single success two are
- * enough, and for an interval that has failed before, one is. Why not Mars' counts: docs/keepalive.md.
+ * enough, and for an interval that has failed before, one is; each success takes one more. Why not Mars'
+ * counts: docs/keepalive.md.
  */
 
 enum {
@@ -37,7 +38,7 @@ const struct ka_conf ka_conf_default = {
     .margin_s = 20,
     .good = 5,
     .bad_new = 2 * HALVES_STRONG - 1,
-    .bad_held = 4 * HALVES_STRONG,
+    .bad_held = 5 * HALVES_STRONG,
     .bad_again = HALVES_STRONG,
     .wait_s = 24 * 3600,
     .wait_max_s = 28 * 24 * 3600,
@@ -130,7 +131,7 @@ static void narrow(struct ka_state *s, const struct ka_conf *c)
 {
     uint32_t next = coarse(s->proven_s, c);
     if (next >= s->ceil_s) next = (uint32_t)s->proven_s + c->fine_s;
-    if (next >= s->ceil_s || next > c->max_s) {
+    if (next + ROUNDING_S >= s->ceil_s || next > c->max_s) {
         rest(s, c);
         return;
     }
@@ -218,9 +219,9 @@ static bool success(struct ka_state *s, const struct ka_conf *c, const struct ka
 
 static bool failure(struct ka_state *s, const struct ka_conf *c, const struct ka_event *e)
 {
-    bool has_held = s->good > 0 || s->proven_s >= s->trial_s;
     bool is_again = s->phase == KA_TEST && s->trial_s >= s->ceil_s;
-    uint16_t enough = has_held ? c->bad_held : is_again ? c->bad_again : c->bad_new;
+    uint32_t enough = (is_again ? c->bad_again : c->bad_new) + HALVES_STRONG * (uint32_t)s->good;
+    if (s->proven_s >= s->trial_s || enough > c->bad_held) enough = c->bad_held;
 
     bool is_strong = e->kind == KA_FAIL_STRONG && is_whole(e, s->trial_s);
     if (s->bad < COUNT_MAX) s->bad = (uint8_t)(s->bad + (is_strong ? HALVES_STRONG : HALVES_WEAK));

@@ -77,17 +77,42 @@ TEST(a_weak_failure_is_half_a_strong_one)
     CHECK_TRUE(send(&s, KA_FAIL_WEAK, 240, 240));
 }
 
-TEST(what_has_held_takes_four_failures_in_a_row)
+TEST(each_success_takes_one_more_failure_up_to_five_in_a_row)
+{
+    static const unsigned enough[] = { 2, 3, 4, 5, 5 };
+    for (unsigned held = 0; held < 5; held++) {
+        struct ka_state s;
+        ka_state_init(&s, &ka_conf_default, 0);
+        for (unsigned i = 0; i < held; i++) send(&s, KA_SUCCESS, 240, 240);
+        for (unsigned i = 1; i < enough[held]; i++) CHECK_TRUE(!send(&s, KA_FAIL_STRONG, 240, 240));
+        CHECK_INT(240, s.k_s);
+        CHECK_TRUE(send(&s, KA_FAIL_STRONG, 240, 240));
+        CHECK_INT(80, s.k_s);
+    }
+}
+
+TEST(what_has_held_takes_five_failures_in_a_row)
+{
+    struct ka_state s = play(&free_terms, 300, 150);
+    CHECK_INT(260, s.k_s);
+    for (unsigned i = 0; i < 4; i++) CHECK_TRUE(!send(&s, KA_FAIL_STRONG, 260, 260));
+    send(&s, KA_SUCCESS, 260, 260); /* and a success between them begins the count again */
+    for (unsigned i = 0; i < 4; i++) CHECK_TRUE(!send(&s, KA_FAIL_STRONG, 260, 260));
+    CHECK_TRUE(send(&s, KA_FAIL_STRONG, 260, 260));
+    CHECK_INT(260 / 3, s.k_s);
+}
+
+TEST(what_has_just_failed_is_not_tried_again_a_second_below)
 {
     struct ka_state s;
-    ka_state_init(&s, &ka_conf_default, 0);
-    send(&s, KA_SUCCESS, 240, 240);
-    for (unsigned i = 0; i < 3; i++) send(&s, KA_FAIL_STRONG, 240, 240);
-    CHECK_INT(240, s.k_s);
-    send(&s, KA_SUCCESS, 240, 240); /* and a success between them begins the count again */
-    for (unsigned i = 0; i < 3; i++) CHECK_TRUE(!send(&s, KA_FAIL_STRONG, 240, 240));
-    CHECK_TRUE(send(&s, KA_FAIL_STRONG, 240, 240));
-    CHECK_INT(80, s.k_s);
+    ka_state_init(&s, &ka_conf_default, 64); /* 64, 84, 105: where a drop from 580 by way of 193 comes by */
+    for (unsigned i = 0; i < 200; i++) {
+        uint16_t ceil_s = s.ceil_s, k_s = s.k_s;
+        gap(&s, &free_terms, 90);
+        if (s.phase == KA_FINE && (s.k_s != k_s || s.ceil_s != ceil_s)) CHECK_TRUE(s.k_s + 2 < s.ceil_s);
+    }
+    CHECK_INT(KA_REST, s.phase);
+    CHECK_INT(64, s.k_s);
 }
 
 TEST(only_the_interval_that_was_in_force_is_judged)
