@@ -41,26 +41,34 @@ void keepalive_free(struct keepalive **owner)
     free(ka);
 }
 
+/* After each change of its state or terms: it is counted by what it has settled at. */
+static void classify(struct keepalive *ka, struct ka_entry *e)
+{
+    uint16_t settled_s = keepalive_settled(ka, e);
+    unsigned class = settled_s > 0 ? (settled_s - 1U) / KEEPALIVE_CLASS_S : 0;
+    ka_table_put_into_class(ka->table, e, class < KEEPALIVE_CLASSES ? class : KEEPALIVE_CLASSES - 1);
+}
+
 void keepalive_reload(struct keepalive *ka, const struct ka_conf *learn)
 {
     ka->conf.learn = *learn;
-    for (struct ka_entry *e = ka_table_walk(ka->table, NULL); e != NULL; e = ka_table_walk(ka->table, e))
-        ka_state_mend(&e->state, learn);
 }
 
 /* Bounds this client's trials by what its neighbours know, unless it is its turn, or it has no neighbours. */
-static struct ka_terms terms_of(struct keepalive *ka, const struct ka_who *who, int64_t now_s)
+static void set_terms(struct keepalive *ka, struct ka_entry *e, const struct ka_who *who, int64_t now_s)
 {
     struct ka_terms t = { who->asked_s, who->mode, 0 };
     uint64_t turn = map_hash_u64(who->client) + (uint64_t)(now_s / TRIAL_DAY_S);
     if (turn % TRIAL_TURNS != 0) t.limit_s = ka_prior_limit(ka->prior, &who->net, now_s);
-    return t;
+    e->terms = t;
+    classify(ka, e);
 }
 
 static void learn(struct keepalive *ka, struct ka_entry *e, const struct ka_event *event)
 {
     uint16_t before_s = e->state.k_s;
     if (ka_learn(&e->state, &ka->conf.learn, &e->terms, event)) ka_table_dirty(ka->table, e);
+    classify(ka, e);
     ka->counts.raised += e->state.k_s > before_s;
     ka->counts.lowered += e->state.k_s < before_s;
 }
@@ -142,6 +150,7 @@ static struct ka_entry *get(struct keepalive *ka, const struct ka_who *who, int6
         ka_state_init(&e->state, &ka->conf.learn, ka_prior_get(ka->prior, &who->net, now_s));
         e->in_force_s = who->asked_s;
     }
+    ka_state_mend(&e->state, &ka->conf.learn); /* it may be of before a reload */
     e->used_at_s = now_s;
     return e;
 }
@@ -185,7 +194,7 @@ uint16_t keepalive_connected(struct keepalive *ka, const struct ka_who *who, int
     if (who->mode == KA_CAP) e = get(ka, who, now_s);
     settle_doubt(ka, e, who, now_s);
     judge_return(ka, e, who, now_s);
-    e->terms = terms_of(ka, who, now_s);
+    set_terms(ka, e, who, now_s);
     e->is_connected = true;
     e->in_force_s = grant(ka, e);
     return e->in_force_s;
@@ -209,7 +218,7 @@ uint16_t keepalive_heard(struct keepalive *ka, const struct ka_who *who, enum ka
         return who->asked_s;
     }
     settle_doubt(ka, e, who, now_s);
-    e->terms = terms_of(ka, who, now_s);
+    set_terms(ka, e, who, now_s);
     take(ka, e, who, &event, now_s);
     return grant(ka, e);
 }
@@ -237,7 +246,7 @@ void keepalive_ended(struct keepalive *ka, const struct ka_who *who, const struc
     struct ka_entry *e = ka_table_find(ka->table, who->client, who->net.key);
     if (e == NULL && who->mode == KA_CAP && may_tell(who, end)) {
         e = get(ka, who, now_s);
-        if (e != NULL) e->terms = terms_of(ka, who, now_s);
+        if (e != NULL) set_terms(ka, e, who, now_s);
     }
     if (e == NULL) return;
 
@@ -265,6 +274,7 @@ bool keepalive_restore(struct keepalive *ka, uint64_t client, uint64_t net, cons
     e->state = *state;
     e->terms = (struct ka_terms){ UINT16_MAX, KA_LEARN, 0 };
     ka_state_mend(&e->state, &ka->conf.learn);
+    classify(ka, e);
     return true;
 }
 
@@ -288,13 +298,9 @@ const struct keepalive_counts *keepalive_counts(const struct keepalive *ka)
     return &ka->counts;
 }
 
-void keepalive_count(struct keepalive *ka, struct keepalive_counts *out)
+void keepalive_count(const struct keepalive *ka, struct keepalive_counts *out)
 {
     *out = ka->counts;
     out->entries = ka_table_count(ka->table);
-    for (struct ka_entry *e = ka_table_walk(ka->table, NULL); e != NULL; e = ka_table_walk(ka->table, e)) {
-        uint16_t settled_s = keepalive_settled(ka, e);
-        unsigned class = settled_s > 0 ? (settled_s - 1U) / KEEPALIVE_CLASS_S : 0;
-        out->settled[class < KEEPALIVE_CLASSES ? class : KEEPALIVE_CLASSES - 1]++;
-    }
+    for (unsigned i = 0; i < KEEPALIVE_CLASSES; i++) out->settled[i] = ka_table_count_of_class(ka->table, i);
 }

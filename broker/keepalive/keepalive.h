@@ -46,7 +46,8 @@ struct ka_who {
 enum err keepalive_new(struct keepalive **out, const struct keepalive_conf *conf, int64_t now_s);
 void keepalive_free(struct keepalive **owner);
 
-/* Another configuration, from now on. entries_max and prefixes_max stay. */
+/* Another configuration, from now on; an entry is made to fit it when its client connects. entries_max and
+ * prefixes_max stay. */
 void keepalive_reload(struct keepalive *ka, const struct ka_conf *learn);
 
 /* CONNECT has been accepted. Gives the interval that is in force from now on; asked_s when nothing is known.
@@ -81,7 +82,7 @@ const struct ka_entry *keepalive_next_dirty(struct keepalive *ka);
 const struct ka_entry *keepalive_first(struct keepalive *ka, uint64_t client);
 uint16_t keepalive_settled(const struct keepalive *ka, const struct ka_entry *e);
 
-enum { KEEPALIVE_CLASSES = 20, KEEPALIVE_CLASS_S = 30 };
+enum { KEEPALIVE_CLASSES = KA_CLASSES, KEEPALIVE_CLASS_S = 30 };
 
 struct keepalive_counts {
     uint64_t successes, weak, strong, neutral; /* events that came, by what they were taken for */
@@ -94,7 +95,7 @@ struct keepalive_counts {
 };
 /* What came so far: events, outages, changes. */
 const struct keepalive_counts *keepalive_counts(const struct keepalive *ka);
-/* And what there is now: walks all entries. */
-void keepalive_count(struct keepalive *ka, struct keepalive_counts *out);
+/* And what there is now: kept as entries change, so that it costs the same for a million. */
+void keepalive_count(const struct keepalive *ka, struct keepalive_counts *out);
 
 #endif

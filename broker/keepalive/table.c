@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keepalive/table.h"
+#include "base/check.h"
 #include "base/map.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@ struct ka_table {
     struct list dirty;      /* longest dirty first */
     struct ka_entry *spare; /* by next */
     struct block *blocks;
+    uint32_t of_class[KA_CLASSES];
 };
 
 enum err ka_table_new(struct ka_table **out, uint32_t entries_max)
@@ -92,6 +94,7 @@ static void let_go(struct ka_table *t, struct ka_entry *e)
     unchain(t, e);
     list_remove(&e->of_used);
     list_remove(&e->of_dirty);
+    t->of_class[e->class]--;
     *e = (struct ka_entry){ .next = t->spare };
     t->spare = e;
     t->count--;
@@ -139,6 +142,7 @@ static struct ka_entry *make(struct ka_table *t, uint64_t client, uint64_t net)
     t->spare = spare;
     list_init(&e->of_dirty);
     list_add(&t->used, &e->of_used);
+    t->of_class[e->class]++;
     t->count++;
     return e;
 }
@@ -179,13 +183,20 @@ struct ka_entry *ka_table_next_dirty(struct ka_table *t)
     return e;
 }
 
-struct ka_entry *ka_table_walk(struct ka_table *t, const struct ka_entry *before)
-{
-    struct list *next = before == NULL ? t->used.next : before->of_used.next;
-    return next == &t->used ? NULL : CONTAINER(next, struct ka_entry, of_used);
-}
-
 uint32_t ka_table_count(const struct ka_table *t)
 {
     return t->count;
+}
+
+void ka_table_put_into_class(struct ka_table *t, struct ka_entry *e, unsigned which)
+{
+    DCHECK(which < KA_CLASSES);
+    t->of_class[e->class]--;
+    e->class = (uint8_t)which;
+    t->of_class[which]++;
+}
+
+uint32_t ka_table_count_of_class(const struct ka_table *t, unsigned which)
+{
+    return t->of_class[which];
 }

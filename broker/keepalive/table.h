@@ -16,7 +16,7 @@
 #include "base/list.h"
 #include "keepalive/classify.h"
 
-enum { KA_NETS_OF_CLIENT_MAX = 20, KA_ENTRY_BYTES = 192 };
+enum { KA_NETS_OF_CLIENT_MAX = 20, KA_ENTRY_BYTES = 192, KA_CLASSES = 20 };
 
 struct ka_entry {
     uint64_t client, net; /* hashes */
@@ -24,6 +24,7 @@ struct ka_entry {
     bool is_connected;  /* a connection of now */
     bool is_dirty;      /* to be stored */
     uint8_t doubt_kind; /* enum ka_kind: a failure that may turn out to be an outage's; not yet in state */
+    uint8_t class;      /* it is counted in; the table's */
     uint16_t doubt_gap_s, doubt_in_force_s;
     uint16_t in_force_s; /* of the connection of now, or the last one */
     struct ka_terms terms;
@@ -52,9 +53,11 @@ void ka_table_dirty(struct ka_table *t, struct ka_entry *e);
 /* The entry that has been dirty for longest, no longer dirty now; NULL: none is. */
 struct ka_entry *ka_table_next_dirty(struct ka_table *t);
 
-/* All of them, longest unused first: NULL before the first. No changes between. */
-struct ka_entry *ka_table_walk(struct ka_table *t, const struct ka_entry *before);
-
 uint32_t ka_table_count(const struct ka_table *t);
+
+/* Entries are counted by class, so that nobody has to walk them for it: a new one is in class 0, and one that
+ * goes is in none. */
+void ka_table_put_into_class(struct ka_table *t, struct ka_entry *e, unsigned which);
+uint32_t ka_table_count_of_class(const struct ka_table *t, unsigned which);
 
 #endif

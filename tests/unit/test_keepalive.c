@@ -114,6 +114,60 @@ TEST(an_end_on_one_network_says_nothing_once_the_client_is_on_another)
     keepalive_free(&ka);
 }
 
+/* As keepalive_count() has it, one by one. */
+static void check_counted(struct keepalive *ka, uint64_t clients)
+{
+    struct keepalive_counts now;
+    uint32_t entries = 0, settled[KEEPALIVE_CLASSES] = { 0 };
+    for (uint64_t client = 1; client <= clients; client++)
+        for (const struct ka_entry *e = keepalive_first(ka, client); e != NULL; e = e->next) {
+            unsigned class = (keepalive_settled(ka, e) - 1u) / KEEPALIVE_CLASS_S;
+            settled[class < KEEPALIVE_CLASSES ? class : KEEPALIVE_CLASSES - 1]++;
+            entries++;
+        }
+    keepalive_count(ka, &now);
+    CHECK_INT(entries, now.entries);
+    for (unsigned i = 0; i < KEEPALIVE_CLASSES; i++) CHECK_INT(settled[i], now.settled[i]);
+}
+
+TEST(entries_are_counted_where_they_have_settled_through_all_that_they_do)
+{
+    enum { CLIENTS = 60 };
+    struct keepalive_conf conf = { ka_conf_default, CLIENTS, 100 }; /* fewer than ways: some go */
+    struct ka_conf shorter = ka_conf_default;
+    struct ka_state old = { .k_s = 130, .proven_s = 150, .ceil_s = 170, .phase = KA_REST };
+    struct keepalive *ka;
+    uint64_t rng = 5;
+    int64_t now_s = 1000;
+    CHECK_INT(ERR_OK, keepalive_new(&ka, &conf, 0));
+    for (unsigned i = 0; i < 20; i++) CHECK_TRUE(keepalive_restore(ka, i + 1, 77, &old));
+    check_counted(ka, CLIENTS);
+    for (unsigned i = 0; i < 4000; i++) {
+        rng = rng * UINT64_C(6364136223846793005) + 1442695040888963407u;
+        uint64_t client = (rng >> 40) % CLIENTS + 1;
+        struct ka_who who = who_of(client, (uint8_t)((rng >> 36) % 2),
+                                   client % 3 == 0   ? KA_CAP
+                                   : client % 3 == 1 ? KA_LEARN
+                                                     : KA_PROBE);
+        uint16_t k_s = keepalive_connected(ka, &who, now_s);
+        for (unsigned n = 0; n < (rng >> 33) % 7; n++) pings(ka, &who, k_s, &now_s);
+        keepalive_renew(ka, &who);
+        if (k_s > 200 + 10 * client) dies(ka, &who, k_s, &now_s);
+        if (i % 100 == 0) check_counted(ka, CLIENTS);
+    }
+    shorter.max_s = 300;
+    keepalive_reload(ka, &shorter);
+    for (uint64_t client = 1; client <= CLIENTS; client++) { /* who has been here since is counted by that */
+        struct ka_who who = who_of(client, 0, KA_LEARN);
+        keepalive_connected(ka, &who, now_s);
+    }
+    check_counted(ka, CLIENTS);
+    struct keepalive_counts now;
+    keepalive_count(ka, &now);
+    for (unsigned i = 300 / KEEPALIVE_CLASS_S; i < KEEPALIVE_CLASSES; i++) CHECK_INT(0, now.settled[i]);
+    keepalive_free(&ka);
+}
+
 TEST(with_cap_there_is_no_entry_before_there_is_evidence)
 {
     struct keepalive *ka = open_learner();
