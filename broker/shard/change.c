@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shard/change.h"
+#include "shard/delayed.h"
 #include "shard/guard.h"
 #include "shard/on_login.h"
 #include "shard/shard_int.h"
@@ -98,6 +99,7 @@ static enum err call_change(struct shard *sh, void *arg)
     sh->rechecks = true;
     sh->recheck_at = 0;
     ways_reload(sh);
+    if (sh->delayed != NULL) delayed_reload(sh);
     memory_turn(sh); /* its limit may be a new one */
     backoff_learn(sh);
     return ERR_OK;

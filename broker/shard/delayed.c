@@ -14,8 +14,9 @@
  */
 
 struct delayed {
-    struct gauge count; /* of all shards */
-    struct due due;     /* all but what is being read or moved; there is always room for these, too */
+    struct gauge count;  /* of all shards */
+    struct gauge places; /* so many may be admitted: there is room in `due` for each of them */
+    struct due due;      /* all but what is being read or moved; there is always room for these, too */
     struct due_entry asked;
     bool is_reading;
     uint32_t limit; /* of the next page */
@@ -32,8 +33,10 @@ enum err delayed_new(struct delayed **out, uint32_t messages_max)
     enum err rc = d == NULL ? ERR_NOMEM : due_reserve(&d->due, messages_max);
     *out = d;
     if (rc != ERR_OK) delayed_free(out);
-    if (rc == ERR_OK) d->limit = 1;
-    return rc;
+    if (rc != ERR_OK) return rc;
+    gauge_set(&d->places, messages_max);
+    d->limit = 1;
+    return ERR_OK;
 }
 
 void delayed_free(struct delayed **owner)
@@ -45,9 +48,22 @@ void delayed_free(struct delayed **owner)
     free(d);
 }
 
+void delayed_reload(struct shard *sh)
+{
+    struct delayed *d = sh->delayed;
+    uint32_t most = sh->config->max_delayed_messages;
+    if (due_reserve(&d->due, most) == ERR_OK)
+        gauge_set(&d->places, most);
+    else
+        log_event(sh->log, EVENT_MEMORY_REFUSED, LOG_STR("for", "max_delayed_messages"));
+}
+
+/* Another shard may have heard of a new limit before shard 0 has made room for it. */
 bool delayed_admit(struct shard *sh)
 {
-    if (!gauge_take(&sh->all->at[0]->delayed->count, sh->config->max_delayed_messages)) return false;
+    struct delayed *d = sh->all->at[0]->delayed;
+    uint32_t places = gauge_count(&d->places), most = sh->config->max_delayed_messages;
+    if (!gauge_take(&d->count, most < places ? most : places)) return false;
     metrics_add(sh->metrics, METRIC_delayed_messages, 1);
     return true;
 }

@@ -32,6 +32,9 @@ struct delayed;
 enum err delayed_new(struct delayed **out, uint32_t messages_max);
 void delayed_free(struct delayed **owner);
 
+/* max_delayed_messages may be another one. */
+void delayed_reload(struct shard *sh);
+
 /* May one more come? It is counted then. By the publisher's shard, before its ENQUEUE. */
 bool delayed_admit(struct shard *sh);
 /* It has not come after all, or it has gone. */

@@ -315,6 +315,12 @@ class Options(Case):
         self.assertEqual([code >= 0x80 for code in self.changes("max_delayed_messages 9", "max_delayed_messages 0", look)],
                          [False, True])
 
+    def test_more_delayed_messages(self):
+        def look(b):
+            c = self.client(b, "c")
+            return [c.publish("$delayed/1000/a", b"x", 1) >= 0x80 for _ in range(9)].count(False)
+        self.assertEqual(self.changes("max_delayed_messages 2", "max_delayed_messages 9", look), (2, 7))
+
     def test_who_may_come(self):
         def look(b):
             c = kit.Client(b.port)

@@ -279,6 +279,20 @@ TEST(at_the_limit_one_more_is_refused_until_one_has_gone)
     free_rig(r);
 }
 
+TEST(a_higher_limit_holds_when_there_is_room_for_it)
+{
+    struct rig *r = new_rig(1);
+    CHECK_INT(ROUTE_PENDING, publish(r, "1", SECOND, false));
+    r->config.max_delayed_messages = 500; /* the shard of the publisher knows it, shard 0 does not yet */
+    CHECK_INT(ROUTE_REFUSED, publish(r, "2", SECOND, false));
+    delayed_reload(r->shards->at[0]);
+    for (int i = 1; i < 500; i++) CHECK_INT(ROUTE_PENDING, publish(r, "x", SECOND, false));
+    CHECK_INT(ROUTE_REFUSED, publish(r, "y", SECOND, false));
+    pass(r, SECOND);
+    CHECK_INT(500, r->moves);
+    free_rig(r);
+}
+
 TEST(of_equal_delays_many_are_read_at_once_and_none_is_missed)
 {
     enum { COUNT = 3000 };
