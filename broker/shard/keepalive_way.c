@@ -219,11 +219,13 @@ uint16_t way_found(const struct shard *sh, uint64_t client)
 
 /* --- signs of life */
 
-/* PINGREQs that its own interval would have cost in this gap. */
-static void count_saved(struct shard *sh, const struct conn *c, const struct ka_who *who, uint32_t gap_s)
+/* PINGREQs that its own interval would have cost since its last packet, whoever else kept the way open. */
+static void count_saved(struct shard *sh, const struct conn *c, const struct way *w, uint64_t silent_ms)
 {
-    if (who->mode != KA_LEARN || c->keepalive_s <= who->asked_s || gap_s <= who->asked_s) return;
-    metrics_add(sh->metrics, METRIC_keepalive_pings_saved_total, (gap_s - 1) / who->asked_s);
+    uint64_t asked_ms = (uint64_t)w->who.asked_s * 1000;
+    bool is_longer = w->who.mode == KA_LEARN && c->keepalive_s > w->who.asked_s;
+    if (!is_longer || asked_ms == 0 || silent_ms <= asked_ms) return;
+    metrics_add(sh->metrics, METRIC_keepalive_pings_saved_total, (silent_ms - 1) / asked_ms);
 }
 
 /* What the learner would grant now is in force at once where the kernel's probes are. The client's own
@@ -243,7 +245,6 @@ void way_sign(struct shard *sh, struct conn *c, enum ka_sign sign, uint64_t gap_
     struct ka_who who = way_who(sh, c);
     if (is_nowhere(&who.net)) return;
     uint32_t gap = gap_s < UINT32_MAX ? (uint32_t)gap_s : UINT32_MAX;
-    if (sign == KA_SIGN_PACKET) count_saved(sh, c, &who, gap);
     uint16_t k_s = keepalive_heard(sh->ways.learner, &who, sign, gap, now_s(sh));
     ways_note(sh);
     grow(sh, c, way_of(c), k_s);
@@ -256,6 +257,7 @@ void way_heard(struct shard *sh, struct conn *c, uint64_t silent_ms)
     struct way *w = way_of(c);
     struct transport_facts f;
     uint64_t gap_ms = silent_ms;
+    if (w != NULL) count_saved(sh, c, w, silent_ms);
     if (w != NULL && w->ack_ms > c->seen_ms) gap_ms = sh->now_ms - w->ack_ms;
     if (c->is_spoiled || c->is_pushed) {
         if (!way_facts(c, &f)) return;

@@ -339,6 +339,34 @@ TEST(clients_are_counted_where_they_stand_however_far_it_may_go)
     end();
 }
 
+TEST(what_was_learned_is_in_the_metrics)
+{
+    uint16_t told;
+    begin(far);
+    unsigned link = come(MQTT_V5, 60, "ll-keepalive", "learn", &told);
+    for (int i = 0; i < 30; i++) { /* its network has no limit */
+        pass(told);
+        ping(link);
+        if (i % 6 != 5) continue;
+        send_disconnect(link);
+        rig_settle();
+        pass(3);
+        link = come(MQTT_V5, 60, "ll-keepalive", "learn", &told);
+    }
+    int64_t changes = after_fold(METRIC_keepalive_changed_total);
+    CHECK_TRUE(changes >= 4);
+    CHECK_TRUE(rig_metric(METRIC_keepalive_survived_total) >= 25);
+    CHECK_TRUE(rig_metric(METRIC_keepalive_pings_saved_total) >= 30 * (240 / 60 - 1));
+    CHECK_INT(1, rig_metric(METRIC_keepalive_upto_480) + rig_metric(METRIC_keepalive_above_480));
+    CHECK_INT(0, rig_metric(METRIC_keepalive_doubts_total));
+    pass(told + 120u); /* it is here some time after its ping was due: another cause is as likely */
+    come(MQTT_V5, 60, "ll-keepalive", "learn", &told);
+    CHECK_INT(1, after_fold(METRIC_keepalive_doubts_total));
+    CHECK_INT(1, rig_metric(METRIC_keepalive_deaths_total));
+    CHECK_INT(changes, rig_metric(METRIC_keepalive_changed_total));
+    end();
+}
+
 /* option: keepalive_clients */
 TEST(of_more_clients_than_it_may_know_the_learner_knows_the_last)
 {
