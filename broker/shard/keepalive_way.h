@@ -9,7 +9,7 @@
  *   a probe -> later: answered?                          /
  *   the end, and how -> way_ended; who comes back -> way_connected
  *
- * An idle connection has three bits of it. Only what is not as it always is has a struct way: a client that
+ * An idle connection has four bits of it. Only what is not as it always is has a struct way: a client that
  * was told another interval than its own, that is probed, that names its network; and for some seconds one
  * that was sent something after a long silence. Nothing here is done per packet: the hot path compares how
  * long it was silent, and asks for a bit.

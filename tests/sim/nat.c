@@ -22,13 +22,13 @@ static const char usage[] =
     "           [--rules ours|mars|halving|fixed] [--how connect|explore|cap] [--clients N]\n"
     "           [--scenario independent|outages|switch|restart|clockjump|late|change|prefix]\n"
     "           [--nat reset|silent|mixed] [--slow] [--session HOURS] [--push MINUTES]\n"
-    "           [--deaths-max N] [--neutral-max N] [--out-max N] [--each] [--no-bounds]\n";
+    "           [--deaths-max N] [--out-max N] [--each] [--no-bounds]\n";
 
 struct options {
     struct world_conf world;
     uint64_t seeds;
     uint32_t deaths_max;
-    uint64_t neutral_max, out_max; /* in all: changes by neutral events, clients out of the band */
+    uint64_t out_max; /* clients out of the band, of all */
     bool each, no_bounds;
 };
 
@@ -78,16 +78,13 @@ static void option_of_world(struct world_conf *w, int option, const char *value)
 static void read_options(struct options *o, int argc, char **argv)
 {
     static const struct option long_options[] = {
-        { "timeout", 1, NULL, 't' },    { "noise", 1, NULL, 'p' },
-        { "seed", 1, NULL, 's' },       { "days", 1, NULL, 'd' },
-        { "clients", 1, NULL, 'c' },    { "rules", 1, NULL, 'r' },
-        { "scenario", 1, NULL, 'S' },   { "how", 1, NULL, 'h' },
-        { "nat", 1, NULL, 'N' },        { "session", 1, NULL, 'H' },
-        { "push", 1, NULL, 'P' },       { "seeds", 1, NULL, 'n' },
-        { "deaths-max", 1, NULL, 'D' }, { "neutral-max", 1, NULL, 'E' },
-        { "out-max", 1, NULL, 'O' },    { "slow", 0, NULL, 'w' },
-        { "each", 0, NULL, 'e' },       { "no-bounds", 0, NULL, 'b' },
-        { "help", 0, NULL, '?' },       { NULL, 0, NULL, 0 },
+        { "timeout", 1, NULL, 't' },    { "noise", 1, NULL, 'p' },     { "seed", 1, NULL, 's' },
+        { "days", 1, NULL, 'd' },       { "clients", 1, NULL, 'c' },   { "rules", 1, NULL, 'r' },
+        { "scenario", 1, NULL, 'S' },   { "how", 1, NULL, 'h' },       { "nat", 1, NULL, 'N' },
+        { "session", 1, NULL, 'H' },    { "push", 1, NULL, 'P' },      { "seeds", 1, NULL, 'n' },
+        { "deaths-max", 1, NULL, 'D' }, { "out-max", 1, NULL, 'O' },   { "slow", 0, NULL, 'w' },
+        { "each", 0, NULL, 'e' },       { "no-bounds", 0, NULL, 'b' }, { "help", 0, NULL, '?' },
+        { NULL, 0, NULL, 0 },
     };
     *o = (struct options){ .seeds = 1,
                            .deaths_max = DEATHS_MAX,
@@ -102,7 +99,6 @@ static void read_options(struct options *o, int argc, char **argv)
         case 'n': o->seeds = (uint64_t)number(optarg, 1, 1e6); break;
         case 'w': o->world.is_slow = true; break;
         case 'D': o->deaths_max = (uint32_t)number(optarg, 0, 1e6); break;
-        case 'E': o->neutral_max = (uint64_t)number(optarg, 0, 1e6); break;
         case 'O': o->out_max = (uint64_t)number(optarg, 0, 1e6); break;
         case 'e': o->each = true; break;
         case 'b': o->no_bounds = true; break;
@@ -205,7 +201,6 @@ int main(int argc, char **argv)
     read_options(&o, argc, argv);
     for (uint64_t i = 0; i < o.seeds; i++) run_seed(&o, o.world.seed + i, &s);
     print(&o, &s);
-    bool holds = s.deaths_max <= o.deaths_max && s.clients - s.in_band <= o.out_max &&
-                 s.neutral_changes <= o.neutral_max;
+    bool holds = s.deaths_max <= o.deaths_max && s.clients - s.in_band <= o.out_max && s.neutral_changes == 0;
     return !holds && !o.no_bounds;
 }
