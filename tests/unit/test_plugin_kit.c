@@ -103,8 +103,10 @@ void rig_stop(struct rig *r)
     plugins_stop(r->plugins, RIG_LONG_MS);
 }
 
+/* plugins_free by itself leaves behind who has not ended in a moment. */
 void rig_fini(struct rig *r)
 {
+    rig_stop(r);
     hook_client_unref(&r->client);
     hooks_unref(&r->hooks);
     plugins_free(&r->plugins);
