@@ -16,6 +16,7 @@
 #include "log/log_int.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Of records, each a struct log_record and its line. */
 struct queue {
@@ -153,9 +154,24 @@ static void write_fields(const struct log *l, struct written *w, const struct st
     w->head.size = (uint16_t)w->line.len;
 }
 
+/* Who starts a broker looks at his terminal, wherever the log goes. Written at once: the process may be about
+ * to end. */
+static void tell_who_starts(const struct written *w)
+{
+    struct log_sink terminal = { .fd = STDERR_FILENO };
+    (void)log_sink_write_fd(&terminal, &w->head, w->line.at); /* if he does not listen, he does not */
+}
+
+static bool is_for_who_starts(const struct log *l, enum event e)
+{
+    bool starts = l != NULL && (shared_word_get(&l->wanted) & LOG_WANTS_START) != 0;
+    return starts && log_event_rows[e].level == LOG_LEVEL_ERROR;
+}
+
 void log_fields(struct log *l, enum event e, const struct log_field *fields)
 {
-    if (!log_wants(l, e)) return;
+    bool is_wanted = log_wants(l, e), tells = is_for_who_starts(l, e);
+    if (!is_wanted && !tells) return;
     struct style style;
     lock_take(&l->lock);
     style_locked(l, &style);
@@ -165,6 +181,8 @@ void log_fields(struct log *l, enum event e, const struct log_field *fields)
 
     struct written w;
     write_fields(l, &w, &style, e, fields);
+    if (tells) tell_who_starts(&w);
+    if (!is_wanted) return;
 
     lock_take(&l->lock);
     append_locked(l, &w);
@@ -348,6 +366,11 @@ enum err log_open(struct log **out, const struct log_conf *conf)
     }
     *out = l;
     return rc;
+}
+
+void log_started(struct log *l)
+{
+    shared_word_set(&l->wanted, shared_word_get(&l->wanted) & ~(unsigned)LOG_WANTS_START);
 }
 
 /* The last burst of a peer has no next line that would count it. */

@@ -40,6 +40,8 @@ enum {
     LOG_WANTS_SUBSCRIBE = 1 << LOG_LEVELS_COUNT,
     LOG_WANTS_UNSUBSCRIBE = LOG_WANTS_SUBSCRIBE << 1,
     LOG_WANTS_NO_CONNECTIONS = LOG_WANTS_SUBSCRIBE << 2, /* that come and go */
+    LOG_WANTS_START = LOG_WANTS_SUBSCRIBE
+                      << 3, /* until log_started: errors on stderr, whatever else is wanted */
 };
 
 enum event {
@@ -77,6 +79,9 @@ struct log_field {
 struct log;
 
 enum err log_open(struct log **out, const struct log_conf *conf);
+
+/* LOG_WANTS_START is over. */
+void log_started(struct log *l);
 
 /* Writes what is queued, and closes. */
 void log_close(struct log **owner);

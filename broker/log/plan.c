@@ -22,7 +22,7 @@ enum err log_plan_new(struct log_plan **out, const struct log_conf *conf, size_t
     if (conf->dests_count > LOG_DESTS_MAX) return ERR_RANGE;
     struct log_plan *p = calloc(1, sizeof *p);
     if (p == NULL) return ERR_NOMEM;
-    p->wanted = conf->dests_count > 0 ? conf->levels : 0;
+    p->wanted = conf->dests_count > 0 ? conf->levels : conf->levels & LOG_WANTS_START;
     p->stamps = conf->timestamps;
     if (conf->stamp != NULL) snprintf(p->stamp, sizeof p->stamp, "%s", conf->stamp);
     enum err rc = ERR_OK;

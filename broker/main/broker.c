@@ -194,6 +194,7 @@ static enum err accept_connections(struct broker *b)
     if (rc != ERR_OK) return rc;
     log_publish(b->log, shards_log_line, b->shards);
     log_event(b->log, EVENT_BROKER_READY, LOG_NUM("listeners", counts.opened));
+    log_started(b->log);
     return ERR_OK;
 }
 

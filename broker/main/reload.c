@@ -43,10 +43,22 @@ static struct log_conf log_conf_of(const struct config *config, const struct con
     };
 }
 
+/* Errors are on the terminal anyway. */
+static bool shows_errors(const struct config *config)
+{
+    bool shows = false;
+    for (size_t i = 0; i < config->log_dests_count; i++) {
+        const char *sink = config->log_dests[i].sink;
+        shows |= strcmp(sink, "stderr") == 0 || strcmp(sink, "stdout") == 0;
+    }
+    return shows && (config->log_types & 1u << LOG_LEVEL_ERROR) != 0;
+}
+
 enum err broker_open_log(struct broker *b, const struct config *config)
 {
     struct log_dest dests[CONFIG_DESTS_MAX];
     struct log_conf conf = log_conf_of(config, NULL, dests);
+    if (!shows_errors(config)) conf.levels |= LOG_WANTS_START;
     enum err rc = log_open(&b->log, &conf);
     if (rc != ERR_OK)
         fprintf(stderr, "longlinkd: log_dest: cannot be opened: %s\n",

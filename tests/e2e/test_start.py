@@ -87,6 +87,39 @@ class Configuration(kit.Test):
         self.assertNotIn("broker-ready", out)
 
 
+    def test_who_starts_it_sees_why_it_does_not_wherever_the_log_goes(self):
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            s.listen()
+            port = s.getsockname()[1]
+            for log in ("log_dest none", "log_type none", "log_dest file /dev/null"):
+                path = self.file(f"listener {port} 127.0.0.1\nallow_anonymous true\n{log}\n")
+                out = kit.run(kit.program(), "-c", path, status=1)
+                self.assertEqual(len(re.findall(r" error listener-failed .*Address already in use", out)), 1, log)
+            path = self.file(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+            self.assertEqual(kit.run(kit.program(), "-c", path, status=1).count("listener-failed"), 1)
+
+    def test_a_directory_that_cannot_be_made_is_named_without_a_log_as_well(self):
+        path = self.file("listener 0 127.0.0.1\nallow_anonymous true\nuser root\nlog_dest none\n"
+                         "persistence_location /dev/null/there\n")
+        self.assertRegex(kit.run(kit.program(), "-c", path, status=1),
+                         r' error store-failed persistence_location="/dev/null/there" .*Not a directory')
+
+    def test_once_it_runs_the_log_is_where_it_is_to_be(self):
+        d = tempfile.TemporaryDirectory(prefix="longlink-e2e.")
+        self.addCleanup(d.cleanup)
+        log = os.path.join(d.name, "log")
+        b = kit.Broker(f"log_dest file {log}")
+        self.addCleanup(b.remove)
+        self.addCleanup(self.stop_well, b)
+        kit.wait_file(log, " broker-ready ")
+        with open(b.conf, "a") as f:
+            f.write("no_such_option\n")
+        b.process.send_signal(signal.SIGHUP)
+        kit.wait_file(log, " reload-failed ")
+        self.assertEqual(b.text(), "")
+
+
 class Ports(kit.Test):
     def test_p_without_a_configuration_serves_this_machine(self):
         b = self.broker(listener="", allow="", flags=["-p", "0", "-v"])
