@@ -133,6 +133,7 @@ struct config_listener {
 struct config_dest {
     char sink[16]; /* stderr stdout file syslog topic */
     char path[CONFIG_TEXT_BYTES];
+    struct config_origin set_at;
 };
 
 struct config {

@@ -100,6 +100,7 @@ static bool dest_add(const struct place *p, const char *sink, const char *path)
     struct config_dest *d = &c->log_dests[c->log_dests_count++];
     snprintf(d->sink, sizeof d->sink, "%s", sink);
     snprintf(d->path, sizeof d->path, "%s", path);
+    d->set_at = place_origin(p);
     return true;
 }
 

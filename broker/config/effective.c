@@ -43,12 +43,14 @@ static void print_log(const struct config *c, FILE *to)
     static const char *const words[] = { "error", "warning",   "notice",     "information",
                                          "debug", "subscribe", "unsubscribe" };
     char dest[CONFIG_ORIGIN_BYTES], type[CONFIG_ORIGIN_BYTES];
-    config_origin_print(c, c->origins[CONFIG_ID_log_dest], dest);
     config_origin_print(c, c->origins[CONFIG_ID_log_type], type);
+    config_origin_print(c, c->origins[CONFIG_ID_log_dest], dest);
     if (c->log_dests_count == 0) fprintf(to, "log_dest none  # %s\n", dest);
-    for (size_t i = 0; i < c->log_dests_count; i++)
+    for (size_t i = 0; i < c->log_dests_count; i++) {
+        config_origin_print(c, c->log_dests[i].set_at, dest);
         fprintf(to, "log_dest %s%s%s  # %s\n", c->log_dests[i].sink,
                 c->log_dests[i].path[0] != '\0' ? " " : "", c->log_dests[i].path, dest);
+    }
     if (c->log_types == 0) fprintf(to, "log_type none  # %s\n", type);
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if ((c->log_types & 1u << i) != 0) fprintf(to, "log_type %s  # %s\n", words[i], type);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /*
  * The configuration, read again: everything that can be wrong is found before anything changes.
@@ -54,28 +55,51 @@ static bool shows_errors(const struct config *config)
     return shows && (config->log_types & 1u << LOG_LEVEL_ERROR) != 0;
 }
 
+static void tell_unwritable(const struct config *config, const struct config_dest *d, int why)
+{
+    char set_at[CONFIG_ORIGIN_BYTES];
+    config_origin_print(config, d->set_at, set_at);
+    fprintf(stderr,
+            "error: %s: option 'log_dest': value '%s %s' cannot be opened: %s; allowed: a file that can be "
+            "written\n",
+            set_at, d->sink, d->path, strerror(why));
+}
+
+/* Which one it was. */
+static void tell_unopened(const struct config *config, const struct log_conf *conf, enum err rc)
+{
+    struct log_plan *plan;
+    size_t bad;
+    if (rc == ERR_SYS && log_plan_new(&plan, conf, &bad) == ERR_SYS)
+        tell_unwritable(config, &config->log_dests[bad], errno);
+    else
+        fprintf(stderr, "longlinkd: the log cannot be opened: %s\n", err_text(rc));
+}
+
 enum err broker_open_log(struct broker *b, const struct config *config)
 {
     struct log_dest dests[CONFIG_DESTS_MAX];
     struct log_conf conf = log_conf_of(config, NULL, dests);
     if (!shows_errors(config)) conf.levels |= LOG_WANTS_START;
     enum err rc = log_open(&b->log, &conf);
-    if (rc != ERR_OK)
-        fprintf(stderr, "longlinkd: log_dest: cannot be opened: %s\n",
-                rc == ERR_SYS ? strerror(errno) : err_text(rc));
+    if (rc != ERR_OK) tell_unopened(config, &conf, rc);
     return rc;
 }
 
 static enum err plan_log(struct broker *b, struct log_plan **out, const struct config *config)
 {
     struct log_dest dests[CONFIG_DESTS_MAX];
+    char set_at[CONFIG_ORIGIN_BYTES];
     size_t bad;
     struct log_conf conf = log_conf_of(config, b->config, dests);
     enum err rc = log_plan_new(out, &conf, &bad);
-    if (rc != ERR_OK)
+    int why = errno;
+    if (rc != ERR_OK) {
+        config_origin_print(config, config->log_dests[bad].set_at, set_at);
         log_event(b->log, EVENT_LOG_DEST_FAILED, LOG_STR("log_dest", dests[bad].sink),
-                  LOG_STR("path", dests[bad].path),
-                  LOG_STR("error", rc == ERR_SYS ? strerror(errno) : err_text(rc)));
+                  LOG_STR("path", dests[bad].path), LOG_STR("set_at", set_at),
+                  LOG_STR("error", rc == ERR_SYS ? strerror(why) : err_text(rc)));
+    }
     return rc;
 }
 
@@ -88,6 +112,31 @@ void broker_log_warnings(struct broker *b, const struct config_notes *notes)
         else
             log_event(b->log, EVENT_CONFIG_WARNING, LOG_STR("warning", n->text));
     }
+}
+
+/* Could it be opened for writing? Nothing is made: 0, or the errno. */
+static int why_unwritable(const char *path)
+{
+    char folder[CONFIG_TEXT_BYTES];
+    if (access(path, W_OK) == 0) return 0;
+    if (errno != ENOENT) return errno;
+    snprintf(folder, sizeof folder, "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (slash != NULL) slash[slash == folder ? 1 : 0] = '\0';
+    return access(slash == NULL ? "." : folder, W_OK | X_OK) == 0 ? 0 : errno;
+}
+
+static enum err try_log(const struct config *config)
+{
+    enum err rc = ERR_OK;
+    for (size_t i = 0; i < config->log_dests_count; i++) {
+        const struct config_dest *d = &config->log_dests[i];
+        int why = strcmp(d->sink, "file") == 0 ? why_unwritable(d->path) : 0;
+        if (why == 0) continue;
+        tell_unwritable(config, d, why);
+        rc = ERR_SYS;
+    }
+    return rc;
 }
 
 enum err broker_try(struct config *config)
@@ -105,9 +154,10 @@ enum err broker_try(struct config *config)
         free(config);
         return rc;
     }
+    enum err log_rc = try_log(config);
     rc = doors_try(log, config);
     log_close(&log);
-    return rc;
+    return rc == ERR_OK ? log_rc : rc;
 }
 
 static void tell_kept(void *ctx, const struct config_change *change)

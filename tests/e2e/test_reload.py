@@ -201,7 +201,7 @@ class Log(Case):
         b = self.broker("message_size_limit 10")
         c = self.client(b, "c")
         said = self.reload(b, "message_size_limit 20\nlog_dest file /no/such/folder/log", expect="failed")
-        self.assertRegex(said, r'log-dest-failed .*path="/no/such/folder/log"')
+        self.assertRegex(said, r'log-dest-failed .*path="/no/such/folder/log" set_at=".*conf:\d+"')
         self.assertEqual(c.publish("a", b"x" * 15, 1), NOT_ALLOWED)
 
     def test_a_file_is_opened_again_also_when_something_is_wrong(self):

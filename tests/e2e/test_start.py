@@ -87,6 +87,23 @@ class Configuration(kit.Test):
         self.assertNotIn("broker-ready", out)
 
 
+    def test_a_log_file_that_cannot_be_written_is_named_with_its_line(self):
+        d = tempfile.TemporaryDirectory(prefix="longlink-e2e.")
+        self.addCleanup(d.cleanup)
+        new = os.path.join(d.name, "new")
+        path = self.file(f"listener 0 127.0.0.1\nallow_anonymous true\nlog_dest file {new}\n"
+                         "log_dest file /dev/null/log\nlog_dest stderr\n")
+        for flags in ([], ["-t"]):
+            out = kit.run(kit.program(), "-c", path, *flags, status=1)
+            self.assertIn(f"error: {path}:4: option 'log_dest': value 'file /dev/null/log' cannot be opened: "
+                          "Not a directory; allowed: ", out)
+            if os.path.exists(new):
+                os.unlink(new)
+        kit.run(kit.program(), "-c", self.file(f"listener 1\nallow_anonymous true\nlog_dest file {new}\n"), "-t")
+        self.assertFalse(os.path.exists(new))  # -t makes nothing
+        out = kit.run(kit.program(), "-c", path, "--print-config")
+        self.assertIn(f"log_dest file {new}  # {path}:3\nlog_dest file /dev/null/log  # {path}:4\n", out)
+
     def test_who_starts_it_sees_why_it_does_not_wherever_the_log_goes(self):
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
