@@ -72,8 +72,11 @@ static enum err run_in_memory(struct broker *b)
 static enum err store_failed(struct broker *b, const char *why, enum err rc)
 {
     const struct passwd *user = getpwuid(geteuid());
+    char set_at[CONFIG_ORIGIN_BYTES];
+    config_origin_print(b->config, b->config->origins[CONFIG_ID_persistence_location], set_at);
     log_event(b->log, EVENT_STORE_FAILED, LOG_STR("persistence_location", b->state_dir),
-              LOG_STR("user", user == NULL ? "" : user->pw_name), LOG_STR("error", why));
+              LOG_STR("set_at", set_at), LOG_STR("user", user == NULL ? "" : user->pw_name),
+              LOG_STR("error", why));
     return rc;
 }
 
@@ -198,6 +201,13 @@ static enum err accept_connections(struct broker *b)
     return ERR_OK;
 }
 
+static enum err become_user(const struct config *config)
+{
+    char set_at[CONFIG_ORIGIN_BYTES];
+    config_origin_print(config, config->origins[CONFIG_ID_user], set_at);
+    return drop_to_user(config->user, set_at);
+}
+
 static enum err start(struct broker *b, struct config *config, const struct config_notes *notes)
 {
     enum err rc = broker_open_log(b, config);
@@ -207,7 +217,7 @@ static enum err start(struct broker *b, struct config *config, const struct conf
     }
     broker_log_warnings(b, notes);
     rc = open_all(b, config);
-    if (rc == ERR_OK) rc = drop_to_user(b->config->user);
+    if (rc == ERR_OK) rc = become_user(b->config);
     if (rc == ERR_OK) rc = start_shards(b);
     if (rc == ERR_OK) rc = start_plugins(b);
     if (rc == ERR_OK) rc = accept_connections(b);

@@ -28,11 +28,12 @@ enum err drop_to_background(void)
     return ERR_OK;
 }
 
-enum err drop_pid_file(const char *path)
+enum err drop_pid_file(const char *path, const char *set_at)
 {
     FILE *f = fopen(path, "we");
     if (f == NULL || fprintf(f, "%ld\n", (long)getpid()) < 0 || fclose(f) != 0) {
-        fprintf(stderr, "longlinkd: pid_file %s: %s\n", path, strerror(errno));
+        fprintf(stderr, "error: %s: option 'pid_file': value '%s' cannot be written: %s\n", set_at, path,
+                strerror(errno));
         return ERR_SYS;
     }
     return ERR_OK;
@@ -44,17 +45,20 @@ static const struct passwd *find_user(const char *name)
     return p == NULL && strcmp(name, "longlink") == 0 ? getpwnam("nobody") : p;
 }
 
-enum err drop_to_user(const char *name)
+enum err drop_to_user(const char *name, const char *set_at)
 {
     if (geteuid() != 0 || strcmp(name, "root") == 0) return ERR_OK;
     const struct passwd *p = find_user(name);
     if (p == NULL) {
-        fprintf(stderr, "longlinkd: user %s: no such user; create it, or name another with the option user\n",
-                name);
+        fprintf(
+            stderr,
+            "error: %s: option 'user': value '%s' is no user of this machine; create it, or name another\n",
+            set_at, name);
         return ERR_NOTFOUND;
     }
     if (initgroups(p->pw_name, p->pw_gid) != 0 || setgid(p->pw_gid) != 0 || setuid(p->pw_uid) != 0) {
-        fprintf(stderr, "longlinkd: user %s: %s\n", p->pw_name, strerror(errno));
+        fprintf(stderr, "error: %s: option 'user': value '%s' cannot be become: %s\n", set_at, p->pw_name,
+                strerror(errno));
         return ERR_SYS;
     }
     return ERR_OK;

@@ -15,10 +15,10 @@
 
 /* The parent leaves with status 0; the caller goes on in the child. */
 enum err drop_to_background(void);
-enum err drop_pid_file(const char *path);
+enum err drop_pid_file(const char *path, const char *set_at);
 
 /* As root only: become this user. If the default one does not exist, nobody. "root" stays root. */
-enum err drop_to_user(const char *name);
+enum err drop_to_user(const char *name, const char *set_at);
 
 /* As root only: gives a file to that user. errno says what failed. */
 enum err drop_give(const char *path, const char *name);

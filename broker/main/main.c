@@ -104,9 +104,10 @@ static int run(struct process *p)
     sigset_t signals = block_signals();
     struct config *config = p->config;
     if (p->args.daemon && drop_to_background() != ERR_OK) return EXIT_FAILURE;
-    char pid_file[sizeof config->pid_file];
+    char pid_file[sizeof config->pid_file], set_at[CONFIG_ORIGIN_BYTES];
     snprintf(pid_file, sizeof pid_file, "%s", config->pid_file);
-    if (pid_file[0] != '\0' && drop_pid_file(pid_file) != ERR_OK) return EXIT_FAILURE;
+    config_origin_print(config, config->origins[CONFIG_ID_pid_file], set_at);
+    if (pid_file[0] != '\0' && drop_pid_file(pid_file, set_at) != ERR_OK) return EXIT_FAILURE;
     p->config = NULL;
     int status = serve(p, config, &signals);
     if (pid_file[0] != '\0') unlink(pid_file); /* if the user that we have become may */

@@ -73,7 +73,7 @@ class Configuration(kit.Test):
 
     def test_a_pid_file_that_cannot_be_written_stops_the_start(self):
         path = self.file("listener 0 127.0.0.1\nallow_anonymous true\npid_file /nonexistent/pid\n")
-        self.assertIn("pid_file /nonexistent/pid: No such file",
+        self.assertIn(f"error: {path}:3: option 'pid_file': value '/nonexistent/pid' cannot be written: No such file",
                       kit.run(kit.program(), "-c", path, status=1))
 
     def test_a_port_that_is_taken_is_named(self):
@@ -120,7 +120,14 @@ class Configuration(kit.Test):
         path = self.file("listener 0 127.0.0.1\nallow_anonymous true\nuser root\nlog_dest none\n"
                          "persistence_location /dev/null/there\n")
         self.assertRegex(kit.run(kit.program(), "-c", path, status=1),
-                         r' error store-failed persistence_location="/dev/null/there" .*Not a directory')
+                         r' error store-failed persistence_location="/dev/null/there" '
+                         rf'set_at="{re.escape(path)}:5" .*Not a directory')
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root becomes somebody else")
+    def test_a_user_that_is_none_is_named_with_its_line(self):
+        path = self.file("listener 0 127.0.0.1\nallow_anonymous true\npersistence false\nuser no-such-user\n")
+        self.assertIn(f"error: {path}:4: option 'user': value 'no-such-user' is no user of this machine",
+                      kit.run(kit.program(), "-c", path, status=1))
 
     def test_once_it_runs_the_log_is_where_it_is_to_be(self):
         d = tempfile.TemporaryDirectory(prefix="longlink-e2e.")
