@@ -117,7 +117,7 @@ static enum err names_read(const struct place *p, const char *folder, struct nam
     DIR *d = opendir(folder);
     if (d == NULL) {
         char why[160];
-        snprintf(why, sizeof why, "cannot be opened: %s", strerror(errno));
+        snprintf(why, sizeof why, "cannot be opened: %s; allowed: a directory that can", strerror(errno));
         note_refusal(p, "include_dir", folder, why);
         return ERR_SYS;
     }

@@ -166,7 +166,20 @@ static void warn_of_option(const struct place *p, struct config_origin set_at, c
     note_warning(&at, name, "%s", why);
 }
 
-/* Options that need another one. Those of TLS are errors of the listener when it is opened. */
+/* How TLS is to be, where none is spoken. */
+static void warn_about_tls(const struct place *p, const struct config_listener *l)
+{
+    const char *why =
+        "has no effect without certfile and keyfile, or psk_hint: this listener does not speak TLS";
+    if (l->certfile[0] != '\0' || l->keyfile[0] != '\0' || l->psk_hint[0] != '\0') return;
+    warn_of_option(p, l->origins[CONFIG_LISTENER_tls_version], "tls_version", why);
+    warn_of_option(p, l->origins[CONFIG_LISTENER_ciphers], "ciphers", why);
+    warn_of_option(p, l->origins[CONFIG_LISTENER_ciphers_tls1_3], "ciphers_tls1.3", why);
+    warn_of_option(p, l->origins[CONFIG_LISTENER_dhparamfile], "dhparamfile", why);
+}
+
+/* Options that need another one. Those of TLS that say who may come in are errors of the listener when it is
+ * opened. */
 static void warn_about_companions(const struct place *p, const struct config_listener *l)
 {
     bool is_proxied = l->enable_proxy_protocol != CONFIG_PROXY_OFF;
@@ -181,6 +194,7 @@ static void warn_about_companions(const struct place *p, const struct config_lis
     if (l->use_subject_as_username && !knows_names)
         warn_of_option(p, l->origins[CONFIG_LISTENER_use_subject_as_username], "use_subject_as_username",
                        nobody);
+    warn_about_tls(p, l);
     if (!is_proxied)
         warn_of_option(p, l->origins[CONFIG_LISTENER_proxy_trusted], "proxy_trusted",
                        "has no effect without enable_proxy_protocol");

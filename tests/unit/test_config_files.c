@@ -136,7 +136,7 @@ TEST(a_folder_that_is_not_there_is_an_error)
 {
     check_refused("include_dir /nonexistent-folder",
                   "option 'include_dir': value '/nonexistent-folder' cannot be "
-                  "opened: No such file or directory");
+                  "opened: No such file or directory; allowed: a directory that can");
 }
 
 /* --- files that options name */

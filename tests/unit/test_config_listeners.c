@@ -98,6 +98,19 @@ TEST(an_option_of_a_listener_that_lacks_the_one_it_belongs_to_has_a_warning)
     bench_free(b);
 }
 
+TEST(how_tls_is_to_be_has_a_warning_where_none_is_spoken)
+{
+    struct bench *b = bench_read("allow_anonymous true\nlistener 1884\ntls_version tlsv1.3\nciphers HIGH\n"
+                                 "ciphers_tls1.3 TLS_AES_128_GCM_SHA256\ndhparamfile /dev/null\n"
+                                 "listener 1885\ntls_version tlsv1.3\npsk_hint home\n");
+    check_noted(b, false, ":3: option 'tls_version' has no effect without certfile and keyfile, or psk_hint");
+    check_noted(b, false, ":4: option 'ciphers' has no effect without certfile");
+    check_noted(b, false, ":5: option 'ciphers_tls1.3' has no effect without certfile");
+    check_noted(b, false, ":6: option 'dhparamfile' has no effect without certfile");
+    CHECK_INT(4, warnings(b));
+    bench_free(b);
+}
+
 TEST(per_listener_settings_after_who_may_connect_is_an_error)
 {
     struct bench *b = bench_new();
