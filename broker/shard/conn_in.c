@@ -208,6 +208,14 @@ static void in_keep(struct shard *sh, struct conn *c, struct bytes left)
         conn_drop(sh, c);
 }
 
+/* To copy what a connection keeps is work as to read it was. */
+static void work_of_copy(struct shard *sh, struct conn *c, size_t bytes)
+{
+    uint64_t before = sh->work;
+    sh->work += bytes / WORK_READ_BYTES;
+    note_work(sh, c, before);
+}
+
 /* The keepalive counts whole packets [MQTT-3.1.2-22]. One on its way counts as well for each PART_BYTES_MIN
  * of it, or a slow link could send no large one; but bytes alone are no sign of life, or one a minute would
  * keep a connection and what it has begun for ever. */
@@ -255,6 +263,7 @@ static void run_input(struct shard *sh, struct conn *c, struct bytes in)
     if (want > SCRATCH_BYTES / 2 && is_full && is_read(c)) {
         size_t room = (size_t)c->in_bytes * 2 > SCRATCH_BYTES ? (size_t)c->in_bytes * 2 : SCRATCH_BYTES;
         if (room > want) room = want;
+        work_of_copy(sh, c, c->in_bytes);
         if (!in_fits(sh, c, room))
             in_refuse(sh, c);
         else if (!in_make_room(c, room))
@@ -315,7 +324,10 @@ static void read_more(struct shard *sh, struct conn *c)
     size_t room = own ? c->in_room : SCRATCH_BYTES;
     size_t got;
     uint64_t id = c->id;
-    if (!own && c->in_bytes > 0) memcpy(at, c->in, c->in_bytes);
+    if (!own && c->in_bytes > 0) {
+        memcpy(at, c->in, c->in_bytes);
+        work_of_copy(sh, c, 2 * (size_t)c->in_bytes); /* and back, when the packet is still not whole */
+    }
     room -= c->in_bytes;
     if (c->guard != NULL) room = guard_room(sh, c, room);
 

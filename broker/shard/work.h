@@ -32,7 +32,7 @@ enum {
     WORK_OF_ACCEPT = 16,
     WORK_OF_CLOSE = 32,     /* with the kernel's */
     WORK_OF_READ = 4,       /* of a cold connection: its state and its socket's come from memory */
-    WORK_READ_BYTES = 4096, /* that are one, whether packets are whole or not */
+    WORK_READ_BYTES = 4096, /* that are one, whether packets are whole or not; also of those that are moved */
     WORK_OF_WRITE = 8,
     WORK_OF_RETAINED = 4, /* to keep one: its place in the tree, what was there before */
     WORK_BYTES = 512,     /* that are one: of packets, or of output */

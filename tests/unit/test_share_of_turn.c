@@ -436,6 +436,50 @@ TEST(a_turn_reads_the_fewer_the_more_each_sends_though_no_packet_becomes_whole)
     rig_end();
 }
 
+/* Each of so many has sent so much of its packet, and that is read. */
+static void send_most(unsigned count, size_t bytes)
+{
+    for (size_t sent = 8; sent < bytes;) {
+        size_t n = bytes - sent < LINK_IN_BYTES ? bytes - sent : LINK_IN_BYTES;
+        send_pieces(count, n);
+        rig_settle();
+        sent += n;
+    }
+}
+
+TEST(a_turn_reads_the_fewer_the_larger_the_buffers_are_that_grow_in_it)
+{
+    enum { SENDERS = 50, EACH = WORK_OF_READ + SCRATCH_BYTES / WORK_READ_BYTES };
+    begin_crowd();
+    begin_packets();
+    send_most(SENDERS, SCRATCH_BYTES - 1);
+    send_pieces(SENDERS, 1);
+    unsigned read = read_in_a_turn(SENDERS);
+    CHECK_TRUE(read > 5);
+    CHECK_TRUE(read <= WORK_A_TURN / EACH + 1);
+    rig_settle();
+    send_pieces(SENDERS, 1);
+    CHECK_INT(SENDERS, read_in_a_turn(SENDERS)); /* there is room now */
+    rig_end();
+}
+
+TEST(a_turn_reads_the_fewer_the_more_has_come_of_packets_that_are_copied_with_each_piece)
+{
+    static const uint8_t head[] = {
+        0x30, 0x80, 0xec, 3, 0, 1, 't'
+    }; /* less than half of what a read takes */
+    enum { SENDERS = 50, BYTES = 60000 };
+    begin_crowd();
+    for (unsigned i = 0; i < SENDERS; i++) send(crowd[i], head, sizeof head);
+    rig_settle();
+    send_most(SENDERS, BYTES);
+    send_pieces(SENDERS, 1);
+    unsigned read = read_in_a_turn(SENDERS);
+    CHECK_TRUE(read > 5);
+    CHECK_TRUE(read <= WORK_A_TURN / (WORK_OF_READ + 2 * (BYTES / WORK_READ_BYTES)) + 1);
+    rig_end();
+}
+
 TEST(who_asks_seldom_is_answered_in_the_next_turn_among_many_who_always_ask_and_have_not_all_had_as_much)
 {
     enum { BEFORE = 4, ROUNDS = 25, PINGS = 20 };
