@@ -6,6 +6,9 @@ import netns_kit
 from kit import V311, V5
 
 
+FORGETS_S, REMEMBERS_S = 2, 3600  # only what is to be forgotten is at the mercy of who has the CPU
+
+
 class Nat(netns_kit.Test):
     def joined(self, b, version, **more):
         """A client behind the NAT whose session outlives its connection."""
