@@ -422,6 +422,12 @@ static void say_disconnect(struct shard *sh, struct conn *c, enum mqtt_rc why)
     conn_commit(sh, c, size);
 }
 
+/* Whoever it is has done nothing wrong. */
+static bool is_our_wish(enum mqtt_rc why)
+{
+    return why == MQTT_RC_SHUTTING_DOWN || why == MQTT_RC_USE_ANOTHER_SERVER || why == MQTT_RC_ADMINISTRATIVE;
+}
+
 void conn_end(struct shard *sh, struct conn *c, enum mqtt_rc why)
 {
     if (c->state == CONN_CLOSED || c->state == CONN_ENDING) return;
@@ -430,8 +436,8 @@ void conn_end(struct shard *sh, struct conn *c, enum mqtt_rc why)
         return;
     }
     hooked_reason(c, (uint8_t)why);
-    bool theirs =
-        why == MQTT_RC_MALFORMED || why == MQTT_RC_PROTOCOL || c->state == CONN_NEW || c->state == CONN_AUTH;
+    bool is_new = c->state == CONN_NEW || c->state == CONN_AUTH;
+    bool theirs = why == MQTT_RC_MALFORMED || why == MQTT_RC_PROTOCOL || (is_new && !is_our_wish(why));
     if (theirs) metrics_add(sh->metrics, METRIC_protocol_errors_total, 1);
     struct bytes client = c->session == NULL ? bytes_of_text("") : session_client_id(c->session);
     enum event e = why == MQTT_RC_MALFORMED           ? EVENT_PEER_MALFORMED

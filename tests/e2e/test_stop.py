@@ -74,6 +74,13 @@ class Clients(Case):
         self.expect_told(new)
         self.assertEqual(old.expect_closed(), [])
 
+    def test_who_has_said_nothing_yet_has_done_nothing_wrong(self):
+        b = self.broker()
+        with socket.create_connection(("127.0.0.1", b.port)) as s:
+            s.sendall(b"\x10")  # a CONNECT begins
+            b.wait_metric("connections_open", lambda n: n == 1)
+            self.assertNotIn(" peer-protocol-error ", self.stop(b))
+
     def test_one_that_sends_without_end_is_told(self):
         """Closed under what it sends, it would see a reset in place of the reason."""
         b = self.broker()
